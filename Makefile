@@ -1,0 +1,59 @@
+# Everything a person or a CI calls. `make help` lists it.
+PYTHON ?= python3
+BIN := .venv/bin
+DATA ?= breast_cancer
+TARGET ?=
+ARGS ?=
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help run smoke test test-fast lint types ui env env-dev docker-lint clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
+
+run: env ## The main job; DATA=table.csv TARGET=column takes your table, ARGS="--n-trials 10" any parameter
+	@python main.py --data '$(DATA)' --target '$(TARGET)' $(ARGS)
+
+smoke: env ## The whole chain with tiny trial counts, in a store of its own that is thrown away
+	@store=$$(mktemp -d) && trap 'rm -rf "$$store"' EXIT && cd "$$store" \
+	&& python '$(CURDIR)/main.py' --n-trials 2 --folds 2 && python '$(CURDIR)/main.py' --data diabetes --n-trials 2 --folds 2
+
+test: env-dev ## All tests
+	@pytest -q -n auto --dist loadfile
+
+test-fast: env-dev ## The tests of the pure functions, under a minute
+	@pytest -q -m 'not store and not project'
+
+lint: env-dev docker-lint ## Style of code and Dockerfile
+	@ruff check . && ruff format --check .
+
+types: env-dev ## Types
+	@mypy
+
+docker-lint: env-dev
+	@hadolint docker/Dockerfile
+	@if command -v docker >/dev/null && docker compose version >/dev/null 2>&1; \
+	then docker compose -f docker/docker-compose.yml config -q; else echo "docker compose is not installed: compose file not checked"; fi
+
+ui: env ## The MLflow UI on http://127.0.0.1:5000
+	@mlflow ui
+
+env: $(BIN)/.runtime
+env-dev: $(BIN)/.dev
+
+$(BIN)/.runtime: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Treeline needs Python 3.10 to 3.13; $(PYTHON) is $$($(PYTHON) -V). Name another: make PYTHON=python3.12 run" >&2; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv || { echo "Python's venv module is missing: on Debian and Ubuntu, apt-get install python3-venv" >&2; rm -rf .venv; exit 1; }
+	@echo "Installing the runtime into .venv (a few minutes, once) ..."
+	@$(BIN)/pip install -q --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(BIN)/.dev: requirements-dev.txt $(BIN)/.runtime
+	@echo "Installing the tools for tests and lint into .venv ..."
+	@$(BIN)/pip install -q --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+clean: ## Remove the environment and caches; the experiment store stays
+	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

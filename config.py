@@ -1,0 +1,200 @@
+"""Settings of every stage (names, defaults, ranges, help), how a command line becomes them, and the logger.
+
+A setting's default and range are written here alone; MLproject repeats the defaults and a test holds the two equal.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, TypeVar
+
+import optuna
+from loguru import logger
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    CliApp,
+    CliSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from treeline import UserError
+from treeline.tables import BUILT_IN, nearest
+
+
+def _whole(value: Any) -> Any:
+    """Let a whole number be spelled as `1e1` or `10.0`; anything else is pydantic's to judge."""
+    try:
+        return int(float(value)) if isinstance(value, str) and float(value).is_integer() else value
+    except (ValueError, OverflowError):
+        return value
+
+
+# Libraries whose INFO lines narrate their own set-up: migrations, a new experiment, monitoring threads, loading a model.
+QUIET = (
+    "alembic",
+    "mlflow.store.db.utils",
+    "mlflow.tracking.fluent",
+    "mlflow.system_metrics",
+    "mlflow.pyfunc",
+    "mlflow.models",
+)
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+
+
+class Settings(BaseSettings):
+    """What all stages share: settings come from the command line or the caller, never from the environment."""
+
+    model_config = SettingsConfigDict(
+        cli_kebab_case=True, cli_hide_none_type=True, extra="forbid", protected_namespaces=()
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Leave out environment variables: `make run DATA=x` exports DATA, and a shell may hold anything."""
+        return (init_settings,)
+
+    def parameters(self) -> dict[str, str]:
+        """Give each setting by its name on the command line, as text for MLflow."""
+        return {name.replace("_", "-"): str(value) for name, value in self.model_dump().items()}
+
+
+class DataSettings(Settings):
+    """Check and split a table; log its two sides."""
+
+    data: str = Field("breast_cancer", description=f"CSV or Parquet file, or a built-in table: {', '.join(BUILT_IN)}.")
+    target: str = Field("", description="Column to predict; may be empty for a built-in table.")
+    task: Literal["auto", "binary", "multiclass", "regression"] = Field(
+        "auto", description="What to predict; auto guesses from the target."
+    )
+    drop: str = Field("", description="Columns to leave out, separated by commas.")
+    derive: str = Field(
+        "", description="Columns to add inside the model: `name = expression`, separated by semicolons."
+    )
+    split: Literal["stratified", "random"] = Field(
+        "stratified", description="How rows are split; a regression target is always split at random."
+    )
+    test_size: float = Field(
+        0.33, gt=0, lt=1, description="Share of the rows held out for the test, above 0 and below 1."
+    )
+    seed: Whole = Field(0, ge=0, le=2**31 - 1, description="Seed of every random choice, from 0.")
+
+
+class TuningSettings(Settings):
+    """Search XGBoost's parameters by cross-validation on the training rows."""
+
+    n_trials: Whole = Field(50, ge=1, description="Trials of the study, from 1.")
+    timeout: float = Field(0, ge=0, description="Seconds after which no trial is started, from 0; 0 sets no limit.")
+    metric: Literal["auto", "log_loss", "error", "roc_auc", "rmse", "mae"] = Field(
+        "auto", description="Metric to optimise; auto is log_loss, or rmse for regression."
+    )
+    folds: Whole = Field(5, ge=2, description="Folds of the cross-validation, from 2.")
+    data_run_id: str = Field("", description="Run of data-preprocessing to read; empty takes the last finished one.")
+    seed: Whole = Field(0, ge=0, le=2**31 - 1, description="Seed of every random choice, from 0.")
+
+
+class TrainingSettings(Settings):
+    """Fit the final pipeline on all training rows with the tuned parameters; register it."""
+
+    model_name: str = Field(
+        "",
+        pattern=r"^[^/:]*$",
+        description="Name of the registered model; empty makes one from the table's (CancerModel for the default table).",
+    )
+    data_run_id: str = Field("", description="Run of data-preprocessing to read; empty takes the one that tuning read.")
+    tuning_run_id: str = Field(
+        "", description="Run of hyperparameters-tuning to read; empty takes the last finished one."
+    )
+
+
+class EvaluationSettings(Settings):
+    """Score the registered model on rows that training never saw; promote it if it earns it."""
+
+    eval_dataset: str = Field(
+        "", description="Labelled CSV or Parquet file to score; empty takes the logged test rows."
+    )
+    model_name: str = Field(
+        "",
+        pattern=r"^[^/:]*$",
+        description="Registered model whose challenger is judged; empty takes what the last finished training registered.",
+    )
+    promote: Literal["better", "always", "never"] = Field(
+        "better", description="better: champion if it beats the dummy baseline and every threshold; always; never."
+    )
+    min_score: str = Field("", description="Thresholds to hold, such as accuracy=0.9,log_loss=0.3.")
+    training_run_id: str = Field(
+        "", description="Run of model-training whose model is judged; empty follows model-name."
+    )
+
+
+class MainSettings(EvaluationSettings, TrainingSettings, TuningSettings, DataSettings):
+    """Preprocess, tune, train and evaluate in one process, under one parent run; a run id given skips its stage."""
+
+    def of(self, stage: type["Stage"], **given: str) -> "Stage":
+        """Give one stage its settings, with the run ids that the chain hands on."""
+        return stage(**{name: getattr(self, name) for name in stage.model_fields} | given)
+
+
+Stage = TypeVar("Stage", bound=Settings)
+
+
+def parse(settings: type[Stage], script: str, argv: Sequence[str] | None = None) -> Stage:
+    """Read a command line into settings.
+
+    Args:
+        settings: the stage's class.
+        script: the file it runs as, for `--help`.
+        argv: the arguments; None takes the process's own.
+
+    Raises:
+        UserError: an unknown parameter, or a value outside its range; names it, the value got and what is allowed.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    _refuse_unknown(settings, arguments)
+    source = CliSettingsSource[Any](settings, cli_prog_name=script, cli_exit_on_error=False)
+    try:
+        return CliApp.run(settings, cli_args=arguments, cli_settings_source=source)
+    except SettingsError as error:
+        raise UserError(f"Cannot read the command line: {error}. See python {script} --help.") from None
+    except ValidationError as error:
+        raise UserError(" ".join(_complaint(settings, detail) for detail in error.errors())) from None
+
+
+def log_to_stderr() -> None:
+    """Send our log to stderr, one short line a message, and quieten two libraries that narrate their set-up."""
+    logger.remove()
+    logger.add(
+        sys.stderr, format="<green>{time:HH:mm:ss}</green> | <level>{level: <7}</level> | {message}", level="INFO"
+    )
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for every small file
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # a line a trial would break the progress bar
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _complaint(settings: type[Settings], detail: Any) -> str:
+    name = str(detail["loc"][0])
+    field = settings.model_fields.get(name)
+    meaning = f" ({field.description})" if field else ""
+    return f"{_option(name)} got {detail['input']!r}: {detail['msg'][0].lower()}{detail['msg'][1:]}{meaning}"
+
+
+def _refuse_unknown(settings: type[Settings], arguments: Sequence[str]) -> None:
+    """Name an unknown parameter before argparse sees it, which would take `--test` for `--test-size`."""
+    options = [_option(name) for name in settings.model_fields] + ["--help"]
+    for word in arguments:
+        name = word.partition("=")[0]
+        if word.startswith("--") and name not in options:
+            raise UserError(
+                f"Unknown parameter {name}.{nearest(name, options)} The parameters are {', '.join(options)}."
+            )

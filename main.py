@@ -1,0 +1,122 @@
+"""Stages 1 to 4 in one process, under one parent run: a table in; a tuned, registered, evaluated model out.
+
+Reads: a CSV or Parquet file, or a built-in table.
+Writes: a parent run with one child a stage, and a summary on standard output.
+Parameters: all those of the four stages; `python main.py --help`. The run id of a stage skips it and those before it.
+Run: mlflow run . -P data=table.csv -P target=column
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import mlflow
+from mlflow.entities import Run
+
+import data_evaluation
+import data_preprocessing
+import hyperparameters_tuning
+import model_training
+from config import DataSettings, EvaluationSettings, MainSettings, TrainingSettings, TuningSettings
+from treeline.metrics import metrics_of
+from treeline.search import SPACE
+from utils import command, forms, load_problem, stage_run
+
+
+def run(settings: MainSettings) -> str:
+    """Run the chain, print its summary; return the parent's run id."""
+    with stage_run("main", settings) as active:
+        training_id, tuning_id, data_id = settings.training_run_id, settings.tuning_run_id, settings.data_run_id
+        if not training_id:
+            if not tuning_id:
+                data_id = data_id or data_preprocessing.run(settings.of(DataSettings))
+                tuning_id = hyperparameters_tuning.run(settings.of(TuningSettings, data_run_id=data_id))
+            training_id = model_training.run(
+                settings.of(TrainingSettings, data_run_id=data_id, tuning_run_id=tuning_id)
+            )
+        evaluation_id = data_evaluation.run(settings.of(EvaluationSettings, training_run_id=training_id))
+        tags = mlflow.get_run(evaluation_id).data.tags
+        mlflow.set_tags({key: tags[key] for key in ("data_run_id", "tuning_run_id", "training_run_id", "data_digest")})
+        print(summary(mlflow.get_run(evaluation_id)))
+        return str(active.info.run_id)
+
+
+def summary(evaluation: Run) -> str:
+    """Say what a person wants to read at the end: the data, the search, the score, the versions, what comes next."""
+    tags, scores = evaluation.data.tags, evaluation.data.metrics
+    data, tuning = mlflow.get_run(tags["data_run_id"]), mlflow.get_run(tags["tuning_run_id"])
+    problem, sizes, search = load_problem(data), data.data.metrics, tuning.data
+    name, version, metric = tags["model_name"], tags["model_version"], tags["metric"]
+    best = ", ".join(f"{key} {_short(search.params[key])}" for key in [*SPACE, "rounds"] if key in search.params)
+    lines = [
+        "",
+        f"Table      {problem.table}: {sizes['full_data_size']:.0f} rows, {len(problem.kinds)} columns and {len(problem.derived)} derived; "
+        f"{problem.task}, target {problem.target!r}",
+        f"Split      {sizes['train_size']:.0f} rows to train on, {sizes['test_size']:.0f} held out",
+        f"Search     {search.metrics['trials']:.0f} trials; best {metric} {search.metrics['best_score']:.4g} in cross-validation",
+        f"           {best}",
+        *_scores(problem.task, metric, scores),
+        *_versions(forms(name), version),
+    ]
+    if tags["decision"] == "hold":
+        lines.append(f"           not promoted: {tags['reasons']}")
+    return "\n".join([*lines, "", *_next_commands(name), ""])
+
+
+def _scores(task: str, metric: str, scores: dict[str, float]) -> list[str]:
+    """One line a metric, the optimised one first: the score, its interval, the dummy baseline's."""
+    names = {"rmse": "root_mean_squared_error", "mae": "mean_absolute_error", "r2": "r2_score"}
+    lines = []
+    for name in sorted(metrics_of(task), key=lambda each: each != metric):
+        if name == "error" != metric:
+            continue  # accuracy says the same
+        value = scores.get(name, scores.get(names.get(name, "")))
+        if value is None or f"{name}_low" not in scores:
+            continue
+        label = "Held out" if not lines else ""
+        interval = f"[{scores[f'{name}_low']:.4f}, {scores[f'{name}_high']:.4f}]"
+        dummy = f"   dummy baseline {scores[f'dummy_{name}']:.4f}" if f"dummy_{name}" in scores else ""
+        lines.append(f"{label: <10} {name: <9} {value:.4f}   95 % interval {interval}{dummy}")
+    return lines
+
+
+def _versions(names: Sequence[str], version: str) -> list[str]:
+    """One line a registered model: its version and the aliases that point at it."""
+    client = mlflow.MlflowClient()
+    lines = []
+    for name in names:
+        aliases = client.get_model_version(name, version).aliases
+        lines.append(f"{'' if lines else 'Registered': <10} {name} version {version} ({', '.join(sorted(aliases))})")
+    return lines
+
+
+def _next_commands(name: str) -> list[str]:
+    """The commands that open the UI, score a file and serve the model, as they work from this folder."""
+    beside = Path(sys.executable).with_name("mlflow")
+    tool = (
+        "mlflow" if shutil.which("mlflow") == str(beside) and "VIRTUAL_ENV" in os.environ else os.path.relpath(beside)
+    )
+    model = f"-m models:/{name}Service@{'champion'} --env-manager local"
+    return [
+        "Next       see every run:  " + f"{tool} ui",
+        "           score a file:   " + f"{tool} models predict {model} -t csv -i new_rows.csv -o scores.json",
+        "           serve it:       " + f"{tool} models serve {model} -p 5001",
+    ]
+
+
+def _short(value: str) -> str:
+    try:
+        return f"{float(value):.4g}"
+    except ValueError:
+        return value
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the chain from the command line."""
+    return command(MainSettings, __file__, run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""The problem that a table poses: what is predicted, from which columns, as which task. Settled once, by the data run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from treeline import UserError
+from treeline.checks import Task
+from treeline.features import Features
+from treeline.gate import Predictions
+from treeline.model import TreelineClassifier, TreelineRegressor, label_codes
+from treeline.tables import nearest
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Everything that the stages after the first need to know about the table.
+
+    Attributes:
+        table: its name.
+        source: where it was read from.
+        target: the column to predict.
+        task: `binary`, `multiclass` or `regression`, and `reason` says why.
+        classes: the labels, sorted; empty for regression.
+        kinds: the kind of each raw column that the model reads.
+        derived: name and expression of each derived column.
+        digest: of all rows and columns.
+    """
+
+    table: str
+    source: str
+    target: str
+    task: Task
+    reason: str
+    classes: list[Any]
+    kinds: dict[str, str]
+    derived: dict[str, str]
+    digest: str
+
+    def features(self) -> Features:
+        """Make the transformer of this table's columns, not fitted."""
+        return Features(self.kinds, self.derived)
+
+    def estimator(self, params: Mapping[str, Any], rounds: int, cpus: int) -> TreelineClassifier | TreelineRegressor:
+        """Make the estimator of this task, not fitted."""
+        kind = TreelineRegressor if self.task == "regression" else TreelineClassifier
+        return kind(self.features(), params, rounds, cpus)
+
+    def rows(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Take the raw columns that the model reads."""
+        return frame[list(self.kinds)]
+
+    def truth(self, frame: pd.DataFrame) -> np.ndarray:
+        """Give the target as class codes, or numbers for regression; shape (n_rows,).
+
+        Raises:
+            UserError: a label is none of the classes, or a number is none.
+        """
+        y = frame[self.target]
+        if self.task == "regression":
+            try:
+                return y.to_numpy(dtype=np.float64)
+            except (ValueError, TypeError):
+                raise UserError(f"The target {self.target!r} holds {y.iloc[0]!r}, not a number.") from None
+        codes = label_codes(y, self.classes)
+        if (codes < 0).any():
+            strange = y[codes < 0].iloc[0]
+            hint = nearest(str(strange), map(str, self.classes))
+            raise UserError(
+                f"The target {self.target!r} holds the label {strange!r}, which the model does not know.{hint} It knows {', '.join(map(repr, self.classes[:20]))}."
+            )
+        return codes
+
+    def predictions(self, estimator: TreelineClassifier | TreelineRegressor, frame: pd.DataFrame) -> Predictions:
+        """Let a fitted estimator predict labelled rows."""
+        y = self.truth(frame)
+        if isinstance(estimator, TreelineRegressor):
+            return Predictions(self.task, y, estimator.predict(self.rows(frame)), np.empty((len(y), 0)))
+        probabilities = estimator.predict_proba(self.rows(frame))
+        return Predictions(self.task, y, probabilities.argmax(axis=1), probabilities)

@@ -1,0 +1,212 @@
+"""The run store: open a stage's run, find the last good one, hand a dataset over, end with a sentence."""
+
+import os
+import re
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+
+from config import Settings, Stage, log_to_stderr, parse
+from treeline import UserError
+from treeline.problem import Problem
+
+EXPERIMENT = "treeline"
+GENERATED_NAME = re.compile(r"[a-z]+-[a-z]+-\d+")  # what MLflow calls a run that nobody named
+
+
+@contextmanager
+def stage_run(stage: str, settings: Settings, system_metrics: bool = False) -> Iterator[Run]:
+    """Open the run of a stage, tag it and log its settings; it ends FAILED when the block raises.
+
+    The run is, in this order: a child of the active run; the run that `mlflow run` opened; a new one in the experiment
+    that the environment names, or else `treeline`.
+
+    Args:
+        stage: the entry point's name; also the run's name and its `stage` tag.
+        settings: logged under their names on the command line, but for those that `mlflow run` has logged as typed.
+        system_metrics: sample CPU and memory every second.
+    """
+    nested = mlflow.active_run() is not None
+    adopted = not nested and "MLFLOW_RUN_ID" in os.environ
+    if not nested and not adopted:
+        choose_experiment()
+    if system_metrics:
+        mlflow.set_system_metrics_sampling_interval(1)
+    with mlflow.start_run(run_name=None if adopted else stage, nested=nested, log_system_metrics=system_metrics) as run:
+        if adopted and GENERATED_NAME.fullmatch(run.info.run_name or ""):
+            mlflow.set_tag("mlflow.runName", stage)
+        mlflow.set_tag("stage", stage)
+        logged = mlflow.get_run(run.info.run_id).data.params
+        mlflow.log_params({name: value for name, value in settings.parameters().items() if name not in logged})
+        try:
+            yield run
+        except UserError as error:
+            mlflow.set_tag("error", str(error)[:5000])
+            raise
+
+
+def choose_experiment() -> None:
+    """Make the experiment of this process the one that the environment names, or else `treeline`.
+
+    Raises:
+        UserError: the store cannot be opened: an old file store, a deleted experiment, a server that does not answer.
+    """
+    if mlflow.get_tracking_uri().startswith(("file:", "/", "./")):
+        raise UserError(
+            f"The tracking store {mlflow.get_tracking_uri()} is a file store, which MLflow no longer writes. Convert it "
+            "with `mlflow migrate-filestore`, or move the folder mlruns away."
+        )
+    if "MLFLOW_EXPERIMENT_ID" in os.environ:
+        return
+    try:
+        mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT))
+    except MlflowException as error:
+        raise UserError(f"Cannot open the tracking store {mlflow.get_tracking_uri()}: {error.message}") from error
+
+
+def find_run(stage: str, run_id: str = "") -> Run:
+    """Find the finished run of a stage that another one builds on.
+
+    Args:
+        stage: the stage it must be a run of.
+        run_id: the run to take; empty takes the last FINISHED one of the active run's experiment.
+
+    Raises:
+        UserError: there is none, or the run named is unknown, unfinished or of another stage.
+    """
+    if not run_id:
+        experiment = mlflow.active_run().info.experiment_id  # type: ignore[union-attr]  # stages look up inside their run
+        query = f"tags.stage = '{stage}' and attributes.status = 'FINISHED'"
+        found = mlflow.search_runs([experiment], query, order_by=["end_time DESC"], max_results=1, output_format="list")
+        if not found:
+            name = mlflow.get_experiment(experiment).name
+            raise UserError(
+                f"No finished run of {stage} in the experiment {name!r}. Run it first: mlflow run . -e {stage}"
+            )
+        return found[0]  # type: ignore[return-value]  # a list of runs, as asked for
+    try:
+        run = mlflow.get_run(run_id)
+    except MlflowException:
+        raise UserError(
+            f"No run {run_id!r} in the store {mlflow.get_tracking_uri()}: copy the id of a run of {stage}."
+        ) from None
+    if run.data.tags.get("stage") != stage:
+        raise UserError(
+            f"The run {run_id} is one of {run.data.tags.get('stage', 'no stage')}, not of {stage}: give the id of a run of {stage}."
+        )
+    if run.info.status != "FINISHED":
+        raise UserError(f"The run {run_id} of {stage} is {run.info.status}, not FINISHED: give one that finished.")
+    return run
+
+
+def log_split(problem: Problem, frame: pd.DataFrame, name: str, context: str) -> None:
+    """Log one side of the split as `<name>.parquet` and as an MLflow input."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{name}.parquet"
+        frame.to_parquet(path, index=False)
+        mlflow.log_artifact(str(path))
+    log_input(problem, frame, name, context, mlflow.get_artifact_uri(f"{name}.parquet"))
+
+
+def load_split(run_id: str, name: str) -> pd.DataFrame:
+    """Read `train` or `test` of a data run."""
+    return pd.read_parquet(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=f"{name}.parquet"))
+
+
+def log_input(problem: Problem, frame: pd.DataFrame, side: str, context: str, source: str) -> None:
+    """Log rows as an MLflow input: named after the table and the side, with the digest of the whole table."""
+    with warnings.catch_warnings():
+        # MLflow registers the same source class twice for a local path, and picks the one there is.
+        warnings.filterwarnings("ignore", "The specified dataset source can be interpreted in multiple ways")
+        # The dataset's schema only describes rows; the signature of the model deals with missing integers itself.
+        warnings.filterwarnings("ignore", "(?s).*Inferred schema contains integer column")
+        dataset = mlflow.data.from_pandas(
+            frame, source=source, targets=problem.target, name=f"{problem.table}-{side}", digest=problem.digest
+        )
+        mlflow.log_input(dataset, context=context)
+
+
+def log_problem(problem: Problem) -> None:
+    """Log the problem as `problem.json`."""
+    mlflow.log_dict(asdict(problem), "problem.json")
+
+
+def load_problem(data_run: Run) -> Problem:
+    """Read the problem that a data run settled."""
+    return Problem(**mlflow.artifacts.load_dict(f"{data_run.info.artifact_uri}/problem.json"))
+
+
+def command(
+    settings: type[Stage], script: str, run: Callable[[Stage], object], argv: Sequence[str] | None = None
+) -> int:
+    """Run a stage from the command line.
+
+    Returns:
+        0, or 1 after one sentence on stderr where the user can mend what went wrong.
+    """
+    log_to_stderr()
+    try:
+        run(parse(settings, Path(script).name, argv))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def register_in_step(uris: Mapping[str, str], descriptions: Mapping[str, str], tags: Mapping[str, str]) -> str:
+    """Register the forms of one model under the same version number, then name them all `challenger`.
+
+    A crash may once have left one name a version ahead; the others then skip that number. Where registering fails, what
+    it had registered is deleted again.
+
+    Args:
+        uris: the logged model of each registered name.
+        descriptions: of each name.
+        tags: set on every version.
+
+    Returns:
+        The version.
+    """
+    client = mlflow.MlflowClient()
+    made: dict[str, str] = {}
+
+    def create(name: str) -> None:
+        made[name] = mlflow.register_model(uris[name], name, tags=dict(tags)).version
+
+    try:
+        for name in uris:
+            create(name)
+        version = max(made.values(), key=int)
+        for name in uris:
+            while made[name] != version:
+                client.delete_model_version(name, made[name])
+                create(name)
+            client.update_registered_model(name, descriptions[name])
+            client.update_model_version(name, version, descriptions[name])
+    except Exception:
+        for name, number in made.items():
+            client.delete_model_version(name, number)
+        raise
+    move_alias(list(uris), "challenger", version)
+    return version
+
+
+def move_alias(names: Sequence[str], alias: str, version: str) -> None:
+    """Point an alias of every name at one version."""
+    client = mlflow.MlflowClient()
+    for name in names:
+        client.set_registered_model_alias(name, alias, version)
+
+
+def forms(name: str) -> list[str]:
+    """Name the three registered models that stand for one."""
+    return [name, f"{name}Booster", f"{name}Service"]
