@@ -33,7 +33,7 @@ def _whole(value: Any) -> Any:
         return value
 
 
-# Libraries whose INFO lines narrate their own set-up: migrations, a new experiment, monitoring threads, loading a model.
+# Libraries whose INFO lines narrate their set-up: migrations, a new experiment, monitoring threads, loading a model.
 QUIET = (
     "alembic",
     "mlflow.store.db.utils",
@@ -55,7 +55,12 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_: Any
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Leave out environment variables: `make run DATA=x` exports DATA, and a shell may hold anything."""
         return (init_settings,)
@@ -105,7 +110,8 @@ class TrainingSettings(Settings):
     model_name: str = Field(
         "",
         pattern=r"^[^/:]*$",
-        description="Name of the registered model; empty makes one from the table's (CancerModel for the default table).",
+        description="Name of the registered model; empty makes one from the table's (CancerModel for the default "
+        "table).",
     )
     data_run_id: str = Field("", description="Run of data-preprocessing to read; empty takes the one that tuning read.")
     tuning_run_id: str = Field(
@@ -122,7 +128,8 @@ class EvaluationSettings(Settings):
     model_name: str = Field(
         "",
         pattern=r"^[^/:]*$",
-        description="Registered model whose challenger is judged; empty takes what the last finished training registered.",
+        description="Registered model whose challenger is judged; empty takes what the last finished training "
+        "registered.",
     )
     promote: Literal["better", "always", "never"] = Field(
         "better", description="better: champion if it beats the dummy baseline and every threshold; always; never."

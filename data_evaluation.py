@@ -51,7 +51,8 @@ def find_training(settings: EvaluationSettings) -> Run:
         known = [model.name for model in mlflow.search_registered_models() if "challenger" in model.aliases]
         hint = nearest(settings.model_name, known)
         raise UserError(
-            f"No registered model {settings.model_name!r} with a challenger.{hint} Train one first: mlflow run . -e model-training -P model-name={settings.model_name}"
+            f"No registered model {settings.model_name!r} with a challenger.{hint} Train one first: mlflow run . "
+            f"-e model-training -P model-name={settings.model_name}"
         ) from None
     return find_run("model-training", version.tags["training_run_id"])
 

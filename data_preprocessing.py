@@ -56,19 +56,22 @@ def split(problem: Problem, rows: pd.DataFrame, settings: DataSettings) -> tuple
     n, n_test = len(rows), int(np.ceil(len(rows) * settings.test_size))
     if not 0 < n_test < n:
         raise UserError(
-            f"--test-size {settings.test_size} of {n} rows leaves {n - n_test} to train on and {n_test} to test on: both sides need one at least."
+            f"--test-size {settings.test_size} of {n} rows leaves {n - n_test} to train on and {n_test} to test "
+            "on: both sides need one at least."
         )
     stratify = rows[problem.target] if settings.split == "stratified" and problem.classes else None
     if stratify is not None and min(n_test, n - n_test) < len(problem.classes):
         raise UserError(
-            f"--test-size {settings.test_size} leaves {min(n_test, n - n_test)} rows on one side, fewer than the {len(problem.classes)} classes: choose a size nearer to the middle."
+            f"--test-size {settings.test_size} leaves {min(n_test, n - n_test)} rows on one side, fewer than the "
+            f"{len(problem.classes)} classes: choose a size nearer to the middle."
         )
     train, test = train_test_split(np.arange(n), test_size=n_test, random_state=settings.seed, stratify=stratify)
     train, test = np.sort(train), np.sort(test)
     absent = set(problem.classes) - set(rows[problem.target].iloc[train])
     if absent:
         raise UserError(
-            f"The class {min(map(str, absent))!r} is too rare: no row of it fell on the training side. Leave it out, or use --split stratified."
+            f"The class {min(map(str, absent))!r} is too rare: no row of it fell on the training side. Leave it "
+            "out, or use --split stratified."
         )
     return rows.iloc[train].reset_index(drop=True), rows.iloc[test].reset_index(drop=True)
 
@@ -95,7 +98,8 @@ def run(settings: DataSettings) -> str:
         }
         mlflow.log_metrics({name: float(size) for name, size in sizes.items()})
         logger.info(
-            f"{problem.table}: {len(rows)} rows, {sizes['features_count']} features, {problem.task} ({problem.reason}); "
+            f"{problem.table}: {len(rows)} rows, {sizes['features_count']} features, {problem.task} "
+            f"({problem.reason}); "
             f"{len(train)} rows to train on, {len(test)} to test on"
         )
         return str(active.info.run_id)

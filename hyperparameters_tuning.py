@@ -23,9 +23,9 @@ from config import TuningSettings
 from treeline import UserError
 from treeline.budget import cpu_budget
 from treeline.metrics import curves_of, metrics_of
-from treeline.model import CrossValidation, cross_validate, make_folds, task_params
 from treeline.problem import Problem
 from treeline.search import SPACE, known_points
+from treeline.trainer import CrossValidation, cross_validate, make_folds, task_params
 from utils import command, find_run, load_problem, load_split, log_input, stage_run
 
 ROUNDS = 1000  # the most that a trial may train
@@ -131,7 +131,8 @@ def run(settings: TuningSettings) -> str:
             "best.json",
         )
         logger.info(
-            f"{len(study.trials)} trials; the best, trial-{best.number:03d}, has {metric} {study.best_value:.5g} over {settings.folds} folds after {rounds} rounds"
+            f"{len(study.trials)} trials; the best, trial-{best.number:03d}, has {metric} {study.best_value:.5g} "
+            f"over {settings.folds} folds after {rounds} rounds"
         )
         return str(active.info.run_id)
 

@@ -52,10 +52,12 @@ def summary(evaluation: Run) -> str:
     best = ", ".join(f"{key} {_short(search.params[key])}" for key in [*SPACE, "rounds"] if key in search.params)
     lines = [
         "",
-        f"Table      {problem.table}: {sizes['full_data_size']:.0f} rows, {len(problem.kinds)} columns and {len(problem.derived)} derived; "
+        f"Table      {problem.table}: {sizes['full_data_size']:.0f} rows, {len(problem.kinds)} columns and "
+        f"{len(problem.derived)} derived; "
         f"{problem.task}, target {problem.target!r}",
         f"Split      {sizes['train_size']:.0f} rows to train on, {sizes['test_size']:.0f} held out",
-        f"Search     {search.metrics['trials']:.0f} trials; best {metric} {search.metrics['best_score']:.4g} in cross-validation",
+        f"Search     {search.metrics['trials']:.0f} trials; best {metric} {search.metrics['best_score']:.4g} in "
+        "cross-validation",
         f"           {best}",
         *_scores(problem.task, metric, scores),
         *_versions(forms(name), version),
@@ -68,7 +70,7 @@ def summary(evaluation: Run) -> str:
 def _scores(task: str, metric: str, scores: dict[str, float]) -> list[str]:
     """One line a metric, the optimised one first: the score, its interval, the dummy baseline's."""
     names = {"rmse": "root_mean_squared_error", "mae": "mean_absolute_error", "r2": "r2_score"}
-    lines = []
+    lines: list[str] = []
     for name in sorted(metrics_of(task), key=lambda each: each != metric):
         if name == "error" != metric:
             continue  # accuracy says the same
@@ -85,7 +87,7 @@ def _scores(task: str, metric: str, scores: dict[str, float]) -> list[str]:
 def _versions(names: Sequence[str], version: str) -> list[str]:
     """One line a registered model: its version and the aliases that point at it."""
     client = mlflow.MlflowClient()
-    lines = []
+    lines: list[str] = []
     for name in names:
         aliases = client.get_model_version(name, version).aliases
         lines.append(f"{'' if lines else 'Registered': <10} {name} version {version} ({', '.join(sorted(aliases))})")

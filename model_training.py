@@ -88,7 +88,8 @@ def run(settings: TrainingSettings) -> str:
         problem = load_problem(data_run)
         if tuning_run.data.tags["data_digest"] != problem.digest:
             raise UserError(
-                f"The tuning run {tuning_run.info.run_id} read another table than the data run {data_run.info.run_id}: tune on this data run first."
+                f"The tuning run {tuning_run.info.run_id} read another table than the data run "
+                f"{data_run.info.run_id}: tune on this data run first."
             )
         best = mlflow.artifacts.load_dict(f"{tuning_run.info.artifact_uri}/best.json")
         name = settings.model_name or model_name(problem.table)

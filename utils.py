@@ -62,7 +62,8 @@ def choose_experiment() -> None:
     """
     if mlflow.get_tracking_uri().startswith(("file:", "/", "./")):
         raise UserError(
-            f"The tracking store {mlflow.get_tracking_uri()} is a file store, which MLflow no longer writes. Convert it "
+            f"The tracking store {mlflow.get_tracking_uri()} is a file store, which MLflow no longer writes. "
+            "Convert it "
             "with `mlflow migrate-filestore`, or move the folder mlruns away."
         )
     if "MLFLOW_EXPERIMENT_ID" in os.environ:
@@ -84,7 +85,7 @@ def find_run(stage: str, run_id: str = "") -> Run:
         UserError: there is none, or the run named is unknown, unfinished or of another stage.
     """
     if not run_id:
-        experiment = mlflow.active_run().info.experiment_id  # type: ignore[union-attr]  # stages look up inside their run
+        experiment = mlflow.active_run().info.experiment_id
         query = f"tags.stage = '{stage}' and attributes.status = 'FINISHED'"
         found = mlflow.search_runs([experiment], query, order_by=["end_time DESC"], max_results=1, output_format="list")
         if not found:
@@ -92,7 +93,7 @@ def find_run(stage: str, run_id: str = "") -> Run:
             raise UserError(
                 f"No finished run of {stage} in the experiment {name!r}. Run it first: mlflow run . -e {stage}"
             )
-        return found[0]  # type: ignore[return-value]  # a list of runs, as asked for
+        return found[0]
     try:
         run = mlflow.get_run(run_id)
     except MlflowException:
@@ -101,7 +102,8 @@ def find_run(stage: str, run_id: str = "") -> Run:
         ) from None
     if run.data.tags.get("stage") != stage:
         raise UserError(
-            f"The run {run_id} is one of {run.data.tags.get('stage', 'no stage')}, not of {stage}: give the id of a run of {stage}."
+            f"The run {run_id} is one of {run.data.tags.get('stage', 'no stage')}, not of {stage}: give the id of "
+            f"a run of {stage}."
         )
     if run.info.status != "FINISHED":
         raise UserError(f"The run {run_id} of {stage} is {run.info.status}, not FINISHED: give one that finished.")

@@ -105,19 +105,22 @@ def check_columns(frame: pd.DataFrame, kinds: dict[str, str], what: str) -> None
     missing = [name for name in kinds if name not in frame.columns]
     if missing:
         raise UserError(
-            f"{what} lacks {len(missing)} of the model's columns: {', '.join(map(repr, missing[:10]))}. Add them under these names."
+            f"{what} lacks {len(missing)} of the model's columns: {', '.join(map(repr, missing[:10]))}. Add them "
+            "under these names."
         )
     for name, kind in kinds.items():
         if kind != "category" and is_text(frame[name]) and frame[name].notna().any():
             raise UserError(
-                f"The column {name!r} of {what} holds text, such as {frame[name].dropna().iloc[0]!r}; the model wants a {kind}."
+                f"The column {name!r} of {what} holds text, such as {frame[name].dropna().iloc[0]!r}; the model "
+                f"wants a {kind}."
             )
 
 
 def _check_numbers(y: pd.Series, target: str) -> None:
     if not _is_numeric(y):
         raise UserError(
-            f"The target {target!r} holds {y.iloc[0]!r}, not a number: --task regression needs numbers. Use --task multiclass."
+            f"The target {target!r} holds {y.iloc[0]!r}, not a number: --task regression needs numbers. Use "
+            "--task multiclass."
         )
     if not np.isfinite(y.to_numpy(dtype=np.float64)).all():
         raise UserError(f"The target {target!r} holds an infinite value: leave those rows out or cap them.")
@@ -133,12 +136,14 @@ def _kind(name: str, column: pd.Series) -> str:
     if not is_text(column):
         kind = pd.api.types.infer_dtype(column, skipna=True)
         raise UserError(
-            f"The column {name!r} holds {kind} values, such as {column.dropna().iloc[0]!r}, which are not supported yet: leave it out with --drop."
+            f"The column {name!r} holds {kind} values, such as {column.dropna().iloc[0]!r}, which are not "
+            "supported yet: leave it out with --drop."
         )
     levels = column.nunique()
     if levels > MOST_LEVELS:
         raise UserError(
-            f"The column {name!r} holds text with {levels} different values, more than {MOST_LEVELS}: free text and ids are not supported yet; leave it out with --drop."
+            f"The column {name!r} holds text with {levels} different values, more than {MOST_LEVELS}: free text "
+            "and ids are not supported yet; leave it out with --drop."
         )
     return "category"
 

@@ -9,13 +9,14 @@ import ast
 import operator
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from treeline import UserError
 from treeline.tables import nearest
 
-OPERATORS: dict[type, Callable] = {
+OPERATORS: dict[type, Callable[..., Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
@@ -32,7 +33,13 @@ OPERATORS: dict[type, Callable] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
 }
-FUNCTIONS: dict[str, Callable] = {"abs": np.abs, "exp": np.exp, "log": np.log, "log1p": np.log1p, "sqrt": np.sqrt}
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "abs": np.abs,
+    "exp": np.exp,
+    "log": np.log,
+    "log1p": np.log1p,
+    "sqrt": np.sqrt,
+}
 DEFAULTS = {"breast_cancer": {"additional_feature": "`mean symmetry` / `mean texture`"}}
 
 
@@ -87,7 +94,8 @@ class Expression:
                 return self._check(argument)
         part = ast.unparse(node)
         raise UserError(
-            f"{part!r} in {self.text!r} is not supported: use columns, numbers, + - * / // % ** < > and {', '.join(FUNCTIONS)}."
+            f"{part!r} in {self.text!r} is not supported: use columns, numbers, + - * / // % ** < > and "
+            f"{', '.join(FUNCTIONS)}."
         )
 
     def _value(self, node: ast.expr, values: Mapping[str, np.ndarray]) -> np.ndarray | float:
@@ -126,7 +134,8 @@ def parse_derived(text: str, kinds: Mapping[str, str]) -> dict[str, str]:
         for column in Expression(expression.strip()).columns:
             if column not in kinds:
                 raise UserError(
-                    f"The derived column {name!r} reads {column!r}, which the table does not have.{nearest(column, kinds)}"
+                    f"The derived column {name!r} reads {column!r}, which the table does not "
+                    f"have.{nearest(column, kinds)}"
                 )
             if kinds[column] == "category":
                 raise UserError(

@@ -53,6 +53,7 @@ def signatures(
     Args:
         estimator: fitted.
         rows: raw training rows, for their types.
+        problem: that the estimator solves.
     """
     raw = raw_schema(rows, problem)
     names = estimator.features_.get_feature_names_out()

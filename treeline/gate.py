@@ -97,7 +97,8 @@ def check_thresholds(thresholds: Mapping[str, float], task: str) -> None:
     for name in thresholds:
         if name not in known:
             raise UserError(
-                f"Unknown metric {name!r} in --min-score for a {task} task.{nearest(name, known)} Use {', '.join(known)}."
+                f"Unknown metric {name!r} in --min-score for a {task} task.{nearest(name, known)} Use "
+                f"{', '.join(known)}."
             )
 
 

@@ -27,7 +27,7 @@ def bars(values: pd.Series, title: str, label: str) -> Figure:
 
 
 def contributions_summary(contributions: np.ndarray, matrix: np.ndarray, names: list[str], seed: int = 0) -> Figure:
-    """Draw each row's contribution of each feature (SHAP summary), coloured by the feature's value; at most 25 features.
+    """Draw each row's contribution of each feature (SHAP summary), coloured by the feature's value; at most 25.
 
     Args:
         contributions: shape (n_rows, n_features), in margin units.

@@ -1,4 +1,4 @@
-"""The problem that a table poses: what is predicted, from which columns, as which task. Settled once, by the data run."""
+"""The problem that a table poses: what is predicted, from which columns, as which task; settled by the data run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -70,7 +70,8 @@ class Problem:
             strange = y[codes < 0].iloc[0]
             hint = nearest(str(strange), map(str, self.classes))
             raise UserError(
-                f"The target {self.target!r} holds the label {strange!r}, which the model does not know.{hint} It knows {', '.join(map(repr, self.classes[:20]))}."
+                f"The target {self.target!r} holds the label {strange!r}, which the model does not know.{hint} It "
+                f"knows {', '.join(map(repr, self.classes[:20]))}."
             )
         return codes
 

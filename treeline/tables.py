@@ -6,13 +6,14 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from sklearn import datasets
 
 from treeline import UserError
 
-BUILT_IN: dict[str, Callable] = {
+BUILT_IN: dict[str, Callable[..., Any]] = {
     "breast_cancer": datasets.load_breast_cancer,
     "iris": datasets.load_iris,
     "wine": datasets.load_wine,

@@ -1,0 +1,205 @@
+"""The one trainer of trials and final fit: boosters side by side within the CPU budget, scored round by round."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xgboost as xgb
+from sklearn.model_selection import KFold, StratifiedKFold
+
+from treeline.features import Features
+from treeline.metrics import curves_of, metrics_of
+
+SLICE_SECONDS = 0.02  # how long a fold trains before the next one's turn
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One booster's data: what it trains on, and what its rounds are scored on (None for the final fit)."""
+
+    train: xgb.QuantileDMatrix
+    valid: xgb.QuantileDMatrix | None = None
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """What a set of parameters is worth.
+
+    Attributes:
+        score: the mean over the folds of the metric to optimise, at its best round.
+        rounds: how many rounds that takes, from 1.
+        mean: each metric after each round, averaged over the folds; shape (n_rounds,).
+        std: its standard deviation over the folds; shape (n_rounds,).
+        seconds: wall time.
+    """
+
+    score: float
+    rounds: int
+    mean: Mapping[str, np.ndarray]
+    std: Mapping[str, np.ndarray]
+    seconds: float
+
+
+def task_params(task: str, n_classes: int) -> dict[str, Any]:
+    """XGBoost's parameters that follow from the task rather than from the search."""
+    objective = {"binary": "binary:logistic", "multiclass": "multi:softprob", "regression": "reg:squarederror"}[task]
+    classes = {"num_class": n_classes} if task == "multiclass" else {}
+    return {"objective": objective, **classes, "tree_method": "hist", "max_bin": 256, "verbosity": 1}
+
+
+def quantile_matrix(
+    features: Features, X: pd.DataFrame, y: np.ndarray, ref: xgb.QuantileDMatrix | None = None
+) -> xgb.QuantileDMatrix:
+    """Bin raw rows once for every booster that will train on them.
+
+    Args:
+        features: fitted.
+        X: raw rows, shape (n_rows, n_raw).
+        y: class codes or numbers, shape (n_rows,).
+        ref: for rows that are only scored, the training rows whose bins they take.
+    """
+    return xgb.QuantileDMatrix(
+        features.transform(X),
+        y,
+        feature_names=list(features.get_feature_names_out()),
+        feature_types=features.feature_types,
+        enable_categorical=True,
+        ref=ref,
+    )
+
+
+def make_folds(features: Features, X: pd.DataFrame, y: np.ndarray, task: str, n_folds: int, seed: int) -> list[Fold]:
+    """Cut the training rows into folds, stratified by class; the features of each are fitted on its training part.
+
+    Args:
+        features: not fitted; each fold fits a copy.
+        X: raw training rows, shape (n_rows, n_raw).
+        y: class codes or numbers, shape (n_rows,).
+        task: regression folds are drawn at random.
+        n_folds: from 2 to n_rows.
+        seed: of the shuffle before the cut.
+    """
+    splitter = (KFold if task == "regression" else StratifiedKFold)(n_folds, shuffle=True, random_state=seed)
+    folds = []
+    for train, valid in splitter.split(X, y):
+        fitted = Features(features.kinds, features.derived).fit(X.iloc[train])
+        binned = quantile_matrix(fitted, X.iloc[train], y[train])
+        folds.append(Fold(binned, quantile_matrix(fitted, X.iloc[valid], y[valid], ref=binned)))
+    return folds
+
+
+def boost(
+    params: Mapping[str, Any],
+    folds: Sequence[Fold],
+    rounds: int,
+    cpus: int,
+    on_round: Callable[[int, np.ndarray], bool] | None = None,
+) -> list[xgb.Booster]:
+    """Train one booster a fold, side by side within the CPU budget: the one trainer of trials and final fit.
+
+    The folds take turns of a few rounds, the one that is furthest behind first, so every CPU is busy to the end
+    whatever the number of folds. Training releases Python's lock, so threads suffice. How the turns fall changes no
+    result: a booster's rounds depend on its own data and parameters only.
+
+    Args:
+        params: for XGBoost; `nthread` is set here.
+        folds: at least one.
+        rounds: how many to train, from 1.
+        cpus: how many CPUs to keep busy, from 1.
+        on_round: called in this thread, in order, once all folds have finished a round, with the round (from 0) and
+            the scores, shape (n_folds, n_metrics) in the order of `eval_metric`. True ends the training; a booster
+            may then hold a few rounds more than were reported.
+
+    Returns:
+        The boosters, in the order of the folds.
+    """
+    settings = {**params, "nthread": max(1, cpus // len(folds))}
+    boosters = [xgb.Booster(settings, [data for data in (fold.train, fold.valid) if data]) for fold in folds]
+    histories: list[list[list[float]]] = [[] for _ in folds]
+    idle, running = list(range(len(folds))), dict[Future[list[list[float]]], int]()
+    stop, reported = threading.Event(), 0
+    with ThreadPoolExecutor(min(cpus, len(folds))) as pool:
+        try:
+            while idle or running:
+                idle.sort(key=lambda i: len(histories[i]))
+                while idle and len(running) < min(cpus, len(folds)):
+                    i = idle.pop(0)
+                    first = len(histories[i])
+                    running[pool.submit(_turn, boosters[i], folds[i], first, rounds, stop)] = i
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    i = running.pop(future)
+                    histories[i] += future.result()
+                    if len(histories[i]) < rounds and not stop.is_set():
+                        idle.append(i)
+                while on_round and not stop.is_set() and reported < min(map(len, histories)):
+                    if on_round(reported, np.array([history[reported] for history in histories])):
+                        stop.set()
+                        idle.clear()
+                    reported += 1
+        finally:
+            stop.set()
+    return boosters
+
+
+def cross_validate(
+    params: Mapping[str, Any],
+    folds: Sequence[Fold],
+    task: str,
+    metric: str,
+    rounds: int,
+    patience: int,
+    cpus: int,
+) -> CrossValidation:
+    """Score parameters on the folds, stopping when the mean over the folds has not improved for `patience` rounds.
+
+    Args:
+        params: for XGBoost, with `task_params`.
+        folds: each with rows to score.
+        task: `binary`, `multiclass` or `regression`.
+        metric: what is optimised, one of `curves_of(task)`.
+        rounds: the most to train.
+        patience: rounds without improvement of the mean before training stops.
+        cpus: the CPU budget.
+    """
+    start = time.perf_counter()
+    curves = curves_of(task)
+    column = list(curves).index(metric)
+    sign = 1 if metrics_of(task)[metric].greater_is_better else -1
+    scores: list[np.ndarray] = []
+    best, best_round = -np.inf, 0
+
+    def on_round(round_: int, fold_scores: np.ndarray) -> bool:
+        nonlocal best, best_round
+        scores.append(fold_scores)
+        mean = sign * fold_scores[:, column].mean()
+        if mean > best:
+            best, best_round = mean, round_
+        return round_ - best_round >= patience
+
+    boost({**params, "eval_metric": list(curves.values())}, folds, rounds, cpus, on_round)
+    table = np.array(scores)  # (n_rounds, n_folds, n_metrics)
+    return CrossValidation(
+        score=float(sign * best),
+        rounds=best_round + 1,
+        mean={name: table[:, :, i].mean(axis=1) for i, name in enumerate(curves)},
+        std={name: table[:, :, i].std(axis=1) for i, name in enumerate(curves)},
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _turn(booster: xgb.Booster, fold: Fold, first: int, rounds: int, stop: threading.Event) -> list[list[float]]:
+    """Train a few rounds of one booster and return the scores of each; at least one round."""
+    end = time.perf_counter() + SLICE_SECONDS
+    scores: list[list[float]] = []
+    for i in range(first, rounds):
+        booster.update(fold.train, i)
+        message = booster.eval_set([(fold.valid, "valid")], i) if fold.valid else ""
+        scores.append([float(part.rpartition(":")[2]) for part in message.split("\t")[1:]])
+        if stop.is_set() or time.perf_counter() > end:
+            break
+    return scores
