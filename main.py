@@ -7,7 +7,6 @@ Run: mlflow run . -P data=table.csv -P target=column
 """
 
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,23 +63,22 @@ def summary(evaluation: Run) -> str:
     ]
     if tags["decision"] == "hold":
         lines.append(f"           not promoted: {tags['reasons']}")
-    return "\n".join([*lines, "", *_next_commands(name), ""])
+    served = f"{name}Service@champion" if tags["decision"] == "promote" else f"{name}Service/{version}"
+    return "\n".join([*lines, "", *_next_commands(served), ""])
 
 
 def _scores(task: str, metric: str, scores: dict[str, float]) -> list[str]:
     """One line a metric, the optimised one first: the score, its interval, the dummy baseline's."""
-    names = {"rmse": "root_mean_squared_error", "mae": "mean_absolute_error", "r2": "r2_score"}
     lines: list[str] = []
     for name in sorted(metrics_of(task), key=lambda each: each != metric):
         if name == "error" != metric:
             continue  # accuracy says the same
-        value = scores.get(name, scores.get(names.get(name, "")))
-        if value is None or f"{name}_low" not in scores:
-            continue
+        if f"{name}_low" not in scores:
+            continue  # not defined on these rows, such as the AUC where a class is absent
         label = "Held out" if not lines else ""
         interval = f"[{scores[f'{name}_low']:.4f}, {scores[f'{name}_high']:.4f}]"
         dummy = f"   dummy baseline {scores[f'dummy_{name}']:.4f}" if f"dummy_{name}" in scores else ""
-        lines.append(f"{label: <10} {name: <9} {value:.4f}   95 % interval {interval}{dummy}")
+        lines.append(f"{label: <10} {name: <9} {scores[name]:.4f}   95 % interval {interval}{dummy}")
     return lines
 
 
@@ -94,13 +92,12 @@ def _versions(names: Sequence[str], version: str) -> list[str]:
     return lines
 
 
-def _next_commands(name: str) -> list[str]:
+def _next_commands(served: str) -> list[str]:
     """The commands that open the UI, score a file and serve the model, as they work from this folder."""
     beside = Path(sys.executable).with_name("mlflow")
-    tool = (
-        "mlflow" if shutil.which("mlflow") == str(beside) and "VIRTUAL_ENV" in os.environ else os.path.relpath(beside)
-    )
-    model = f"-m models:/{name}Service@{'champion'} --env-manager local"
+    inside = beside.is_relative_to(Path.cwd())
+    tool = "mlflow" if "VIRTUAL_ENV" in os.environ else str(beside.relative_to(Path.cwd()) if inside else beside)
+    model = f"-m models:/{served} --env-manager local"
     return [
         "Next       see every run:  " + f"{tool} ui",
         "           score a file:   " + f"{tool} models predict {model} -t csv -i new_rows.csv -o scores.json",

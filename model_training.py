@@ -75,7 +75,6 @@ def log_models(
         signature=signature["Service"],
         input_example=example,
         pip_requirements=pins,
-        code_paths=[str(PACKAGE)],
     )
     return {name: pipeline, f"{name}Booster": booster, f"{name}Service": service}
 

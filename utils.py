@@ -90,8 +90,9 @@ def find_run(stage: str, run_id: str = "") -> Run:
         found = mlflow.search_runs([experiment], query, order_by=["end_time DESC"], max_results=1, output_format="list")
         if not found:
             name = mlflow.get_experiment(experiment).name
+            where = "" if name == "Default" else f" --experiment-name {name}"
             raise UserError(
-                f"No finished run of {stage} in the experiment {name!r}. Run it first: mlflow run . -e {stage}"
+                f"No finished run of {stage} in the experiment {name!r}. Run it first: mlflow run . -e {stage}{where}"
             )
         return found[0]
     try:

@@ -38,10 +38,11 @@ def requirements() -> list[str]:
 def raw_schema(rows: pd.DataFrame, problem: Problem) -> Schema:
     """Describe the raw columns that a caller sends.
 
-    Fractions are doubles. The rest is `Any`, for MLflow turns down an integer column once a value is missing, an int64
-    column where a double is declared, and an all-missing column where text is; the features check the values.
+    Columns of fractions are doubles. The rest is `Any`, for MLflow turns down an integer column once a value is
+    missing, an int64 column where a double is declared, and an all-missing column where text is; the features check
+    the values.
     """
-    fractions = {name for name in problem.kinds if pd.api.types.is_float_dtype(rows[name])}
+    fractions = {name for name in problem.kinds if _has_fractions(rows[name])}
     return Schema([ColSpec(DataType.double if name in fractions else AnyType(), name) for name in problem.kinds])
 
 
@@ -72,3 +73,7 @@ def signatures(
 
 def _label_type(labels: np.ndarray) -> DataType:
     return {"b": DataType.boolean, "i": DataType.long, "f": DataType.double}.get(labels.dtype.kind, DataType.string)
+
+
+def _has_fractions(column: pd.Series) -> bool:
+    return pd.api.types.is_float_dtype(column) and bool((column.dropna() % 1 != 0).any())
