@@ -95,11 +95,20 @@ class TuningSettings(Settings):
     """Search XGBoost's parameters by cross-validation on the training rows."""
 
     n_trials: Whole = Field(50, ge=1, description="Trials of the study, from 1.")
-    timeout: float = Field(0, ge=0, description="Seconds after which no trial is started, from 0; 0 sets no limit.")
+    timeout: float = Field(0, ge=0, description="Seconds after which tuning ends, from 0; 0 sets no limit.")
     metric: Literal["auto", "log_loss", "error", "roc_auc", "rmse", "mae"] = Field(
         "auto", description="Metric to optimise; auto is log_loss, or rmse for regression."
     )
     folds: Whole = Field(5, ge=2, description="Folds of the cross-validation, from 2.")
+    search_space: str = Field(
+        "", description="YAML file that narrows, fixes or widens the built-in search space; empty keeps it."
+    )
+    study_name: str = Field(
+        "", description="Name of the study; the same name goes on with a study that was interrupted. Empty makes one."
+    )
+    storage: str = Field(
+        "", description="Optuna storage URL of the study; empty keeps it in a file in the folder studies, by the store."
+    )
     data_run_id: str = Field("", description="Run of data-preprocessing to read; empty takes the last finished one.")
     seed: Whole = Field(0, ge=0, le=2**31 - 1, description="Seed of every random choice, from 0.")
 

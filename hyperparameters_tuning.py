@@ -1,36 +1,46 @@
 """Stage 2: the Optuna study, one nested MLflow run a trial.
 
 Reads: train.parquet and problem.json of a data run; never the test rows.
-Writes: a run with the best parameters, score and round count (best.json), and under it one run a trial with its
-parameters, its score and the curve of every metric by boosting round.
+Writes: a run with the best parameters, score and round count (best.json), pictures and a table of the study, and
+under it one run a trial with its parameters, its score and the curve of every metric by boosting round.
 Parameters: `python hyperparameters_tuning.py --help`.
 Run: mlflow run . -e hyperparameters-tuning -P n-trials=20
 """
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import mlflow
 import numpy as np
 import optuna
 from loguru import logger
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Run
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
 from config import TuningSettings
 from treeline import UserError
 from treeline.budget import cpu_budget
 from treeline.metrics import curves_of, metrics_of
+from treeline.plots import study_pictures
 from treeline.problem import Problem
-from treeline.search import SPACE, known_points
-from treeline.trainer import CrossValidation, cross_validate, make_folds, task_params
-from utils import command, find_run, load_problem, load_split, log_input, stage_run
+from treeline.search import known_points, read_space
+from treeline.study import bury_the_dead, checkpoint, counted, draw, open_storage, open_study
+from treeline.trainer import CrossValidation, Fold, cross_validate, make_folds, task_params
+from trial_log import TrialLog
+from utils import command, find_run, load_problem, load_split, log_input, stage_run, store_folder
 
 ROUNDS = 1000  # the most that a trial may train
-PATIENCE = 50  # rounds without a better mean over the folds, after which it stops
-BATCH = 1000  # the most metrics that MLflow takes in one call
+FAILURES = 3  # trials in a row that may raise before the study stops
+
+
+def patience(learning_rate: float) -> int:
+    """Give the rounds without a better mean after which a trial stops: more for a slow learner, from 20 to 200."""
+    return int(np.clip(3 / learning_rate, 20, 200))
 
 
 def choose_metric(metric: str, task: str) -> str:
@@ -56,84 +66,235 @@ def check_folds(problem: Problem, y: np.ndarray, folds: int) -> None:
     if len(y) < folds:
         raise UserError(f"--folds {folds} is more than the {len(y)} training rows: use fewer.")
     if problem.classes and np.bincount(y).max() < folds:
-        raise UserError(
-            f"--folds {folds} is more than any class has training rows ({np.bincount(y).max()} at most): use fewer."
-        )
+        most = np.bincount(y).max()
+        raise UserError(f"--folds {folds} is more than any class has training rows ({most} at most): use fewer.")
 
 
-def log_trial(client: mlflow.MlflowClient, run_id: str, params: dict[str, Any], result: CrossValidation) -> None:
-    """Write a finished trial in batches: parameters, score, and every metric of every round, mean and spread."""
-    now = int(time.time() * 1000)
-    curves = {f"cv_{name}": values for name, values in result.mean.items()}
-    curves |= {f"cv_{name}_std": values for name, values in result.std.items()}
-    points = [
-        Metric(name, float(value), now, step) for name, values in curves.items() for step, value in enumerate(values, 1)
-    ]
-    points += [
-        Metric("score", result.score, now, 0),
-        Metric("rounds", result.rounds, now, 0),
-        Metric("seconds", result.seconds, now, 0),
-    ]
-    logged = [Param(name, str(value)) for name, value in {**params, "rounds": result.rounds}.items()]
-    client.log_batch(run_id, points[:BATCH], logged, [RunTag("state", "COMPLETE")])
-    for start in range(BATCH, len(points), BATCH):
-        client.log_batch(run_id, points[start : start + BATCH])
-    client.set_terminated(run_id)
+@dataclass(frozen=True)
+class Search:
+    """What every trial of a study shares.
+
+    Attributes:
+        problem: the table's.
+        folds: built once.
+        space: what a trial draws.
+        params: what it does not: the task's parameters, the fixed ones of the space, the seed.
+        metric: what is optimised.
+        cpus: the CPU budget.
+        deadline: when training ends, on the clock of `time.monotonic`.
+    """
+
+    problem: Problem
+    folds: Sequence[Fold]
+    space: Mapping[str, BaseDistribution]
+    params: Mapping[str, Any]
+    metric: str
+    cpus: int
+    deadline: float
+
+    def score(
+        self, drawn: Mapping[str, Any], log: TrialLog, hopeless: Callable[[int, float], bool], rounds: int
+    ) -> CrossValidation:
+        """Cross-validate parameters and log their curves, until they stop getting better, the deadline, or `hopeless`.
+
+        Args:
+            drawn: the parameters of the trial.
+            log: where its run is open.
+            hopeless: asked at each checkpoint, with its number and the mean of the metric; True ends the training.
+            rounds: the most to train.
+        """
+        params = {**self.params, **drawn}
+        rate = float(params["learning_rate"])
+
+        def watch(round_: int, mean: Mapping[str, float], std: Mapping[str, float]) -> bool:
+            points = {f"cv_{name}": value for name, value in mean.items()}
+            log.add(round_, points | {f"cv_{name}_std": value for name, value in std.items()})
+            step = checkpoint(rate, round_)
+            if step is not None and hopeless(step, mean[self.metric]):
+                return True
+            return time.monotonic() > self.deadline
+
+        task = self.problem.task
+        return cross_validate(params, self.folds, task, self.metric, rounds, patience(rate), self.cpus, watch)
+
+
+def run_trial(search: Search, study: optuna.Study, log: TrialLog, seed: int) -> None:
+    """Draw, train and log one trial; one that raises is failed, not fatal."""
+    trial = draw(study, search.space, seed)
+    log.start(trial.number, trial.params)
+    pruned = False
+
+    def hopeless(step: int, value: float) -> bool:
+        nonlocal pruned
+        trial.report(value, step)
+        pruned = trial.should_prune()
+        return pruned
+
+    try:
+        result = search.score(trial.params, log, hopeless, ROUNDS)
+    except KeyboardInterrupt:
+        log.end("KILLED", {}, {}, status="KILLED")
+        raise
+    except Exception as error:  # whatever a trial raises, the study goes on; three in a row stop it
+        trial.set_user_attr("error", f"{type(error).__name__}: {error}"[:2000])
+        study.tell(trial, state=TrialState.FAIL)
+        log.end("FAIL", {}, {"error": f"{type(error).__name__}: {error}"[:2000]}, status="FAILED")
+        return
+    trial.set_user_attr("rounds", result.rounds)
+    trial.set_user_attr("trained", len(result.mean[search.metric]))
+    trial.set_user_attr("score", result.score)
+    if pruned:
+        study.tell(trial, state=TrialState.PRUNED)
+    else:
+        study.tell(trial, result.score)
+    log.end("PRUNED" if pruned else "COMPLETE", scores(result.score, result.rounds, result.seconds), {})
+
+
+def scores(score: float, rounds: int, seconds: float) -> dict[str, float]:
+    """Name the single values of a trial."""
+    return {"score": score, "rounds": float(rounds), "seconds": seconds}
+
+
+def take_up(search: Search, study: optuna.Study, name: str, log: TrialLog) -> None:
+    """Tidy up after a process that was killed in the middle of this study.
+
+    Its runs are closed as KILLED, its trials' runs go below this tuning run, and the run of its last finished trial,
+    which may not have been written, is written again by training that trial again.
+    """
+    active = mlflow.active_run()
+    client = mlflow.MlflowClient()
+    found = mlflow.search_runs([active.info.experiment_id], f"tags.study = '{name}'", output_format="list")
+    finished = counted(study)
+    last = finished[-1] if finished and found else None
+    for run in found:
+        if run.info.run_id == active.info.run_id:
+            continue
+        if run.data.tags["stage"] == "trial":
+            client.set_tag(run.info.run_id, "mlflow.parentRunId", active.info.run_id)
+            if run.info.status == "RUNNING" and not (last and run.data.tags["trial"] == str(last.number)):
+                close_killed(run)
+        elif run.info.status == "RUNNING":
+            close_killed(run)
+            parent = run.data.tags.get("mlflow.parentRunId")
+            if parent and mlflow.get_run(parent).info.status == "RUNNING":
+                close_killed(mlflow.get_run(parent))
+    if last:
+        mine = [run for run in found if run.data.tags.get("trial") == str(last.number)]
+        if not mine or mine[0].info.status == "RUNNING":
+            rewrite(search, last, log, mine[0].info.run_id if mine else "")
+    bury_the_dead(study)
+
+
+def close_killed(run: Run) -> None:
+    """End the run of a process that is no more."""
+    client = mlflow.MlflowClient()
+    client.set_tag(run.info.run_id, "state", "KILLED")
+    client.set_terminated(run.info.run_id, "KILLED")
+
+
+def rewrite(search: Search, trial: FrozenTrial, log: TrialLog, run_id: str) -> None:
+    """Write the run of a finished trial that a kill left unwritten; training it again gives the same curves."""
+    log.start(trial.number, trial.params, run_id)
+    if "error" in trial.user_attrs:
+        log.end("FAIL", {}, {"error": trial.user_attrs["error"]}, status="FAILED")
+        return
+    result = search.score(trial.params, log, lambda step, value: False, trial.user_attrs["trained"])
+    values = scores(trial.user_attrs["score"], trial.user_attrs["rounds"], result.seconds)
+    log.end(trial.state.name, values, {})
+
+
+def run_study(search: Search, study: optuna.Study, log: TrialLog, settings: TuningSettings) -> None:
+    """Run trials up to the study's total or the deadline; at least one, so that there always is a best.
+
+    Raises:
+        UserError: three trials in a row failed.
+    """
+    done = counted(study)
+    with tqdm(total=settings.n_trials, initial=len(done), desc="tuning", unit="trial", disable=None) as progress:
+        while len(done) < settings.n_trials and (time.monotonic() < search.deadline or not has_best(done)):
+            run_trial(search, study, log, settings.seed)
+            done = counted(study)
+            if len(done) >= FAILURES and all(trial.state == TrialState.FAIL for trial in done[-FAILURES:]):
+                reason = done[-1].user_attrs["error"]
+                raise UserError(
+                    f"{FAILURES} trials in a row failed, the last with {reason}. Mend that, then run again."
+                )
+            pruned = sum(trial.state == TrialState.PRUNED for trial in done)
+            progress.update()
+            if has_best(done):
+                progress.set_postfix({search.metric: f"{study.best_value:.4g}", "pruned": pruned})
+
+
+def has_best(trials: Sequence[FrozenTrial]) -> bool:
+    """Tell whether a trial went to its end."""
+    return any(trial.state == TrialState.COMPLETE for trial in trials)
+
+
+def log_study(study: optuna.Study, search: Search, start: float, cpu_start: float) -> None:
+    """Log what the study found, its pictures and its table, and how the CPU budget was spent."""
+    best, trials = study.best_trial, counted(study)
+    params = {**search.params, **best.params}
+    rounds = best.user_attrs["rounds"]
+    found = {"params": params, "rounds": rounds, "metric": search.metric, "score": best.value, "trial": best.number}
+    mlflow.log_dict(found, "best.json")
+    at_once = min(search.cpus, len(search.folds))
+    spent = {"cpus": search.cpus, "folds_at_once": at_once, "threads_a_fold": max(1, search.cpus // len(search.folds))}
+    mlflow.log_params({**best.params, "rounds": rounds, **spent})
+    wall, cpu = time.perf_counter() - start, time.process_time() - cpu_start
+    counts = {
+        state.name.lower(): sum(trial.state == state for trial in trials) for state in TrialState if state.is_finished()
+    }
+    mlflow.log_metrics(
+        {"best_score": best.value, "best_trial": best.number, "trials": len(trials)}
+        | {f"trials_{state}": count for state, count in counts.items()}
+        | {"study_seconds": wall, "cpu_seconds": cpu, "cpu_utilisation": cpu / (wall * search.cpus)}
+    )
+    mlflow.log_text(study.trials_dataframe().to_csv(index=False), "trials.csv")
+    for name, figure in study_pictures(study).items():
+        mlflow.log_figure(figure, f"{name}.png")
+    logger.info(
+        f"{len(trials)} trials, {counts['pruned']} pruned; the best, trial-{best.number:03d}, has {search.metric} "
+        f"{best.value:.5g} over {len(search.folds)} folds after {rounds} rounds"
+    )
 
 
 def run(settings: TuningSettings) -> str:
     """Run the stage; return its run id."""
     with stage_run("hyperparameters-tuning", settings, system_metrics=True) as active:
+        start, cpu_start, clock = time.perf_counter(), time.process_time(), time.monotonic()
+        space, fixed = read_space(settings.search_space)
         data_run = find_run("data-preprocessing", settings.data_run_id)
         problem = load_problem(data_run)
         metric = choose_metric(settings.metric, problem.task)
-        mlflow.set_tags({"data_run_id": data_run.info.run_id, "data_digest": problem.digest, "metric": metric})
         frame = load_split(data_run.info.run_id, "train")
         y = problem.truth(frame)
         check_folds(problem, y, settings.folds)
+        name = settings.study_name or f"{problem.table}-{active.info.run_id[:8]}"
+        storage = open_storage(settings.storage, name, store_folder())
+        facts = {
+            "data": problem.digest,
+            "metric": metric,
+            "folds": settings.folds,
+            "seed": settings.seed,
+            "fixed": fixed,
+        }
+        maximize = metrics_of(problem.task)[metric].greater_is_better
+        study = open_study(storage, name, maximize, space, facts, known_points(problem.task, space))
+        lineage = {"data_run_id": data_run.info.run_id, "data_digest": problem.digest}
+        mlflow.set_tags({**lineage, "metric": metric, "study": name})
         log_input(problem, frame, "train", "tuning", f"{data_run.info.artifact_uri}/train.parquet")
 
-        cpus = cpu_budget()
         folds = make_folds(problem.features(), problem.rows(frame), y, problem.task, settings.folds, settings.seed)
-        fixed = {**task_params(problem.task, len(problem.classes)), "seed": settings.seed}
-        client = mlflow.MlflowClient()
-        study = optuna.create_study(
-            direction="maximize" if metrics_of(problem.task)[metric].greater_is_better else "minimize",
-            sampler=optuna.samplers.TPESampler(seed=settings.seed),
-        )
-        for point in known_points(problem.task):
-            study.enqueue_trial(point)
-
-        def objective(trial: optuna.Trial) -> float:
-            params = {name: trial._suggest(name, distribution) for name, distribution in SPACE.items()}
-            tags = {
-                "mlflow.parentRunId": active.info.run_id,
-                "stage": "trial",
-                "trial": str(trial.number),
-                "state": "RUNNING",
-            }
-            child = client.create_run(active.info.experiment_id, run_name=f"trial-{trial.number:03d}", tags=tags)
-            result = cross_validate({**fixed, **params}, folds, problem.task, metric, ROUNDS, PATIENCE, cpus)
-            log_trial(client, child.info.run_id, params, result)
-            trial.set_user_attr("rounds", result.rounds)
-            progress.update()
-            return result.score
-
-        with tqdm(total=settings.n_trials, desc="tuning", unit="trial", disable=None) as progress:
-            study.optimize(objective, n_trials=settings.n_trials, timeout=settings.timeout or None)
-        best = study.best_trial
-        found = {**best.params, "seed": settings.seed}
-        rounds = best.user_attrs["rounds"]
-        mlflow.log_params({**best.params, "rounds": rounds, "cpus": cpus})
-        mlflow.log_metrics({"best_score": study.best_value, "best_trial": best.number, "trials": len(study.trials)})
-        mlflow.log_dict(
-            {"params": found, "rounds": rounds, "metric": metric, "score": study.best_value, "trial": best.number},
-            "best.json",
-        )
-        logger.info(
-            f"{len(study.trials)} trials; the best, trial-{best.number:03d}, has {metric} {study.best_value:.5g} "
-            f"over {settings.folds} folds after {rounds} rounds"
-        )
+        params = {**task_params(problem.task, len(problem.classes)), **fixed, "seed": settings.seed}
+        deadline = clock + (settings.timeout or float("inf"))
+        search = Search(problem, folds, space, params, metric, cpu_budget(), deadline)
+        log = TrialLog(active.info.experiment_id, active.info.run_id, {"study": name})
+        try:
+            take_up(search, study, name, log)
+            run_study(search, study, log, settings)
+        finally:
+            log.finish()
+        log_study(study, search, start, cpu_start)
         return str(active.info.run_id)
 
 

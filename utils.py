@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from urllib.parse import unquote
 
 import mlflow
 import pandas as pd
@@ -213,3 +214,11 @@ def move_alias(names: Sequence[str], alias: str, version: str) -> None:
 def forms(name: str) -> list[str]:
     """Name the three registered models that stand for one."""
     return [name, f"{name}Booster", f"{name}Service"]
+
+
+def store_folder() -> Path:
+    """Give the folder of the SQLite store, or this one where the store is a server's."""
+    uri = mlflow.get_tracking_uri()
+    return (
+        Path(unquote(uri.removeprefix("sqlite:///"))).absolute().parent if uri.startswith("sqlite:///") else Path.cwd()
+    )

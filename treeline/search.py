@@ -1,8 +1,16 @@
 """The search space: what a trial may draw, and the known good points that a study tries first."""
 
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import yaml
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from treeline import UserError
+from treeline.tables import nearest
 
 # TabArena's published space for XGBoost (Erickson et al. 2025, "TabArena: A Living Benchmark for Machine Learning on
 # Tabular Data"), with four ends moved outwards so that the known points below lie in it: the learning rate up to 0.3,
@@ -42,7 +50,130 @@ TUNED_CLASSIFICATION |= {"colsample_bylevel": 0.9, "reg_lambda": 0.0}
 TUNED_REGRESSION = {"learning_rate": 0.05, "max_depth": 9, "min_child_weight": 2.0, "subsample": 0.7, "reg_lambda": 0.0}
 
 
-def known_points(task: str) -> list[dict[str, Any]]:
-    """Give the points that a study tries before it searches, best guess first: complete, and inside `SPACE`."""
+@dataclass(frozen=True)
+class Legal:
+    """What XGBoost takes for a parameter: numbers from `low` (itself allowed unless `above`) to `high`."""
+
+    whole: bool = False
+    low: float = 0.0
+    high: float = math.inf
+    above: bool = False
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        ends = f"{'above' if self.above else 'from'} {self.low:g}" + (
+            f" to {self.high:g}" if self.high < math.inf else ""
+        )
+        return f"a {'whole ' if self.whole else ''}number {ends}"
+
+    def holds(self, value: Any) -> bool:
+        """Tell whether a value is one of them."""
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or (self.whole and value != int(value)):
+            return False
+        return (value > self.low if self.above else value >= self.low) and value <= self.high
+
+
+SHARE = Legal(high=1, above=True)
+LEGAL: dict[str, Legal] = {
+    "learning_rate": SHARE,
+    "max_depth": Legal(whole=True, low=1),
+    "max_leaves": Legal(whole=True),
+    "min_child_weight": Legal(),
+    "subsample": SHARE,
+    "colsample_bytree": SHARE,
+    "colsample_bylevel": SHARE,
+    "colsample_bynode": SHARE,
+    "reg_alpha": Legal(),
+    "reg_lambda": Legal(),
+    "gamma": Legal(),
+    "max_delta_step": Legal(),
+    "scale_pos_weight": Legal(above=True),
+    "max_cat_to_onehot": Legal(whole=True, low=1),
+    "max_cat_threshold": Legal(whole=True, low=1),
+}
+POLICIES = ("depthwise", "lossguide")
+
+
+def read_space(path: str) -> tuple[dict[str, BaseDistribution], dict[str, Any]]:
+    """Read a YAML file that changes the built-in space.
+
+    A parameter's value is a number (fixed), a list (choices), or `{low: , high: , log: }` (a range; `log` is the
+    built-in one's unless given). What the file does not name stays as it is.
+
+    Args:
+        path: of the file; empty keeps the built-in space.
+
+    Returns:
+        What a trial draws, and what is fixed.
+
+    Raises:
+        UserError: the file is unreadable, or an entry is; names it and what is allowed.
+    """
+    space: dict[str, BaseDistribution] = dict(SPACE)
+    fixed: dict[str, Any] = {}
+    for name, entry in (_read_yaml(path) if path else {}).items():
+        if name not in LEGAL and name != "grow_policy":
+            known = [*LEGAL, "grow_policy"]
+            raise UserError(f"Unknown parameter {name!r} in {path}.{nearest(str(name), known)} Use {', '.join(known)}.")
+        space.pop(name, None)
+        if isinstance(entry, list) and len(entry) > 1:
+            space[name] = CategoricalDistribution([_legal(path, name, value) for value in entry])
+        elif isinstance(entry, dict):
+            space[name] = _range(path, name, entry)
+        else:
+            fixed[name] = _legal(path, name, entry[0] if isinstance(entry, list) and entry else entry)
+    return space, fixed
+
+
+def known_points(task: str, space: Mapping[str, BaseDistribution]) -> list[dict[str, Any]]:
+    """Give the points that a study tries before it searches, moved into the space: XGBoost's defaults, so that no
+    study is worse than no tuning, and the meta-tuned ones.
+    """
     tuned = TUNED_REGRESSION if task == "regression" else TUNED_CLASSIFICATION
-    return [DEFAULTS | tuned, DEFAULTS]
+    points = []
+    for point in (DEFAULTS, DEFAULTS | tuned):
+        moved = {name: _moved(point[name], space[name]) for name in space if name in point}
+        if moved not in points:
+            points.append(moved)
+    return points
+
+
+def _moved(value: Any, distribution: BaseDistribution) -> Any:
+    if isinstance(distribution, CategoricalDistribution):
+        return value if value in distribution.choices else distribution.choices[0]
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    return min(max(value, distribution.low), distribution.high)
+
+
+def _read_yaml(path: str) -> dict[str, Any]:
+    try:
+        entries = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError:
+        raise UserError(f"No readable file {str(Path(path).absolute())!r} for --search-space.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is no YAML: {str(error).splitlines()[0]}.") from None
+    if not isinstance(entries, dict):
+        raise UserError(f"{path} must map parameters to values, such as `max_depth: {{low: 3, high: 8}}`.")
+    return entries
+
+
+def _legal(path: str, name: str, value: Any) -> Any:
+    if name == "grow_policy":
+        if value not in POLICIES:
+            raise UserError(f"grow_policy in {path} got {value!r}: use {' or '.join(POLICIES)}.")
+        return value
+    if not LEGAL[name].holds(value):
+        raise UserError(f"{name} in {path} got {value!r}: give {LEGAL[name]}, a list of them, or {{low: , high: }}.")
+    return int(value) if LEGAL[name].whole else float(value)
+
+
+def _range(path: str, name: str, entry: dict[str, Any]) -> BaseDistribution:
+    strange = set(entry) - {"low", "high", "log"}
+    if strange or not {"low", "high"} <= set(entry) or name == "grow_policy":
+        raise UserError(f"{name} in {path} got {entry!r}: a range is {{low: , high: }}, with log: true or false.")
+    low, high = _legal(path, name, entry["low"]), _legal(path, name, entry["high"])
+    log = entry.get("log", getattr(SPACE.get(name), "log", False) and low > 0)
+    if not low < high or not isinstance(log, bool) or (log and low <= 0):
+        raise UserError(f"{name} in {path} got {entry!r}: low must be below high, and above 0 where log is true.")
+    return (IntDistribution if LEGAL[name].whole else FloatDistribution)(low, high, log=log)

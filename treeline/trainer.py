@@ -33,15 +33,15 @@ class CrossValidation:
     Attributes:
         score: the mean over the folds of the metric to optimise, at its best round.
         rounds: how many rounds that takes, from 1.
-        mean: each metric after each round, averaged over the folds; shape (n_rounds,).
-        std: its standard deviation over the folds; shape (n_rounds,).
+        mean: each metric after each round, averaged over the folds; n_rounds values.
+        std: its standard deviation over the folds; n_rounds values.
         seconds: wall time.
     """
 
     score: float
     rounds: int
-    mean: Mapping[str, np.ndarray]
-    std: Mapping[str, np.ndarray]
+    mean: Mapping[str, Sequence[float]]
+    std: Mapping[str, Sequence[float]]
     seconds: float
 
 
@@ -154,6 +154,7 @@ def cross_validate(
     rounds: int,
     patience: int,
     cpus: int,
+    watch: Callable[[int, Mapping[str, float], Mapping[str, float]], bool] | None = None,
 ) -> CrossValidation:
     """Score parameters on the folds, stopping when the mean over the folds has not improved for `patience` rounds.
 
@@ -165,31 +166,30 @@ def cross_validate(
         rounds: the most to train.
         patience: rounds without improvement of the mean before training stops.
         cpus: the CPU budget.
+        watch: called after each round, from 1, with the mean and the standard deviation over the folds of each metric;
+            True ends the training.
     """
     start = time.perf_counter()
     curves = curves_of(task)
-    column = list(curves).index(metric)
     sign = 1 if metrics_of(task)[metric].greater_is_better else -1
-    scores: list[np.ndarray] = []
-    best, best_round = -np.inf, 0
+    mean: dict[str, list[float]] = {name: [] for name in curves}
+    std: dict[str, list[float]] = {name: [] for name in curves}
+    best, best_round = -np.inf, 1
 
-    def on_round(round_: int, fold_scores: np.ndarray) -> bool:
+    def on_round(i: int, scores: np.ndarray) -> bool:
         nonlocal best, best_round
-        scores.append(fold_scores)
-        mean = sign * fold_scores[:, column].mean()
-        if mean > best:
-            best, best_round = mean, round_
-        return round_ - best_round >= patience
+        means = dict(zip(curves, scores.mean(axis=0).tolist(), strict=True))
+        spreads = dict(zip(curves, scores.std(axis=0).tolist(), strict=True))
+        for name in curves:
+            mean[name].append(means[name])
+            std[name].append(spreads[name])
+        if sign * means[metric] > best:
+            best, best_round = sign * means[metric], i + 1
+        stopped = watch is not None and watch(i + 1, means, spreads)
+        return stopped or i + 1 - best_round >= patience
 
     boost({**params, "eval_metric": list(curves.values())}, folds, rounds, cpus, on_round)
-    table = np.array(scores)  # (n_rounds, n_folds, n_metrics)
-    return CrossValidation(
-        score=float(sign * best),
-        rounds=best_round + 1,
-        mean={name: table[:, :, i].mean(axis=1) for i, name in enumerate(curves)},
-        std={name: table[:, :, i].std(axis=1) for i, name in enumerate(curves)},
-        seconds=time.perf_counter() - start,
-    )
+    return CrossValidation(float(sign * best), best_round, mean, std, time.perf_counter() - start)
 
 
 def _turn(booster: xgb.Booster, fold: Fold, first: int, rounds: int, stop: threading.Event) -> list[list[float]]:

@@ -1,0 +1,84 @@
+"""The MLflow runs of trials, written behind the training's back by one thread, in batches."""
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import mlflow
+from mlflow.entities import Metric, Param, RunTag
+
+BATCH = 1000  # the most metrics that MLflow takes in one call
+FLUSH_SECONDS = 1.0  # how long a curve may wait before it is written; a shorter trial is written once, at its end
+
+
+class TrialLog:
+    """Writes one trial at a time, in order; an error of the store comes back to the caller at the next trial's end.
+
+    Args:
+        experiment_id: of the tuning run.
+        parent_run_id: the tuning run.
+        tags: set on every trial's run.
+    """
+
+    def __init__(self, experiment_id: str, parent_run_id: str, tags: Mapping[str, str]) -> None:
+        self._client = mlflow.MlflowClient()
+        self._experiment_id = experiment_id
+        self._tags = {**tags, "mlflow.parentRunId": parent_run_id, "stage": "trial"}
+        self._writer = ThreadPoolExecutor(1)
+        self._pending: list[Future[None]] = []
+        self._run_id = ""
+        self._points: list[Metric] = []
+        self._params: list[Param] = []
+        self._written = 0.0
+
+    def start(self, number: int, params: Mapping[str, Any], run_id: str = "") -> None:
+        """Open the run of a trial, or take up one that a kill left open."""
+        self._points, self._written = [], time.monotonic()
+        self._params = [Param(name, str(value)) for name, value in params.items()]
+        name, tags = f"trial-{number:03d}", {**self._tags, "trial": str(number), "state": "RUNNING"}
+        self._submit(self._open, name, tags, int(time.time() * 1000), run_id)
+
+    def add(self, step: int, values: Mapping[str, float]) -> None:
+        """Add a point to each of some curves; they are written within `FLUSH_SECONDS` of the next call."""
+        now = int(time.time() * 1000)
+        self._points += [Metric(name, value, now, step) for name, value in values.items()]
+        if time.monotonic() - self._written > FLUSH_SECONDS:
+            self._flush({}, {})
+
+    def end(self, state: str, scores: Mapping[str, float], tags: Mapping[str, str], status: str = "FINISHED") -> None:
+        """Close the run of a trial, once the trials before it are written."""
+        self._settle()
+        self._flush(scores, {**tags, "state": state})
+        self._submit(self._close, status, int(time.time() * 1000))
+
+    def finish(self) -> None:
+        """Wait until everything is written."""
+        self._settle()
+        self._writer.shutdown()
+
+    def _settle(self) -> None:
+        for future in self._pending:
+            future.result()
+        self._pending = []
+
+    def _flush(self, scores: Mapping[str, float], tags: Mapping[str, str]) -> None:
+        now = int(time.time() * 1000)
+        points = self._points + [Metric(name, value, now, 0) for name, value in scores.items()]
+        self._submit(self._write, points, self._params, [RunTag(key, value) for key, value in tags.items()])
+        self._points, self._params, self._written = [], [], time.monotonic()
+
+    def _submit(self, work: Any, *arguments: Any) -> None:
+        self._pending.append(self._writer.submit(work, *arguments))
+
+    def _open(self, name: str, tags: dict[str, str], start: int, run_id: str) -> None:
+        run = run_id or self._client.create_run(self._experiment_id, start, tags, name).info.run_id
+        self._run_id = run
+
+    def _write(self, points: list[Metric], params: list[Param], tags: list[RunTag]) -> None:
+        self._client.log_batch(self._run_id, points[:BATCH], params, tags)
+        for first in range(BATCH, len(points), BATCH):
+            self._client.log_batch(self._run_id, points[first : first + BATCH])
+
+    def _close(self, status: str, end: int) -> None:
+        self._client.set_terminated(self._run_id, status, end)
