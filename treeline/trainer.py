@@ -46,10 +46,15 @@ class CrossValidation:
 
 
 def task_params(task: str, n_classes: int) -> dict[str, Any]:
-    """XGBoost's parameters that follow from the task rather than from the search."""
+    """XGBoost's parameters that follow from the task rather than from the search.
+
+    XGBoost keeps its random state by thread, and a booster here is trained by several in turn: seeded anew for every
+    round, its rows and columns are drawn alike whichever thread draws them.
+    """
     objective = {"binary": "binary:logistic", "multiclass": "multi:softprob", "regression": "reg:squarederror"}[task]
     classes = {"num_class": n_classes} if task == "multiclass" else {}
-    return {"objective": objective, **classes, "tree_method": "hist", "max_bin": 256, "verbosity": 1}
+    fixed = {"tree_method": "hist", "max_bin": 256, "seed_per_iteration": True, "verbosity": 1}
+    return {"objective": objective, **classes, **fixed}
 
 
 def quantile_matrix(
