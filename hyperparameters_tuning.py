@@ -9,16 +9,12 @@ Run: mlflow run . -e hyperparameters-tuning -P n-trials=20
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
 import mlflow
 import numpy as np
 import optuna
 from loguru import logger
-from mlflow.entities import Run
-from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
@@ -29,18 +25,13 @@ from treeline.metrics import curves_of, metrics_of
 from treeline.plots import study_pictures
 from treeline.problem import Problem
 from treeline.search import known_points, read_space
-from treeline.study import bury_the_dead, checkpoint, counted, draw, open_storage, open_study
-from treeline.trainer import CrossValidation, Fold, cross_validate, make_folds, task_params
-from trial_log import TrialLog
+from treeline.study import bury_the_dead, counted, open_storage, open_study
+from treeline.trainer import make_folds, task_params
+from trial_log import TrialLog, gather_runs
+from trials import Search, rewrite, run_trial
 from utils import command, find_run, load_problem, load_split, log_input, stage_run, store_folder
 
-ROUNDS = 1000  # the most that a trial may train
 FAILURES = 3  # trials in a row that may raise before the study stops
-
-
-def patience(learning_rate: float) -> int:
-    """Give the rounds without a better mean after which a trial stops: more for a slow learner, from 20 to 200."""
-    return int(np.clip(3 / learning_rate, 20, 200))
 
 
 def choose_metric(metric: str, task: str) -> str:
@@ -68,139 +59,6 @@ def check_folds(problem: Problem, y: np.ndarray, folds: int) -> None:
     if problem.classes and np.bincount(y).max() < folds:
         most = np.bincount(y).max()
         raise UserError(f"--folds {folds} is more than any class has training rows ({most} at most): use fewer.")
-
-
-@dataclass(frozen=True)
-class Search:
-    """What every trial of a study shares.
-
-    Attributes:
-        problem: the table's.
-        folds: built once.
-        space: what a trial draws.
-        params: what it does not: the task's parameters, the fixed ones of the space, the seed.
-        metric: what is optimised.
-        cpus: the CPU budget.
-        deadline: when training ends, on the clock of `time.monotonic`.
-    """
-
-    problem: Problem
-    folds: Sequence[Fold]
-    space: Mapping[str, BaseDistribution]
-    params: Mapping[str, Any]
-    metric: str
-    cpus: int
-    deadline: float
-
-    def score(
-        self, drawn: Mapping[str, Any], log: TrialLog, hopeless: Callable[[int, float], bool], rounds: int
-    ) -> CrossValidation:
-        """Cross-validate parameters and log their curves, until they stop getting better, the deadline, or `hopeless`.
-
-        Args:
-            drawn: the parameters of the trial.
-            log: where its run is open.
-            hopeless: asked at each checkpoint, with its number and the mean of the metric; True ends the training.
-            rounds: the most to train.
-        """
-        params = {**self.params, **drawn}
-        rate = float(params["learning_rate"])
-
-        def watch(round_: int, mean: Mapping[str, float], std: Mapping[str, float]) -> bool:
-            points = {f"cv_{name}": value for name, value in mean.items()}
-            log.add(round_, points | {f"cv_{name}_std": value for name, value in std.items()})
-            step = checkpoint(rate, round_)
-            if step is not None and hopeless(step, mean[self.metric]):
-                return True
-            return time.monotonic() > self.deadline
-
-        task = self.problem.task
-        return cross_validate(params, self.folds, task, self.metric, rounds, patience(rate), self.cpus, watch)
-
-
-def run_trial(search: Search, study: optuna.Study, log: TrialLog, seed: int) -> None:
-    """Draw, train and log one trial; one that raises is failed, not fatal."""
-    trial = draw(study, search.space, seed)
-    log.start(trial.number, trial.params)
-    pruned = False
-
-    def hopeless(step: int, value: float) -> bool:
-        nonlocal pruned
-        trial.report(value, step)
-        pruned = trial.should_prune()
-        return pruned
-
-    try:
-        result = search.score(trial.params, log, hopeless, ROUNDS)
-    except KeyboardInterrupt:
-        log.end("KILLED", {}, {}, status="KILLED")
-        raise
-    except Exception as error:  # whatever a trial raises, the study goes on; three in a row stop it
-        trial.set_user_attr("error", f"{type(error).__name__}: {error}"[:2000])
-        study.tell(trial, state=TrialState.FAIL)
-        log.end("FAIL", {}, {"error": f"{type(error).__name__}: {error}"[:2000]}, status="FAILED")
-        return
-    trial.set_user_attr("rounds", result.rounds)
-    trial.set_user_attr("trained", len(result.mean[search.metric]))
-    trial.set_user_attr("score", result.score)
-    if pruned:
-        study.tell(trial, state=TrialState.PRUNED)
-    else:
-        study.tell(trial, result.score)
-    log.end("PRUNED" if pruned else "COMPLETE", scores(result.score, result.rounds, result.seconds), {})
-
-
-def scores(score: float, rounds: int, seconds: float) -> dict[str, float]:
-    """Name the single values of a trial."""
-    return {"score": score, "rounds": float(rounds), "seconds": seconds}
-
-
-def take_up(search: Search, study: optuna.Study, name: str, log: TrialLog) -> None:
-    """Tidy up after a process that was killed in the middle of this study.
-
-    Its runs are closed as KILLED, its trials' runs go below this tuning run, and the run of its last finished trial,
-    which may not have been written, is written again by training that trial again.
-    """
-    active = mlflow.active_run()
-    client = mlflow.MlflowClient()
-    found = mlflow.search_runs([active.info.experiment_id], f"tags.study = '{name}'", output_format="list")
-    finished = counted(study)
-    last = finished[-1] if finished and found else None
-    for run in found:
-        if run.info.run_id == active.info.run_id:
-            continue
-        if run.data.tags["stage"] == "trial":
-            client.set_tag(run.info.run_id, "mlflow.parentRunId", active.info.run_id)
-            if run.info.status == "RUNNING" and not (last and run.data.tags["trial"] == str(last.number)):
-                close_killed(run)
-        elif run.info.status == "RUNNING":
-            close_killed(run)
-            parent = run.data.tags.get("mlflow.parentRunId")
-            if parent and mlflow.get_run(parent).info.status == "RUNNING":
-                close_killed(mlflow.get_run(parent))
-    if last:
-        mine = [run for run in found if run.data.tags.get("trial") == str(last.number)]
-        if not mine or mine[0].info.status == "RUNNING":
-            rewrite(search, last, log, mine[0].info.run_id if mine else "")
-    bury_the_dead(study)
-
-
-def close_killed(run: Run) -> None:
-    """End the run of a process that is no more."""
-    client = mlflow.MlflowClient()
-    client.set_tag(run.info.run_id, "state", "KILLED")
-    client.set_terminated(run.info.run_id, "KILLED")
-
-
-def rewrite(search: Search, trial: FrozenTrial, log: TrialLog, run_id: str) -> None:
-    """Write the run of a finished trial that a kill left unwritten; training it again gives the same curves."""
-    log.start(trial.number, trial.params, run_id)
-    if "error" in trial.user_attrs:
-        log.end("FAIL", {}, {"error": trial.user_attrs["error"]}, status="FAILED")
-        return
-    result = search.score(trial.params, log, lambda step, value: False, trial.user_attrs["trained"])
-    values = scores(trial.user_attrs["score"], trial.user_attrs["rounds"], result.seconds)
-    log.end(trial.state.name, values, {})
 
 
 def run_study(search: Search, study: optuna.Study, log: TrialLog, settings: TuningSettings) -> None:
@@ -290,7 +148,11 @@ def run(settings: TuningSettings) -> str:
         search = Search(problem, folds, space, params, metric, cpu_budget(), deadline)
         log = TrialLog(active.info.experiment_id, active.info.run_id, {"study": name})
         try:
-            take_up(search, study, name, log)
+            finished = counted(study)
+            unwritten = gather_runs(name, finished[-1].number if finished else None)
+            if unwritten is not None:
+                rewrite(search, finished[-1], log, unwritten)
+            bury_the_dead(study)
             run_study(search, study, log, settings)
         finally:
             log.finish()

@@ -1,4 +1,4 @@
-"""The MLflow runs of trials, written behind the training's back by one thread, in batches."""
+"""The MLflow runs of trials: written behind the training's back by one thread, in batches; gathered after a kill."""
 
 import time
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import mlflow
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Metric, Param, Run, RunTag
 
 BATCH = 1000  # the most metrics that MLflow takes in one call
 FLUSH_SECONDS = 1.0  # how long a curve may wait before it is written; a shorter trial is written once, at its end
@@ -82,3 +82,46 @@ class TrialLog:
 
     def _close(self, status: str, end: int) -> None:
         self._client.set_terminated(self._run_id, status, end)
+
+
+def gather_runs(study: str, last: int | None) -> str | None:
+    """Bring the runs of a study that an earlier process began below the active run, and close those that it left open.
+
+    Args:
+        study: its name, the `study` tag of its runs.
+        last: the number of its last finished trial.
+
+    Returns:
+        The run of the last trial where it was not written to its end, to be written now; empty where it was never
+        opened, None where there is nothing to write.
+    """
+    active = mlflow.active_run().info
+    found = mlflow.search_runs([active.experiment_id], f"tags.study = '{study}'", output_format="list")
+    found = [run for run in found if run.info.run_id != active.run_id]
+    unwritten = "" if found and last is not None else None
+    for run in found:
+        is_open = run.info.status == "RUNNING"
+        if run.data.tags["stage"] != "trial":
+            if is_open:
+                _close_with_parent(run)
+            continue
+        mlflow.MlflowClient().set_tag(run.info.run_id, "mlflow.parentRunId", active.run_id)
+        if run.data.tags["trial"] == str(last):
+            unwritten = run.info.run_id if is_open else None
+        elif is_open:
+            _close(run)
+    return unwritten
+
+
+def _close_with_parent(tuning: Run) -> None:
+    """Close a tuning run, and the run of `main` that it was part of."""
+    _close(tuning)
+    parent = tuning.data.tags.get("mlflow.parentRunId")
+    if parent and mlflow.get_run(parent).info.status == "RUNNING":
+        _close(mlflow.get_run(parent))
+
+
+def _close(run: Run) -> None:
+    client = mlflow.MlflowClient()
+    client.set_tag(run.info.run_id, "state", "KILLED")
+    client.set_terminated(run.info.run_id, "KILLED")
