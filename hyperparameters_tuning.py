@@ -22,10 +22,10 @@ from config import TuningSettings
 from treeline import UserError
 from treeline.budget import cpu_budget
 from treeline.metrics import curves_of, metrics_of
-from treeline.plots import study_pictures
 from treeline.problem import Problem
 from treeline.search import known_points, read_space
 from treeline.study import bury_the_dead, counted, open_storage, open_study
+from treeline.study_plots import study_pictures
 from treeline.trainer import make_folds, task_params
 from trial_log import TrialLog, gather_runs
 from trials import Search, rewrite, run_trial
@@ -108,7 +108,7 @@ def log_study(study: optuna.Study, search: Search, start: float, cpu_start: floa
         | {"study_seconds": wall, "cpu_seconds": cpu, "cpu_utilisation": cpu / (wall * search.cpus)}
     )
     mlflow.log_text(study.trials_dataframe().to_csv(index=False), "trials.csv")
-    for name, figure in study_pictures(study).items():
+    for name, figure in study_pictures(study, search.metric).items():
         mlflow.log_figure(figure, f"{name}.png")
     logger.info(
         f"{len(trials)} trials, {counts['pruned']} pruned; the best, trial-{best.number:03d}, has {search.metric} "

@@ -1,10 +1,6 @@
 """The pictures a person looks at: each function takes values and gives a matplotlib figure."""
 
-import warnings
-
 import numpy as np
-import optuna
-import optuna.visualization.matplotlib as drawing
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -59,26 +55,6 @@ def contributions_summary(contributions: np.ndarray, matrix: np.ndarray, names: 
         bar.ax.set_yticklabels(["low", "high"])
         bar.set_label("value of the feature")
     return figure
-
-
-def study_pictures(study: optuna.Study) -> dict[str, Figure]:
-    """Draw a study: its history, the parameters' importance, parallel coordinates and slices, as far as it goes.
-
-    A study with one finished trial has nothing to compare, so it has the history only.
-    """
-    # Optuna marks its matplotlib pictures experimental; the plotly ones would load a script of 4 MB or need a network.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        drawn = {"optimization_history": drawing.plot_optimization_history(study)}
-        if len(study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))) > 1:
-            evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-            drawn["parameter_importances"] = drawing.plot_param_importances(study, evaluator=evaluator)
-            drawn["parallel_coordinate"] = drawing.plot_parallel_coordinate(study)
-            drawn["slices"] = drawing.plot_slice(study)
-    figures = {}
-    for name, axes in drawn.items():
-        figures[name] = np.atleast_1d(axes)[0].figure
-    return figures
 
 
 def _short(name: object, most: int = 40) -> str:
