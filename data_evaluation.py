@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import xgboost as xgb
 from loguru import logger
+from mlflow.data.pandas_dataset import PandasDataset
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.models.evaluation import EvaluationResult, MetricThreshold
@@ -83,10 +84,9 @@ def labelled_rows(eval_dataset: str, problem: Problem) -> pd.DataFrame:
     return labelled
 
 
-def evaluate_by_mlflow(model_uri: str, problem: Problem, frame: pd.DataFrame) -> EvaluationResult:
+def evaluate_by_mlflow(model_uri: str, problem: Problem, dataset: PandasDataset) -> EvaluationResult:
     """Log the metrics and plots of MLflow's default evaluator, without its SHAP step, which fails on text columns."""
     matplotlib.use("Agg")
-    numbers = {name: "float64" for name, kind in problem.kinds.items() if kind == "number"}
     config: dict[str, Any] = {"log_explainer": False, "log_model_explainability": False}
     if problem.task == "binary":
         config["pos_label"] = problem.classes[1]
@@ -96,8 +96,7 @@ def evaluate_by_mlflow(model_uri: str, problem: Problem, frame: pd.DataFrame) ->
     try:
         return mlflow.models.evaluate(
             model_uri,
-            frame[[*problem.kinds, problem.target]].astype(numbers),
-            targets=problem.target,
+            dataset,
             model_type="regressor" if problem.task == "regression" else "classifier",
             evaluators="default",
             evaluator_config=config,
@@ -166,11 +165,15 @@ def run(settings: EvaluationSettings) -> str:
                 f"{data_run.info.artifact_uri}/test.parquet",
             )
         problem.truth(frame)
-        log_input(problem, frame, side, "evaluation", source)
+        numbers = {name: "float64" for name, kind in problem.kinds.items() if kind == "number"}
+        frame = frame[[*problem.kinds, problem.target]].astype(
+            numbers
+        )  # whole numbers may stand in a fraction's column
+        dataset = log_input(problem, frame, side, "evaluation", source)
 
         model_uri = f"models:/{name}/{version}"
         estimator = mlflow.sklearn.load_model(model_uri)
-        known = evaluate_by_mlflow(model_uri, problem, frame).metrics
+        known = evaluate_by_mlflow(model_uri, problem, dataset).metrics
         predictions = problem.predictions(estimator, frame)
         train_truth = problem.truth(load_split(data_run.info.run_id, "train"))
         dummy = dummy_predictions(problem.task, train_truth, predictions.y, len(problem.classes))

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 import mlflow
 import pandas as pd
+from mlflow.data.pandas_dataset import PandasDataset
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
@@ -126,7 +127,7 @@ def load_split(run_id: str, name: str) -> pd.DataFrame:
     return pd.read_parquet(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=f"{name}.parquet"))
 
 
-def log_input(problem: Problem, frame: pd.DataFrame, side: str, context: str, source: str) -> None:
+def log_input(problem: Problem, frame: pd.DataFrame, side: str, context: str, source: str) -> PandasDataset:
     """Log rows as an MLflow input: named after the table and the side, with the digest of the whole table."""
     with warnings.catch_warnings():
         # MLflow registers the same source class twice for a local path, and picks the one there is.
@@ -137,6 +138,7 @@ def log_input(problem: Problem, frame: pd.DataFrame, side: str, context: str, so
             frame, source=source, targets=problem.target, name=f"{problem.table}-{side}", digest=problem.digest
         )
         mlflow.log_input(dataset, context=context)
+    return dataset
 
 
 def log_problem(problem: Problem) -> None:
