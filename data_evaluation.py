@@ -157,19 +157,15 @@ def run(settings: EvaluationSettings) -> str:
             {**lineage, "training_run_id": training_run.info.run_id, "model_name": name, "model_version": version}
         )
         if settings.eval_dataset:
-            frame, side, source = labelled_rows(settings.eval_dataset, problem), "evaluation", settings.eval_dataset
+            frame, side = labelled_rows(settings.eval_dataset, problem), "evaluation"
         else:
-            frame, side, source = (
-                load_split(data_run.info.run_id, "test"),
-                "test",
-                f"{data_run.info.artifact_uri}/test.parquet",
-            )
+            frame, side = load_split(data_run.info.run_id, "test"), "test"
         problem.truth(frame)
         numbers = {name: "float64" for name, kind in problem.kinds.items() if kind == "number"}
         frame = frame[[*problem.kinds, problem.target]].astype(
             numbers
         )  # whole numbers may stand in a fraction's column
-        dataset = log_input(problem, frame, side, "evaluation", source)
+        dataset = log_input(problem, frame, side, "evaluation", settings.eval_dataset)
 
         model_uri = f"models:/{name}/{version}"
         estimator = mlflow.sklearn.load_model(model_uri)

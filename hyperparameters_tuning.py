@@ -140,7 +140,7 @@ def run(settings: TuningSettings) -> str:
         study = open_study(storage, name, maximize, space, facts, known_points(problem.task, space))
         lineage = {"data_run_id": data_run.info.run_id, "data_digest": problem.digest}
         mlflow.set_tags({**lineage, "metric": metric, "study": name})
-        log_input(problem, frame, "train", "tuning", f"{data_run.info.artifact_uri}/train.parquet")
+        log_input(problem, frame, "train", "tuning")
 
         folds = make_folds(problem.features(), problem.rows(frame), y, problem.task, settings.folds, settings.seed)
         params = {**task_params(problem.task, len(problem.classes)), **fixed, "seed": settings.seed}

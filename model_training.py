@@ -99,7 +99,7 @@ def run(settings: TrainingSettings) -> str:
         }
         mlflow.set_tags({**lineage, "model_name": name, "metric": best["metric"]})
         frame = load_split(data_run.info.run_id, "train")
-        log_input(problem, frame, "train", "training", f"{data_run.info.artifact_uri}/train.parquet")
+        log_input(problem, frame, "train", "training")
 
         start = time.perf_counter()
         estimator = problem.estimator(best["params"], best["rounds"], cpu_budget())

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import sys
 import tempfile
 import warnings
@@ -119,7 +120,7 @@ def log_split(problem: Problem, frame: pd.DataFrame, name: str, context: str) ->
         path = Path(folder) / f"{name}.parquet"
         frame.to_parquet(path, index=False)
         mlflow.log_artifact(str(path))
-    log_input(problem, frame, name, context, mlflow.get_artifact_uri(f"{name}.parquet"))
+    log_input(problem, frame, name, context)
 
 
 def load_split(run_id: str, name: str) -> pd.DataFrame:
@@ -127,15 +128,29 @@ def load_split(run_id: str, name: str) -> pd.DataFrame:
     return pd.read_parquet(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=f"{name}.parquet"))
 
 
-def log_input(problem: Problem, frame: pd.DataFrame, side: str, context: str, source: str) -> PandasDataset:
-    """Log rows as an MLflow input: named after the table and the side, with the digest of the whole table."""
+def log_input(problem: Problem, frame: pd.DataFrame, side: str, context: str, source: str = "") -> PandasDataset:
+    """Log rows as an MLflow input: named after the table and the side, with the digest of the whole table.
+
+    Args:
+        problem: that the table poses.
+        frame: the rows.
+        side: `train`, `test` or `evaluation`.
+        context: what they are used for.
+        source: the file they come from; empty takes the table's. What is no file, such as a built-in table, is said to
+            come from this code, for MLflow resolves no other source on every store.
+    """
+    path = source or problem.source
     with warnings.catch_warnings():
         # MLflow registers the same source class twice for a local path, and picks the one there is.
         warnings.filterwarnings("ignore", "The specified dataset source can be interpreted in multiple ways")
         # The dataset's schema only describes rows; the signature of the model deals with missing integers itself.
         warnings.filterwarnings("ignore", "(?s).*Inferred schema contains integer column")
         dataset = mlflow.data.from_pandas(
-            frame, source=source, targets=problem.target, name=f"{problem.table}-{side}", digest=problem.digest
+            frame,
+            source=path if Path(path).is_file() else None,
+            targets=problem.target,
+            name=f"{problem.table}-{side}",
+            digest=problem.digest,
         )
         mlflow.log_input(dataset, context=context)
     return dataset
@@ -157,14 +172,20 @@ def command(
     """Run a stage from the command line.
 
     Returns:
-        0, or 1 after one sentence on stderr where the user can mend what went wrong.
+        0; 1 after one sentence on stderr where the user can mend what went wrong; 130 where it was interrupted.
     """
     log_to_stderr()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop ends runs as Ctrl-C does
     try:
         run(parse(settings, Path(script).name, argv))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(
+            "interrupted: what was running is closed; a study goes on when its --study-name is given", file=sys.stderr
+        )
+        return 130
     return 0
 
 
