@@ -30,6 +30,8 @@ class Search:
         metric: what is optimised.
         cpus: the CPU budget.
         deadline: when training ends, on the clock of `time.monotonic`.
+        rounds: the most that a trial may train.
+        early: whether a trial stops when its mean has not improved for a while; else it trains all rounds.
     """
 
     problem: Problem
@@ -39,6 +41,8 @@ class Search:
     metric: str
     cpus: int
     deadline: float
+    rounds: int = ROUNDS
+    early: bool = True
 
     def score(
         self, drawn: Mapping[str, Any], log: TrialLog, hopeless: Callable[[int, float], bool], rounds: int
@@ -62,8 +66,8 @@ class Search:
                 return True
             return time.monotonic() > self.deadline
 
-        task = self.problem.task
-        return cross_validate(params, self.folds, task, self.metric, rounds, patience(rate), self.cpus, watch)
+        task, most = self.problem.task, patience(rate) if self.early else rounds
+        return cross_validate(params, self.folds, task, self.metric, rounds, most, self.cpus, watch)
 
 
 def run_trial(search: Search, study: optuna.Study, log: TrialLog, seed: int) -> None:
@@ -79,7 +83,7 @@ def run_trial(search: Search, study: optuna.Study, log: TrialLog, seed: int) -> 
         return pruned
 
     try:
-        result = search.score(trial.params, log, hopeless, ROUNDS)
+        result = search.score(trial.params, log, hopeless, search.rounds)
     except KeyboardInterrupt:
         log.end("KILLED", {}, {}, status="KILLED")
         raise

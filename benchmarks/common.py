@@ -1,0 +1,135 @@
+"""What the benchmarks share: seeded tables, the bare loop, our study, and the interleaved measurement."""
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import optuna
+import pandas as pd
+import xgboost as xgb
+from sklearn.datasets import load_breast_cancer, make_classification
+from sklearn.model_selection import StratifiedKFold
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from treeline.budget import cpu_budget
+from treeline.metrics import curves_of
+from treeline.problem import Problem
+from treeline.search import SPACE
+from treeline.trainer import make_folds, task_params
+from trial_log import TrialLog
+from trials import Search, run_trial
+
+FOLDS, ROUNDS, SEED = 5, 100, 0
+
+
+class NoLog:
+    """Tracking switched off."""
+
+    def start(self, number: int, params: Mapping[str, Any], run_id: str = "") -> None:
+        """Do nothing."""
+
+    def add(self, step: int, values: Mapping[str, float]) -> None:
+        """Do nothing."""
+
+    def end(self, state: str, scores: Mapping[str, float], tags: Mapping[str, str], status: str = "FINISHED") -> None:
+        """Do nothing."""
+
+    def finish(self) -> None:
+        """Do nothing."""
+
+
+def table(rows: int, columns: int = 30) -> tuple[pd.DataFrame, np.ndarray]:
+    """Make a seeded binary table of float32 columns; 0 rows gives breast cancer."""
+    if not rows:
+        return load_breast_cancer(return_X_y=True, as_frame=True)  # type: ignore[no-any-return]
+    X, y = make_classification(
+        rows, columns, n_informative=columns // 3, n_redundant=columns // 5, flip_y=0.1, random_state=SEED
+    )
+    return pd.DataFrame(X.astype(np.float32), columns=[f"x{i}" for i in range(columns)]), y
+
+
+def drawn(trials: int) -> list[dict[str, Any]]:
+    """Draw the parameters of the trials, the same for every contestant."""
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=SEED))
+    return [study.ask(dict(SPACE)).params for _ in range(trials)]
+
+
+def bare_loop(X: pd.DataFrame, y: np.ndarray, points: Sequence[Mapping[str, Any]], rounds: int = ROUNDS) -> float:
+    """Optuna and `xgb.cv` with XGBoost's default threads, and nothing else; return the best score."""
+    data = xgb.DMatrix(X, y)
+    folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=SEED).split(X, y))
+    metrics = list(curves_of("binary").values())
+    fixed = {**task_params("binary", 2), "seed": SEED}
+
+    def objective(trial: optuna.Trial) -> float:
+        params = {name: trial._suggest(name, distribution) for name, distribution in SPACE.items()}
+        # The first metric is the last of the list in xgb.cv's result, so it is named.
+        result = xgb.cv({**fixed, **params}, data, rounds, folds=folds, metrics=metrics)
+        return float(result["test-logloss-mean"].min())
+
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=SEED))
+    for point in points:
+        study.enqueue_trial(dict(point))
+    study.optimize(objective, n_trials=len(points))
+    return study.best_value
+
+
+def our_loop(
+    X: pd.DataFrame, y: np.ndarray, points: Sequence[Mapping[str, Any]], tracked: bool, rounds: int = ROUNDS
+) -> float:
+    """Our study over the same parameters, folds and rounds, no pruning, no early stopping; return the best score."""
+    kinds = dict.fromkeys(X.columns, "number")
+    problem = Problem("benchmark", "", "y", "binary", "", [0, 1], kinds, {}, "")
+    study = optuna.create_study(pruner=optuna.pruners.NopPruner())
+    for point in points:
+        study.enqueue_trial(dict(point))
+    if not tracked:
+        _our_trials(X, y, problem, study, NoLog(), len(points), rounds)
+        return study.best_value
+    with mlflow.start_run(log_system_metrics=True) as run:
+        log = TrialLog(run.info.experiment_id, run.info.run_id, {})
+        _our_trials(X, y, problem, study, log, len(points), rounds)
+    return study.best_value
+
+
+def _our_trials(
+    X: pd.DataFrame, y: np.ndarray, problem: Problem, study: optuna.Study, log: Any, n: int, rounds: int
+) -> None:
+    folds = make_folds(problem.features(), X, y, "binary", FOLDS, SEED)
+    params = {**task_params("binary", 2), "seed": SEED}
+    search = Search(problem, folds, SPACE, params, "log_loss", cpu_budget(), float("inf"), rounds, early=False)
+    for _ in range(n):
+        run_trial(search, study, log, SEED)
+    log.finish()
+
+
+def fresh_store() -> None:
+    """Point MLflow at a new SQLite store, made before the clock starts."""
+    folder = tempfile.mkdtemp()
+    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    mlflow.set_experiment("benchmark")
+
+
+def interleave(contestants: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
+    """Time each contestant in turn, `repeats` times round; print what each gave, for they must do like work."""
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(repeats):
+        for name, work in contestants.items():
+            start = time.perf_counter()
+            result = work()
+            seconds[name].append(time.perf_counter() - start)
+            print(f"  {name: <22} {seconds[name][-1]:8.2f} s   {result if result is not None else ''}", flush=True)
+    return seconds
+
+
+def ratio(of: Sequence[float], to: Sequence[float]) -> str:
+    """Give the median of the ratios of the repeats, and their spread."""
+    ratios = [a / b for a, b in zip(of, to, strict=True)]
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"

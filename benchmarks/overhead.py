@@ -1,0 +1,54 @@
+"""What a study costs: ours with full tracking, ours without, and the bare loop, over the very same trials.
+
+Run: make bench-overhead, or make bench-load for the same with another process busy on every core.
+"""
+
+import argparse
+import logging
+import multiprocessing
+
+import optuna
+from common import bare_loop, drawn, fresh_store, interleave, our_loop, ratio, table
+
+from treeline.budget import cpu_budget
+
+
+def spin() -> None:
+    """Keep one core busy."""
+    while True:
+        pass
+
+
+def main() -> None:
+    """Measure and print the ratios."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rows", type=int, nargs="+", default=[0, 50_000], help="0 is breast cancer")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("--busy", action="store_true", help="keep every core busy with another process")
+    options = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    others = [multiprocessing.Process(target=spin, daemon=True) for _ in range(cpu_budget() if options.busy else 0)]
+    for rows in options.rows:
+        X, y = table(rows)
+        points = drawn(options.trials)
+        fresh_store()
+        contestants = {
+            "bare loop": lambda X=X, y=y, points=points: bare_loop(X, y, points),
+            "ours, tracked": lambda X=X, y=y, points=points: our_loop(X, y, points, tracked=True),
+            "ours, not tracked": lambda X=X, y=y, points=points: our_loop(X, y, points, tracked=False),
+        }
+        print(f"{X.shape[0]} x {X.shape[1]}, {options.trials} trials{', busy machine' if others else ''}", flush=True)
+        for other in others:
+            other.start()
+        seconds = interleave(contestants, options.repeats)
+        print(f"  tracked / bare loop:   {ratio(seconds['ours, tracked'], seconds['bare loop'])}")
+        print(f"  tracked / not tracked: {ratio(seconds['ours, tracked'], seconds['ours, not tracked'])}")
+    for other in others:
+        other.terminate()
+
+
+if __name__ == "__main__":
+    main()
