@@ -1,0 +1,137 @@
+"""The study: where it lives, how it goes on after a kill, what it draws next, when trials are compared."""
+
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.distributions import FloatDistribution
+from optuna.trial import TrialState
+
+from treeline import UserError
+from treeline.study import bury_the_dead, checkpoint, counted, draw, open_storage, open_study
+
+SPACE = {"learning_rate": FloatDistribution(0.01, 0.3, log=True), "subsample": FloatDistribution(0.5, 1.0)}
+POINTS = [{"learning_rate": 0.3, "subsample": 1.0}, {"learning_rate": 0.05, "subsample": 0.7}]
+FACTS = {"data": "abc", "metric": "log_loss", "folds": 5, "seed": 0, "fixed": {}}
+
+
+def reopen(folder: Path, facts: dict[str, Any] = FACTS, name: str = "s") -> optuna.Study:
+    return open_study(open_storage("", name, folder), name, False, SPACE, facts, POINTS)
+
+
+def value(params: dict[str, float]) -> float:
+    return params["learning_rate"] + params["subsample"]
+
+
+def finish(study: optuna.Study, trials: int) -> None:
+    for _ in range(trials):
+        trial = draw(study, SPACE, seed=0)
+        study.tell(trial, value(trial.params))
+
+
+def finished_params(study: optuna.Study) -> list[dict[str, float]]:
+    return [trial.params for trial in counted(study)]
+
+
+def test_a_study_tries_the_known_points_first(tmp_path: Path) -> None:
+    study = reopen(tmp_path)
+    finish(study, 3)
+    assert finished_params(study)[:2] == POINTS
+
+
+def test_a_study_that_was_left_goes_on_as_if_it_had_never_stopped(tmp_path: Path) -> None:
+    whole = reopen(tmp_path, name="whole")
+    finish(whole, 15)
+    for _ in range(5):
+        finish(reopen(tmp_path), 3)
+    assert finished_params(reopen(tmp_path)) == finished_params(whole)
+
+
+def test_no_point_is_drawn_twice(tmp_path: Path) -> None:
+    for _ in range(4):
+        finish(reopen(tmp_path), 3)
+    drawn = [tuple(sorted(params.items())) for params in finished_params(reopen(tmp_path))]
+    assert len(set(drawn)) == 12
+
+
+@pytest.mark.parametrize("killed_at", [0, 1, 2, 12])
+def test_a_killed_trial_does_not_count_and_its_point_is_tried_again(tmp_path: Path, killed_at: int) -> None:
+    whole = reopen(tmp_path, name="whole")
+    finish(whole, 14)
+    study = reopen(tmp_path)
+    finish(study, killed_at)
+    lost = draw(study, SPACE, seed=0).params
+    resumed = reopen(tmp_path)
+    bury_the_dead(resumed)
+    assert len(counted(resumed)) == killed_at
+    assert [trial.state for trial in resumed.trials if trial.state == TrialState.RUNNING] == []
+    finish(resumed, 14 - killed_at)
+    assert lost in finished_params(resumed)
+    # A known point that was lost is queued behind the other one, so the order of those two alone may differ.
+    key = lambda params: sorted(params.items())  # noqa: E731
+    if killed_at > 0:
+        assert finished_params(resumed) == finished_params(whole)
+    else:
+        assert sorted(finished_params(resumed)[:2], key=key) == sorted(POINTS, key=key)
+
+
+def test_a_trial_that_failed_of_itself_counts(tmp_path: Path) -> None:
+    study = reopen(tmp_path)
+    trial = draw(study, SPACE, seed=0)
+    trial.set_user_attr("error", "ValueError: no")
+    study.tell(trial, state=TrialState.FAIL)
+    assert len(counted(study)) == 1
+
+
+@pytest.mark.parametrize(("key", "other"), [("data", "xyz"), ("metric", "error"), ("folds", 3), ("seed", 1)])
+def test_a_study_of_other_facts_is_refused_by_name(tmp_path: Path, key: str, other: Any) -> None:
+    reopen(tmp_path)
+    with pytest.raises(UserError, match=f"another {key}: choose another --study-name"):
+        reopen(tmp_path, FACTS | {key: other})
+
+
+def test_a_study_of_another_space_is_refused(tmp_path: Path) -> None:
+    reopen(tmp_path)
+    with pytest.raises(UserError, match="another space"):
+        open_study(open_storage("", "s", tmp_path), "s", False, {**SPACE, "gamma": SPACE["subsample"]}, FACTS, [])
+
+
+def test_half_a_line_left_by_a_kill_is_cut_off(tmp_path: Path) -> None:
+    finish(reopen(tmp_path), 4)
+    journal = tmp_path / "studies" / "s.log"
+    journal.write_bytes(journal.read_bytes() + b'{"op_code":4,"worker')
+    study = reopen(tmp_path)
+    finish(study, 1)
+    assert len(counted(reopen(tmp_path))) == 5
+
+
+def test_the_lock_of_a_killed_process_is_broken(tmp_path: Path) -> None:
+    reopen(tmp_path)
+    (tmp_path / "studies" / "s.log.lock").touch()
+    finish(reopen(tmp_path), 1)
+
+
+def test_any_optuna_storage_holds_a_study(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'optuna.db'}"
+    for _ in range(2):
+        finish(open_study(open_storage(url, "s", tmp_path), "s", False, SPACE, FACTS, POINTS), 2)
+    study = optuna.load_study(study_name="s", storage=url)
+    assert len(counted(study)) == 4
+    assert not (tmp_path / "studies").exists()
+
+
+@pytest.mark.parametrize(("url", "name"), [("nonsense://x", "s"), ("sqlite:////no/such/folder/x.db", "s"), ("", "a/b")])
+def test_a_storage_that_cannot_be_opened_is_a_sentence(tmp_path: Path, url: str, name: str) -> None:
+    with pytest.raises(UserError, match=r"--storage|--study-name"):
+        open_storage(url, name, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("learning_rate", "rounds"),
+    [(0.5, [1, 2, 4, 8]), (0.25, [2, 4, 8, 16]), (0.1, [5, 10, 20, 40]), (0.01, [50, 100, 200, 400])],
+)
+def test_trials_are_compared_at_equal_sums_of_their_learning_rate(learning_rate: float, rounds: list[int]) -> None:
+    met = {checkpoint(learning_rate, i): i for i in range(rounds[-1], 0, -1)}
+    assert [met[step] for step in range(4)] == rounds
+    assert sum(checkpoint(learning_rate, i) is not None for i in range(1, rounds[-1] + 1)) == 4
