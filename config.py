@@ -46,11 +46,20 @@ QUIET = (
 Whole = Annotated[int, BeforeValidator(_whole)]
 
 
+# Training and evaluation share it.
+MODEL_NAME: str = Field(
+    "",
+    pattern=r"^[^/:]*$",
+    description="Registered model; empty: training names it after the table (CancerModel for the default one), "
+    "evaluation takes what was trained last.",
+)
+
+
 class Settings(BaseSettings):
     """What all stages share: settings come from the command line or the caller, never from the environment."""
 
     model_config = SettingsConfigDict(
-        cli_kebab_case=True, cli_hide_none_type=True, extra="forbid", protected_namespaces=()
+        cli_kebab_case=True, cli_hide_none_type=True, cli_parse_none_str="\0", extra="forbid", protected_namespaces=()
     )
 
     @classmethod
@@ -116,12 +125,7 @@ class TuningSettings(Settings):
 class TrainingSettings(Settings):
     """Fit the final pipeline on all training rows with the tuned parameters; register it."""
 
-    model_name: str = Field(
-        "",
-        pattern=r"^[^/:]*$",
-        description="Name of the registered model; empty makes one from the table's (CancerModel for the default "
-        "table).",
-    )
+    model_name: str = MODEL_NAME
     data_run_id: str = Field("", description="Run of data-preprocessing to read; empty takes the one that tuning read.")
     tuning_run_id: str = Field(
         "", description="Run of hyperparameters-tuning to read; empty takes the last finished one."
@@ -134,12 +138,7 @@ class EvaluationSettings(Settings):
     eval_dataset: str = Field(
         "", description="Labelled CSV or Parquet file to score; empty takes the logged test rows."
     )
-    model_name: str = Field(
-        "",
-        pattern=r"^[^/:]*$",
-        description="Registered model whose challenger is judged; empty takes what the last finished training "
-        "registered.",
-    )
+    model_name: str = MODEL_NAME
     promote: Literal["better", "always", "never"] = Field(
         "better", description="better: champion if it beats the dummy baseline and every threshold; always; never."
     )

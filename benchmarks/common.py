@@ -48,7 +48,7 @@ class NoLog:
 def table(rows: int, columns: int = 30) -> tuple[pd.DataFrame, np.ndarray]:
     """Make a seeded binary table of float32 columns; 0 rows gives breast cancer."""
     if not rows:
-        return load_breast_cancer(return_X_y=True, as_frame=True)  # type: ignore[no-any-return]
+        return load_breast_cancer(return_X_y=True, as_frame=True)
     X, y = make_classification(
         rows, columns, n_informative=columns // 3, n_redundant=columns // 5, flip_y=0.1, random_state=SEED
     )

@@ -1,6 +1,7 @@
 """What is wrong with a table, in sentences; and what kind its columns and its task are."""
 
-from typing import Literal
+from collections.abc import Iterable
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ MOST_INTEGER_CLASSES = 20
 
 def is_text(column: pd.Series) -> bool:
     """Tell whether every value present is a string."""
-    return pd.api.types.infer_dtype(column, skipna=True) in ("string", "empty") and not _is_numeric(column)
+    return pd.api.types.infer_dtype(column, skipna=True) in ("string", "empty") and not is_numeric(column)
 
 
 def column_kinds(frame: pd.DataFrame) -> dict[str, str]:
@@ -39,9 +40,9 @@ def guess_task(target: pd.Series) -> tuple[Task, str]:
     levels = target.nunique()
     if levels <= 2:
         return "binary", f"the target has {levels} different values"
-    if not _is_numeric(target) or pd.api.types.is_bool_dtype(target):
+    if not is_numeric(target) or pd.api.types.is_bool_dtype(target):
         return "multiclass", f"the target has {levels} different labels"
-    if levels <= MOST_INTEGER_CLASSES and (target % 1 == 0).all():
+    if levels <= MOST_INTEGER_CLASSES and _is_whole(target):
         return "multiclass", f"the target has {levels} different whole numbers, at most {MOST_INTEGER_CLASSES}"
     return "regression", f"the target is a number with {levels} different values"
 
@@ -58,32 +59,31 @@ def check_target(frame: pd.DataFrame, target: str, task: str) -> tuple[pd.DataFr
         The rows with a target, the task, and the reason for it.
 
     Raises:
-        UserError: no target value is present, there is one class, two rows of a class are missing, a binary task has
-            more than two labels, or a regression target is not made of finite numbers.
+        UserError: no target value is present, there is one class, a class has one row, a binary task has more than
+            two labels, labels mix types, or a regression target is not made of finite numbers.
     """
     rows = frame[frame[target].notna()]
     if rows.empty:
         raise UserError(f"Every value of the target {target!r} is missing: there is nothing to learn from.")
+    if isinstance(rows[target].dtype, pd.CategoricalDtype):
+        rows = rows.assign(**{target: rows[target].astype(rows[target].cat.categories.dtype)})
+    _check_labels(rows[target], target)
+    if _is_float(rows[target]) and _is_whole(rows[target]):
+        rows = rows.assign(
+            **{target: rows[target].astype("int64")}
+        )  # a missing value had turned whole labels to floats
     y = rows[target]
-    guess, reason = guess_task(y)
-    chosen: Task = guess if task == "auto" else task  # type: ignore[assignment]  # settings allow no other value
-    if task != "auto":
-        reason = "asked for by --task"
     if y.nunique() < 2:
         raise UserError(
             f"The target {target!r} has one value only, {y.iloc[0]!r}: a model needs two classes or more to tell apart."
         )
-    if chosen == "regression":
+    guess, reason = guess_task(y)
+    if task == "regression" or (task == "auto" and guess == "regression"):
         _check_numbers(y, target)
-        return rows, chosen, reason
-    if pd.api.types.infer_dtype(y) in ("mixed", "mixed-integer"):
-        raise UserError(
-            f"The target {target!r} mixes text with other values, such as {y.iloc[0]!r}: give every label one type."
-        )
-    if _is_numeric(y) and not pd.api.types.is_bool_dtype(y) and (y % 1 == 0).all():
-        rows = rows.assign(**{target: y.astype("int64")})  # a missing value had turned whole labels into floats
+        numbers = rows.assign(**{target: frame.loc[rows.index, target]})  # as they stood
+        return numbers, "regression", reason if task == "auto" else "asked for by --task"
     counts = y.value_counts()
-    if chosen == "binary" and len(counts) > 2:
+    if task == "binary" and len(counts) > 2:
         raise UserError(
             f"The target {target!r} has {len(counts)} different values; --task binary needs two. Use --task multiclass."
         )
@@ -91,9 +91,10 @@ def check_target(frame: pd.DataFrame, target: str, task: str) -> tuple[pd.DataFr
         raise UserError(
             f"The class {counts.index[-1]!r} of the target {target!r} has one row, too rare to split: it needs one row "
             "at least on each side. Leave that row out or merge the class with another."
-            + (" Use --task regression if the target is a number." if _is_numeric(y) else "")
+            + (" Use --task regression if the target is a number." if is_numeric(y) else "")
         )
-    return rows, chosen, reason
+    chosen: Task = "binary" if len(counts) == 2 else "multiclass"
+    return rows, chosen, reason if task == "auto" else f"asked for by --task; the target has {len(counts)} labels"
 
 
 def check_columns(frame: pd.DataFrame, kinds: dict[str, str], what: str) -> None:
@@ -116,20 +117,61 @@ def check_columns(frame: pd.DataFrame, kinds: dict[str, str], what: str) -> None
             )
 
 
-def _check_numbers(y: pd.Series, target: str) -> None:
-    if not _is_numeric(y):
+def is_numeric(column: pd.Series) -> bool:
+    """Tell whether a column's dtype is one of real numbers or booleans."""
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column)
+
+
+def first_strange(values: Iterable[Any]) -> Any:
+    """Give the first of some values that is neither missing nor to be read as a number."""
+    for value in values:
+        try:
+            float(value)
+        except (TypeError, ValueError, OverflowError):
+            if not (value is None or value is pd.NA or value is pd.NaT):
+                return value
+    raise AssertionError("every value is a number")
+
+
+def _check_labels(y: pd.Series, target: str) -> None:
+    """Refuse a target of anything but text, booleans and numbers, or of text among the others."""
+    if is_numeric(y) or is_text(y) or pd.api.types.infer_dtype(y) == "boolean":
+        return
+    if {type(value) for value in y} <= {str, bool, int, float}:
+        if str not in {type(value) for value in y}:
+            return
         raise UserError(
-            f"The target {target!r} holds {y.iloc[0]!r}, not a number: --task regression needs numbers. Use "
-            "--task multiclass."
+            f"The target {target!r} mixes text with other values, such as {y.iloc[0]!r}: give every label one type."
+        )
+    raise UserError(
+        f"The target {target!r} holds {y.iloc[0]!r}, which is no label: turn it into text, whole numbers or booleans."
+    )
+
+
+def _check_numbers(y: pd.Series, target: str) -> None:
+    if not is_numeric(y):
+        raise UserError(
+            f"The target {target!r} holds {y.iloc[0]!r}, not a number: --task regression needs numbers. "
+            "Use --task multiclass."
         )
     if not np.isfinite(y.to_numpy(dtype=np.float64)).all():
         raise UserError(f"The target {target!r} holds an infinite value: leave those rows out or cap them.")
 
 
+def _is_float(y: pd.Series) -> bool:
+    return is_numeric(y) and pd.api.types.is_float_dtype(y)
+
+
+def _is_whole(y: pd.Series) -> bool:
+    """Tell whether every number is whole, and small enough to be told from its neighbours as a float."""
+    numbers = y.to_numpy(dtype=np.float64)
+    return bool((np.abs(numbers) < 2**53).all() and (numbers % 1 == 0).all())
+
+
 def _kind(name: str, column: pd.Series) -> str:
     if pd.api.types.is_bool_dtype(column) or pd.api.types.infer_dtype(column, skipna=True) == "boolean":
         return "boolean"
-    if _is_numeric(column) or column.isna().all():
+    if is_numeric(column) or column.isna().all():
         return "number"
     if isinstance(column.dtype, pd.CategoricalDtype) and column.cat.categories.inferred_type == "string":
         column = column.astype("str")
@@ -146,7 +188,3 @@ def _kind(name: str, column: pd.Series) -> str:
             "and ids are not supported yet; leave it out with --drop."
         )
     return "category"
-
-
-def _is_numeric(column: pd.Series) -> bool:
-    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column)

@@ -8,6 +8,7 @@ written, so an expression that travels with a model can run no code of its own.
 import ast
 import operator
 import re
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -59,13 +60,17 @@ class Expression:
     def __init__(self, text: str) -> None:
         self.text = text
         self._names: dict[str, str] = {}
+        self._prefix = "_column_"
+        while self._prefix in text:
+            self._prefix += "_"
         try:
             self._tree = ast.parse(re.sub(r"`([^`]+)`", self._placeholder, text).strip(), mode="eval").body
-        except (SyntaxError, ValueError):
+            used = self._check(self._tree)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
             raise UserError(
-                f"Cannot read the expression {text!r}: write arithmetic, `names with blanks` in backticks."
+                f"Cannot read the expression {text[:200]!r}: write arithmetic, `names with blanks` in backticks."
             ) from None
-        self.columns = list(dict.fromkeys(self._check(self._tree)))
+        self.columns = list(dict.fromkeys(used))
 
     def __call__(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
         """Evaluate over float64 columns of shape (n_rows,); what has no finite value is NaN."""
@@ -74,7 +79,7 @@ class Expression:
         return np.where(np.isfinite(result), result, np.nan)
 
     def _placeholder(self, match: re.Match[str]) -> str:
-        placeholder = f"_column_{len(self._names)}"
+        placeholder = f"{self._prefix}{len(self._names)}"
         self._names[placeholder] = match[1]
         return placeholder
 
@@ -82,7 +87,7 @@ class Expression:
         match node:
             case ast.Name(id=name):
                 return [self._names.get(name, name)]
-            case ast.Constant(value=int() | float()):
+            case ast.Constant(value=int() | float() as number) if abs(number) <= sys.float_info.max:
                 return []
             case ast.BinOp(left=left, op=op, right=right) if type(op) in OPERATORS:
                 return self._check(left) + self._check(right)
@@ -98,14 +103,15 @@ class Expression:
             f"{', '.join(FUNCTIONS)}."
         )
 
-    def _value(self, node: ast.expr, values: Mapping[str, np.ndarray]) -> np.ndarray | float:
+    def _value(self, node: ast.expr, values: Mapping[str, np.ndarray]) -> np.ndarray | np.float64:
         match node:
             case ast.Name(id=name):
                 return values[self._names.get(name, name)]
             case ast.Constant(value=int() | float() as number):
-                return float(number)
+                return np.float64(number)  # which divides by zero as columns do
             case ast.BinOp(left=left, op=op, right=right) | ast.Compare(left=left, ops=[op], comparators=[right]):
-                return OPERATORS[type(op)](self._value(left, values), self._value(right, values))
+                result = OPERATORS[type(op)](self._value(left, values), self._value(right, values))
+                return np.asarray(result, dtype=np.float64)
             case ast.UnaryOp(op=op, operand=operand):
                 return OPERATORS[type(op)](self._value(operand, values))
             case ast.Call(func=ast.Name(id=name), args=[argument]):
@@ -124,7 +130,7 @@ def parse_derived(text: str, kinds: Mapping[str, str]) -> dict[str, str]:
         UserError: a definition is malformed, names an unknown column or one of text, or a name that is taken.
     """
     derived: dict[str, str] = {}
-    for definition in filter(None, (part.strip() for part in re.split(r"[;\n]", text))):
+    for definition in filter(None, (part.strip() for part in re.findall(r"(?:`[^`]*`|[^;\n])+", text))):
         name, equals, expression = definition.partition("=")
         name = name.strip().strip("`")
         if not equals or not name:

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_object_dtype, is_string_dtype
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from treeline import UserError
+from treeline.checks import first_strange, is_numeric
 from treeline.expressions import Expression
 
 
@@ -93,13 +95,17 @@ class Features(TransformerMixin, BaseEstimator):
 
     def _codes(self, name: str, column: pd.Series) -> np.ndarray:
         codes = {level: float(code) for code, level in enumerate(self.levels_[name])}
-        values = (codes.get(value, np.nan) for value in column.to_numpy(dtype=object, na_value=np.nan))
-        return np.fromiter(values, dtype=np.float32, count=len(column))
+        values = column.to_numpy(dtype=object, na_value=np.nan)
+        seen = (codes.get(value, np.nan) if isinstance(value, str) else np.nan for value in values)
+        return np.fromiter(seen, dtype=np.float32, count=len(column))
 
 
 def _numbers(name: str, column: pd.Series) -> np.ndarray:
+    if column.isna().all():
+        return np.full(len(column), np.nan)
+    if not (is_numeric(column) or is_object_dtype(column) or is_string_dtype(column)):
+        raise UserError(f"The column {name!r} wants numbers, got {column.dropna().iloc[0]!r}.")
     try:
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    except (ValueError, TypeError):
-        strange = next(value for value in column.dropna() if not isinstance(value, (int, float, bool)))
-        raise UserError(f"The column {name!r} wants numbers, got {strange!r}.") from None
+    except (ValueError, TypeError, OverflowError):
+        raise UserError(f"The column {name!r} wants numbers, got {first_strange(column)!r}.") from None

@@ -1,5 +1,6 @@
 """Who earns the alias: scores with intervals, the dummy baseline, thresholds."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -79,7 +80,7 @@ def parse_thresholds(text: str) -> dict[str, float]:
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, _, value = part.partition("=")
         try:
-            thresholds[name.strip()] = float(value)
+            thresholds[name.strip()] = _number(value)
         except ValueError:
             raise UserError(
                 f"Cannot read the threshold {part!r} of --min-score: write metric=number, such as accuracy=0.9."
@@ -105,3 +106,11 @@ def check_thresholds(thresholds: Mapping[str, float], task: str) -> None:
 def better(task: str, metric: str, score: float, other: float) -> bool:
     """Tell whether a score is strictly better than another in the metric's own direction."""
     return score > other if metrics_of(task)[metric].greater_is_better else score < other
+
+
+def _number(text: str) -> float:
+    """Read a number; NaN is none, for every score and no score would hold it."""
+    value = float(text)
+    if math.isnan(value):
+        raise ValueError(text)
+    return value

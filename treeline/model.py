@@ -72,12 +72,16 @@ class TreelineClassifier(ClassifierMixin, _TreelineEstimator):
 
     def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
         """Give the probability of each class in the order of `classes_`, shape (n_rows, n_classes)."""
+        check_is_fitted(self)
+        if not len(X):
+            return np.empty((0, len(self.classes_)))
         scores = self._scores(X)
         return np.column_stack([1 - scores, scores]) if scores.ndim == 1 else scores
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Give the most probable label of each row, shape (n_rows,)."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(axis=1)]
 
     def answer(self, X: pd.DataFrame) -> pd.DataFrame:
         """Give `prediction` and one `probability_<class>` column a class, under the index of the rows."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 MOST_BARS = 25
@@ -18,7 +19,8 @@ def bars(values: pd.Series, title: str, label: str) -> Figure:
     shown = values.head(MOST_BARS)[::-1]
     figure = Figure(figsize=(8, 1 + 0.3 * len(shown)), layout="constrained")
     axes = figure.subplots()
-    axes.barh([_short(name) for name in shown.index], shown.to_numpy(), color="#4c72b0")
+    axes.barh(range(len(shown)), shown.to_numpy(), color="#4c72b0")
+    _name_rows(axes, list(shown.index))
     left_out = len(values) - len(shown)
     axes.set_title(title + (f" (the first {len(shown)} of {len(values)})" if left_out > 0 else ""))
     axes.set_xlabel(label)
@@ -46,7 +48,7 @@ def contributions_summary(contributions: np.ndarray, matrix: np.ndarray, names: 
         axes.scatter(contributions[:, j], height, s=6, color="#bbbbbb", linewidths=0)
         colours = axes.scatter(contributions[:, j], height, c=ranks, cmap="coolwarm", vmin=0, vmax=1, s=6, linewidths=0)
     axes.axvline(0, color="#888888", linewidth=0.8)
-    axes.set_yticks(range(len(order)), [_short(names[j]) for j in order])
+    _name_rows(axes, [names[j] for j in order])
     axes.set_title("What moved each prediction")
     axes.set_xlabel("contribution to the margin (XGBoost's exact SHAP values)")
     axes.spines[["top", "right"]].set_visible(False)
@@ -55,6 +57,12 @@ def contributions_summary(contributions: np.ndarray, matrix: np.ndarray, names: 
         bar.ax.set_yticklabels(["low", "high"])
         bar.set_label("value of the feature")
     return figure
+
+
+def _name_rows(axes: Axes, names: list[object]) -> None:
+    axes.set_yticks(range(len(names)), [_short(name) for name in names])
+    for label in axes.get_yticklabels():
+        label.set_parse_math(False)  # a column may be named `US$ to $`
 
 
 def _short(name: object, most: int = 40) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from treeline import UserError
-from treeline.checks import Task
+from treeline.checks import Task, first_strange
 from treeline.features import Features
 from treeline.gate import Predictions
 from treeline.model import TreelineClassifier, TreelineRegressor, label_codes
@@ -63,8 +63,8 @@ class Problem:
         if self.task == "regression":
             try:
                 return y.to_numpy(dtype=np.float64)
-            except (ValueError, TypeError):
-                raise UserError(f"The target {self.target!r} holds {y.iloc[0]!r}, not a number.") from None
+            except (ValueError, TypeError, OverflowError):
+                raise UserError(f"The target {self.target!r} holds {first_strange(y)!r}, not a number.") from None
         codes = label_codes(y, self.classes)
         if (codes < 0).any():
             strange = y[codes < 0].iloc[0]

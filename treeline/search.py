@@ -1,5 +1,6 @@
 """The search space: what a trial may draw, and the known good points that a study tries first."""
 
+import contextlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ class Legal:
     def holds(self, value: Any) -> bool:
         """Tell whether a value is one of them."""
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or (self.whole and value != int(value)):
+        if not number or not math.isfinite(value) or (self.whole and value != int(value)):
             return False
         return (value > self.low if self.above else value >= self.low) and value <= self.high
 
@@ -163,6 +164,9 @@ def _legal(path: str, name: str, value: Any) -> Any:
         if value not in POLICIES:
             raise UserError(f"grow_policy in {path} got {value!r}: use {' or '.join(POLICIES)}.")
         return value
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            value = float(value)  # YAML reads 1e-3, without a point, as text
     if not LEGAL[name].holds(value):
         raise UserError(f"{name} in {path} got {value!r}: give {LEGAL[name]}, a list of them, or {{low: , high: }}.")
     return int(value) if LEGAL[name].whole else float(value)

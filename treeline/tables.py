@@ -2,7 +2,10 @@
 
 import difflib
 import hashlib
+import lzma
 import re
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +95,7 @@ def read_file(data: str) -> pd.DataFrame:
     except pd.errors.EmptyDataError:
         raise UserError(f"{data} is empty: it needs a header line and rows.") from None
     # What pandas and pyarrow raise for a file that is not what its name says; ArrowInvalid is a ValueError.
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, lzma.LZMAError, zlib.error) as error:
         raise UserError(f"Cannot read {data}: {str(error).splitlines()[0]}. Is it a valid file of its kind?") from error
     frame.columns = frame.columns.map(str)
     if frame.empty:

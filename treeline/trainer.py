@@ -173,6 +173,9 @@ def cross_validate(
         cpus: the CPU budget.
         watch: called after each round, from 1, with the mean and the standard deviation over the folds of each metric;
             True ends the training.
+
+    Raises:
+        ValueError: the metric exists in no fold.
     """
     start = time.perf_counter()
     curves = curves_of(task)
@@ -183,8 +186,7 @@ def cross_validate(
 
     def on_round(i: int, scores: np.ndarray) -> bool:
         nonlocal best, best_round
-        means = dict(zip(curves, scores.mean(axis=0).tolist(), strict=True))
-        spreads = dict(zip(curves, scores.std(axis=0).tolist(), strict=True))
+        means, spreads = (dict(zip(curves, values.tolist(), strict=True)) for values in _mean_and_std(scores))
         for name in curves:
             mean[name].append(means[name])
             std[name].append(spreads[name])
@@ -194,7 +196,19 @@ def cross_validate(
         return stopped or i + 1 - best_round >= patience
 
     boost({**params, "eval_metric": list(curves.values())}, folds, rounds, cpus, on_round)
+    if best == -np.inf:
+        raise ValueError(f"{metric} exists in no fold: each lacks a class; use another metric or fewer folds")
     return CrossValidation(float(sign * best), best_round, mean, std, time.perf_counter() - start)
+
+
+def _mean_and_std(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Average over the folds, shape (n_folds, n_metrics), those aside in which a metric does not exist (an AUC where a
+    class is absent is NaN); NaN where it exists in none.
+    """
+    exists = np.isfinite(scores)
+    counts = np.where(exists.any(axis=0), exists.sum(axis=0), np.nan)
+    mean = np.where(exists, scores, 0).sum(axis=0) / counts
+    return mean, np.sqrt((np.where(exists, scores - mean, 0) ** 2).sum(axis=0) / counts)
 
 
 def _turn(booster: xgb.Booster, fold: Fold, first: int, rounds: int, stop: threading.Event) -> list[list[float]]:

@@ -1,0 +1,78 @@
+"""The one maker of tables for the tests: seeded, with every kind of column, missing values and non-ASCII text.
+
+The columns predict the target, so a model that learns nothing shows. `make_problem` is the problem that such a table
+poses, written down here and not computed by the code under test.
+"""
+
+import numpy as np
+import pandas as pd
+
+from treeline.problem import Problem
+
+TARGET = "outcome"
+KINDS = {
+    "length": "number",
+    "width [mm]": "number",
+    "count": "number",
+    "checked": "boolean",
+    "town": "category",
+}
+DERIVED = {"ratio <1>": "`width [mm]` / length"}
+LEVELS = ["Köln", "São Paulo", "a/b c", "東京"]
+CLASSES = {
+    "binary": ["no", "yes"],
+    "multiclass": ["big / red", "small blue", "très rouge"],
+    "bool": [False, True],
+    "integers": [3, 5, 8],
+    "regression": [],
+}
+TASKS = {
+    "binary": "binary",
+    "multiclass": "multiclass",
+    "bool": "binary",
+    "integers": "multiclass",
+    "regression": "regression",
+}
+
+
+def make_table(target: str = "binary", n: int = 200, seed: int = 0) -> pd.DataFrame:
+    """Make a table of `n` rows, from 20, whose last column `outcome` is the target.
+
+    Args:
+        target: what the target holds, a key of `TASKS`: two or three texts, booleans, integers, or numbers.
+        n: how many rows.
+        seed: of every draw.
+    """
+    rng = np.random.default_rng(seed)
+    length, width = rng.normal(10, 2, n), rng.normal(size=n)
+    count, checked, town = rng.integers(0, 9, n), rng.random(n) < 0.5, rng.integers(0, len(LEVELS), n)
+    signal = (length - 10) + 2 * width + 1.5 * checked - town + rng.normal(size=n)
+    ranks = signal.argsort().argsort()
+    classes = CLASSES[target]
+    frame = pd.DataFrame(
+        {
+            "length": length,
+            "width [mm]": np.where(rng.random(n) < 0.1, np.nan, width),
+            "count": pd.Series(count, dtype="Int64").mask(rng.random(n) < 0.1),
+            "checked": pd.Series(checked, dtype=object).mask(rng.random(n) < 0.1, None),
+            "town": pd.Series(np.array(LEVELS, dtype=object)[town], dtype=object).mask(rng.random(n) < 0.1, None),
+        }
+    )
+    if not classes:
+        return frame.assign(**{TARGET: signal})
+    return frame.assign(**{TARGET: pd.Series(classes)[ranks * len(classes) // n].to_numpy()})
+
+
+def make_problem(target: str = "binary") -> Problem:
+    """Pose the problem of `make_table(target)`."""
+    return Problem(
+        table="made",
+        source="tests",
+        target=TARGET,
+        task=TASKS[target],  # type: ignore[arg-type]
+        reason="made so",
+        classes=list(CLASSES[target]),
+        kinds=dict(KINDS),
+        derived=dict(DERIVED),
+        digest="0123456789abcdef",
+    )

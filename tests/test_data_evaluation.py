@@ -1,0 +1,312 @@
+"""Stage 4 on a real store, read back: the metrics, the pictures, the decision, and the alias."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import Store, houses
+from mlflow.entities import Run
+from sklearn import metrics
+
+import data_evaluation
+import data_preprocessing
+import hyperparameters_tuning
+import model_training
+from config import DataSettings, EvaluationSettings, TrainingSettings, TuningSettings
+from treeline.problem import Problem
+
+pytestmark = pytest.mark.store
+
+STAGE = "data-evaluation"
+TARGET = "kind of house"
+EVERY_TABLE = pytest.mark.parametrize("chain", ["cancer", "mixed", "diabetes"], indirect=True)
+CLASSIFICATION = ["accuracy", "log_loss", "roc_auc", "error"]
+REGRESSION = ["rmse", "mae", "r2"]
+CANCER_FORMS = ["CancerModel", "CancerModelBooster", "CancerModelService"]
+
+
+def problem_of(store: Store) -> Problem:
+    return Problem(**store.document(store.last("data-preprocessing").info.run_id, "problem.json"))
+
+
+def metrics_of(store: Store) -> list[str]:
+    return REGRESSION if problem_of(store).task == "regression" else CLASSIFICATION
+
+
+def evaluate(store: Store, **settings: Any) -> Run:
+    """Run the stage; read its run back."""
+    return store.run(data_evaluation.run(EvaluationSettings(**settings)))
+
+
+def champions(store: Store) -> set[str]:
+    """The version that `champion` names, under each of the three names; one where they are in step."""
+    return {store.aliases(name).get("champion", "") for name in store.versions()}
+
+
+# --- what is logged
+
+
+@EVERY_TABLE
+def test_the_metrics_are_scikit_learns_on_the_logged_test_rows(chain: Store) -> None:
+    problem, logged = problem_of(chain), chain.last(STAGE).data.metrics
+    rows = chain.table(chain.last("data-preprocessing").info.run_id, "test")
+    raw, y = problem.rows(rows), rows[problem.target]
+    model = mlflow.sklearn.load_model(f"models:/{chain.last('model-training').data.tags['model_name']}@challenger")
+    answer = model.predict(raw)
+    if problem.task == "regression":
+        expected = {
+            "rmse": metrics.root_mean_squared_error(y, answer),
+            "mae": metrics.mean_absolute_error(y, answer),
+            "r2": metrics.r2_score(y, answer),
+        }
+        names = {"rmse": "root_mean_squared_error", "mae": "mean_absolute_error", "r2": "r2_score"}
+        expected |= {names[name]: value for name, value in expected.items()}
+    else:
+        given = model.predict_proba(raw)
+        area = {"y_score": given[:, 1]} if given.shape[1] == 2 else {"y_score": given, "multi_class": "ovr"}
+        expected = {
+            "accuracy": metrics.accuracy_score(y, answer),
+            "accuracy_score": metrics.accuracy_score(y, answer),
+            "error": 1 - metrics.accuracy_score(y, answer),
+            "log_loss": metrics.log_loss(y, given, labels=problem.classes),
+            "roc_auc": metrics.roc_auc_score(y, **area, average="weighted"),
+        }
+    assert {name: logged[name] for name in expected} == pytest.approx(expected, rel=1e-5)
+
+
+def test_precision_and_recall_are_of_the_second_class(cancer: Store) -> None:
+    rows = cancer.table(cancer.last("data-preprocessing").info.run_id, "test")
+    answer = mlflow.sklearn.load_model("models:/CancerModel@challenger").predict(rows)
+    logged = cancer.last(STAGE).data.metrics
+    recall = metrics.recall_score(rows["target"], answer, pos_label="malignant")
+    precision = metrics.precision_score(rows["target"], answer, pos_label="malignant")
+    assert (logged["recall_score"], logged["precision_score"]) == pytest.approx((recall, precision))
+
+
+@EVERY_TABLE
+def test_every_metric_has_an_interval_around_it_and_a_baseline_beside_it(chain: Store) -> None:
+    logged = chain.last(STAGE).data.metrics
+    for name in metrics_of(chain):
+        assert logged[f"{name}_low"] < logged[name] < logged[f"{name}_high"]
+        assert f"dummy_{name}" in logged
+
+
+@EVERY_TABLE
+def test_pictures_and_shap_values_are_artifacts(chain: Store) -> None:
+    run_id = chain.last(STAGE).info.run_id
+    files = set(chain.artifacts(run_id))
+    curves = ["roc_curve_plot", "precision_recall_curve_plot", "confusion_matrix", "calibration_curve_plot"]
+    curves += ["lift_curve_plot"] if problem_of(chain).task == "binary" else []
+    expected = [] if problem_of(chain).task == "regression" else curves
+    assert {f"{name}.png" for name in [*expected, "shap_importance"]} <= files
+    for picture in (chain.folder_of(run_id) / name for name in files if name.endswith(".png")):
+        assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@EVERY_TABLE
+def test_shap_values_cover_every_feature_in_descending_order(chain: Store) -> None:
+    shares = pd.read_csv(chain.folder_of(chain.last(STAGE).info.run_id) / "shap_importance.csv")
+    assert len(shares) == chain.last("data-preprocessing").data.metrics["features_count"]
+    assert shares["mean_abs_shap"].is_monotonic_decreasing
+    assert shares["mean_abs_shap"].iloc[0] > 0
+
+
+@EVERY_TABLE
+def test_the_run_leads_back_to_all_it_builds_on(chain: Store) -> None:
+    run = chain.last(STAGE)
+    data, tuning, training = map(chain.last, ["data-preprocessing", "hyperparameters-tuning", "model-training"])
+    expected = {
+        "stage": STAGE,
+        "data_run_id": data.info.run_id,
+        "tuning_run_id": tuning.info.run_id,
+        "training_run_id": training.info.run_id,
+        "data_digest": data.data.tags["data_digest"],
+        "model_name": training.data.tags["model_name"],
+        "model_version": "1",
+    }
+    assert expected.items() <= run.data.tags.items()
+    assert run.info.run_name == STAGE
+
+
+@EVERY_TABLE
+def test_the_rows_it_scored_are_its_only_input(chain: Store) -> None:
+    data = chain.last("data-preprocessing")
+    table = chain.inputs(data.info.run_id)[1][0]
+    assert chain.inputs(chain.last(STAGE).info.run_id) == [(table, data.data.tags["data_digest"], "evaluation")]
+
+
+# --- the decision
+
+
+@EVERY_TABLE
+def test_a_model_that_beats_the_dummy_is_the_champion_under_all_three_names(chain: Store) -> None:
+    run = chain.last(STAGE)
+    assert (run.data.tags["decision"], run.data.tags["reasons"]) == ("promote", "")
+    assert champions(chain) == {"1"}
+    assert len(chain.versions()) == 3
+
+
+def test_a_target_that_is_noise_is_held_and_says_why_without_failing(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(120, 4)), columns=list("abcd"))
+    frame.assign(coin=rng.choice(["heads", "tails"], 120)).to_csv("noise.csv", index=False)
+    data_preprocessing.run(DataSettings(data="noise.csv", target="coin"))
+    hyperparameters_tuning.run(TuningSettings(n_trials=1, folds=2))
+    model_training.run(TrainingSettings())
+    assert data_evaluation.main([]) == 0
+    run = store.last(STAGE)
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["decision"] == "hold"
+    assert "log_loss" in run.data.tags["reasons"]
+    assert "dummy baseline" in run.data.tags["reasons"]
+    assert run.data.tags["reasons"] in capsys.readouterr().err
+    assert champions(store) == {""}
+    assert {store.aliases(name)["challenger"] for name in store.versions()} == {"1"}
+
+
+@pytest.fixture
+def two_versions(diabetes_copy: Store) -> Store:
+    """A second version as challenger beside the champion, version 1; it is the first one's models again."""
+    tags = diabetes_copy.last("model-training").data.tags
+    for name in diabetes_copy.versions():
+        source = diabetes_copy.client.get_model_version(name, "1").source
+        mlflow.register_model(source, name)
+        diabetes_copy.client.set_registered_model_alias(name, "challenger", "2")
+    lineage = ["data_run_id", "tuning_run_id", "data_digest", "metric", "model_name"]
+    training = diabetes_copy.fake_run("model-training", model_version="2", **{name: tags[name] for name in lineage})
+    for name in diabetes_copy.versions():
+        diabetes_copy.client.set_model_version_tag(name, "2", "training_run_id", training)
+    return diabetes_copy
+
+
+@pytest.mark.parametrize(
+    ("settings", "champion", "reason"),
+    [
+        ({"promote": "better"}, "2", ""),
+        ({"promote": "never"}, "1", "--promote never"),
+        ({"min_score": "r2=0.999"}, "1", "r2"),
+        ({"min_score": "r2=0.1,rmse=1"}, "1", "rmse"),
+        ({"min_score": "r2=0.1, rmse=70,mae=58"}, "2", ""),
+        ({"promote": "always", "min_score": "r2=0.999"}, "2", ""),
+        ({"model_name": "DiabetesModel"}, "2", ""),
+    ],
+)
+def test_the_alias_follows_promote_and_the_thresholds(
+    two_versions: Store, settings: dict[str, str], champion: str, reason: str
+) -> None:
+    run = evaluate(two_versions, **settings)
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["model_version"] == "2"
+    assert champions(two_versions) == {champion}
+    assert run.data.tags["decision"] == ("promote" if champion == "2" else "hold")
+    assert reason in run.data.tags["reasons"]
+
+
+def test_the_model_named_is_judged_even_when_another_was_trained_later(diabetes_copy: Store) -> None:
+    trained = diabetes_copy.last("model-training").info.run_id
+    diabetes_copy.fake_run("model-training", model_name="Other", model_version="1")
+    assert evaluate(diabetes_copy, model_name="DiabetesModel").data.tags["training_run_id"] == trained
+
+
+# --- another table
+
+
+def test_a_new_table_is_judged_however_its_columns_stand(mixed_copy: Store) -> None:
+    new = houses(90, seed=1).assign(remark="not known to the model")
+    new["area [m²]"] = new["area [m²]"].round().astype(int)
+    new = new[["remark", TARGET, *reversed(problem_of(mixed_copy).kinds)]]
+    new.loc[[0, 7], TARGET] = None
+    new.to_csv("new.csv", index=False)
+    assert pd.read_csv("new.csv")["area [m²]"].dtype == "int64"
+    run = evaluate(mixed_copy, eval_dataset="new.csv")
+    labelled = pd.read_csv("new.csv").dropna(subset=TARGET)
+    assert run.data.metrics["example_count"] == len(labelled) < 90
+    answer = mlflow.sklearn.load_model("models:/HousesModel@challenger").predict(labelled)
+    assert run.data.metrics["accuracy"] == pytest.approx((answer == labelled[TARGET]).mean())
+    assert [(name, context) for name, _, context in mixed_copy.inputs(run.info.run_id)] == [
+        ("houses-evaluation", "evaluation")
+    ]
+
+
+@pytest.mark.parametrize("present", [["flat / loft"], ["flat / loft", "tower block"]])
+def test_a_new_table_without_a_class_is_judged_by_what_there_is(mixed_copy: Store, present: list[str]) -> None:
+    new = houses(60, seed=2)
+    new[new[TARGET].isin(present)].to_parquet("new.parquet", index=False)
+    run = evaluate(mixed_copy, eval_dataset="new.parquet")
+    assert run.info.status == "FINISHED"
+    assert 0 < run.data.metrics["accuracy"] <= 1
+    assert np.isfinite(run.data.metrics["log_loss"])
+    assert run.data.tags["decision"]
+
+
+@pytest.mark.parametrize("label", ["malignant", "benign"])
+def test_a_new_table_with_one_of_two_classes_is_judged_by_what_there_is(cancer_copy: Store, label: str) -> None:
+    rows = cancer_copy.table(cancer_copy.last("data-preprocessing").info.run_id, "test")
+    answer = mlflow.sklearn.load_model("models:/CancerModel@challenger").predict(rows)
+    rows[(rows["target"] == label) & (answer == label)].to_csv("new.csv", index=False)
+    run = evaluate(cancer_copy, eval_dataset="new.csv")
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["accuracy"] == 1
+
+
+def write_houses(**changes: Any) -> Callable[[], object]:
+    return lambda: houses(30).assign(**changes).to_csv("new.csv", index=False)
+
+
+BAD: dict[str, tuple[Callable[[], object], list[str], list[str]]] = {
+    "a missing file": (lambda: None, [], ["No file", "new.csv"]),
+    "an empty file": (lambda: Path("new.csv").touch(), [], ["new.csv", "empty"]),
+    "columns are missing": (
+        lambda: houses(30).drop(columns=["city", "floor"]).to_csv("new.csv", index=False),
+        [],
+        ["new.csv lacks 2", "'floor', 'city'"],
+    ),
+    "the target is missing": (
+        lambda: houses(30).drop(columns=TARGET).to_csv("new.csv", index=False),
+        [],
+        ["new.csv lacks the target", f"'{TARGET}'"],
+    ),
+    "no row is labelled": (write_houses(**{TARGET: None}), [], [f"'{TARGET}'", "missing"]),
+    "an unknown label": (write_houses(**{TARGET: "flat / lofd"}), [], ["'flat / lofd'", "Did you mean 'flat / loft'"]),
+    "text where numbers were": (write_houses(floor="second"), [], ["'floor'", "'second'", "number"]),
+    "a threshold on an unknown metric": (write_houses(), ["--min-score", "acuracy=1"], ["'acuracy'", "'accuracy'"]),
+    "a threshold on another task's metric": (write_houses(), ["--min-score", "rmse=1"], ["'rmse'", "multiclass"]),
+    "a threshold that is no number": (write_houses(), ["--min-score", "accuracy=high"], ["'accuracy=high'"]),
+    "a threshold without a number": (write_houses(), ["--min-score", "accuracy"], ["'accuracy'", "metric=number"]),
+    "an unknown model": (write_houses(), ["--model-name", "HouseModel"], ["'HouseModel'", "mean 'HousesModel'"]),
+    "an unknown run": (write_houses(), ["--training-run-id", "no-such"], ["'no-such'", "model-training"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_sentence_and_moves_no_alias(
+    mixed_copy: Store, refused: Callable[..., str], case: str
+) -> None:
+    (mixed_copy.folder / "new.csv").unlink(missing_ok=True)
+    make, argv, words = BAD[case]
+    make()
+    for name in mixed_copy.versions():
+        mixed_copy.client.delete_registered_model_alias(name, "champion")
+    sentence = refused(data_evaluation.main, "--eval-dataset", "new.csv", "--promote", "always", *argv)
+    assert [word for word in words if word not in sentence] == []
+    run = mixed_copy.last(STAGE)
+    assert run.info.status == "FAILED"
+    assert run.data.tags["error"] == sentence
+    assert champions(mixed_copy) == {""}
+
+
+def test_without_a_training_run_one_sentence_names_the_command(store: Store, refused: Callable[..., str]) -> None:
+    assert "mlflow run . -e model-training" in refused(data_evaluation.main)
+    assert store.last(STAGE).info.status == "FAILED"
+
+
+def test_a_choice_that_does_not_exist_is_one_sentence(store: Store, refused: Callable[..., str]) -> None:
+    sentence = refused(data_evaluation.main, "--promote", "maybe")
+    assert all(word in sentence for word in ("--promote", "'maybe'", "'better'", "'always'", "'never'"))
+    assert store.runs() == []

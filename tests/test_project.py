@@ -1,0 +1,338 @@
+"""The project as a whole: its files agree with each other, importing does nothing, and `mlflow run` runs it."""
+
+import ast
+import importlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import REPOSITORY, STAGES, _copy, mlflow_at, python
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from config import Settings
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PROJECT = yaml.safe_load((REPOSITORY / "MLproject").read_text(encoding="utf-8"))
+ENTRY_POINTS = PROJECT["entry_points"]
+TOP = sorted(path.stem for path in REPOSITORY.glob("*.py"))
+CORE = sorted(f"treeline.{path.stem}" for path in (REPOSITORY / "treeline").glob("*.py") if path.stem != "__init__")
+PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
+
+
+def script_of(entry_point: str) -> str:
+    """The script that an entry point's command runs, without its ending."""
+    return re.match(r"python (\w+)\.py\b", ENTRY_POINTS[entry_point]["command"])[1]
+
+
+def settings_of(entry_point: str) -> type[Settings]:
+    """The settings that the script of an entry point takes."""
+    return typing.get_type_hints(importlib.import_module(script_of(entry_point)).run)["settings"]
+
+
+def imports_of(path: Path) -> set[str]:
+    """Every module that a file imports, at its top or deeper, by its full name."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    return names
+
+
+def sources() -> Iterator[Path]:
+    """Every file of the project that a person wrote."""
+    for pattern in ("*", "treeline/*.py", "tests/*.py", "docs/*", "benchmarks/*", ".github/workflows/*", ".ci/*"):
+        yield from (path for path in REPOSITORY.glob(pattern) if path.is_file())
+
+
+# --- MLproject
+
+
+def test_the_project_has_the_entry_points_of_the_contract() -> None:
+    assert {"main", *STAGES} <= set(ENTRY_POINTS)
+    assert {name: script_of(name) for name in STAGES} == {name: name.replace("-", "_") for name in STAGES}
+
+
+@pytest.mark.parametrize("entry_point", ENTRY_POINTS)
+def test_parameters_and_defaults_are_those_of_the_settings(entry_point: str) -> None:
+    declared = ENTRY_POINTS[entry_point]["parameters"]
+    fields = settings_of(entry_point).model_fields
+    expected = {name.replace("_", "-"): field.default for name, field in fields.items()}
+    assert {name: parameter["default"] for name, parameter in declared.items()} == expected
+    for name, parameter in declared.items():
+        assert parameter["type"] == ("string" if isinstance(expected[name], str) else "float")
+
+
+@pytest.mark.parametrize("entry_point", ENTRY_POINTS)
+def test_every_parameter_stands_in_its_command_once_and_nothing_else_does(entry_point: str) -> None:
+    given = re.findall(r"--([\w-]+) \{([\w-]+)\}", ENTRY_POINTS[entry_point]["command"])
+    assert all(option == parameter for option, parameter in given)
+    assert sorted(option for option, _ in given) == sorted(ENTRY_POINTS[entry_point]["parameters"])
+    assert ENTRY_POINTS[entry_point]["command"].count("--") == len(given)
+
+
+def test_a_parameter_of_a_stage_means_the_same_in_main() -> None:
+    in_main = settings_of("main").model_fields
+    meanings: dict[str, str | None] = {}
+    for stage in STAGES:
+        for name, parameter in ENTRY_POINTS[stage]["parameters"].items():
+            assert ENTRY_POINTS["main"]["parameters"][name] == parameter
+        fields = settings_of(stage).model_fields
+        meanings = {name: field.description for name, field in fields.items()} | meanings
+    differ = [name for name, meaning in meanings.items() if in_main[name].description != meaning]
+    assert [name for name in differ if not name.endswith("_run_id")] == []
+
+
+# --- the environment
+
+
+def pins(name: str) -> list[Requirement]:
+    lines = (REPOSITORY / name).read_text(encoding="utf-8").splitlines()
+    lines = [line.partition("#")[0].strip() for line in lines]
+    return [Requirement(line) for line in lines if line and line != "-r requirements.txt"]
+
+
+def test_conda_installs_the_pinned_requirements_on_a_python_that_the_project_allows() -> None:
+    environment = yaml.safe_load((REPOSITORY / PROJECT["conda_env"]).read_text(encoding="utf-8"))
+    (pip,) = [each["pip"] for each in environment["dependencies"] if isinstance(each, dict)]
+    assert pip == ["-r requirements.txt"]
+    (version,) = [each for each in environment["dependencies"] if str(each).startswith("python=")]
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert re.fullmatch(r"python=\d+\.\d+", version)
+    assert version.partition("=")[2] in SpecifierSet(project["requires-python"])
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_every_requirement_is_one_exact_version_and_names_no_host(name: str) -> None:
+    for requirement in pins(name):
+        assert requirement.url is None
+        assert re.fullmatch(r"==\d[\w.]*", str(requirement.specifier)), str(requirement)
+    assert "://" not in (REPOSITORY / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("python_version", PYTHONS)
+def test_every_python_gets_each_package_once(python_version: str) -> None:
+    environment = {"python_version": python_version, "python_full_version": f"{python_version}.1"}
+    chosen = [
+        each.name for each in pins("requirements.txt") if not each.marker or each.marker.evaluate(dict(environment))
+    ]
+    assert len(chosen) == len(set(chosen))
+    assert set(chosen) == {each.name for each in pins("requirements.txt")}
+
+
+# --- the house
+
+
+@pytest.mark.parametrize("module", CORE)
+def test_the_core_imports_nothing_from_the_top(module: str) -> None:
+    path = REPOSITORY / f"{module.replace('.', '/')}.py"
+    assert {name.partition(".")[0] for name in imports_of(path)} & set(TOP) == set()
+
+
+@pytest.mark.parametrize("module", [name for name in TOP if name != "main"])
+def test_no_module_but_main_imports_a_stage(module: str) -> None:
+    stages = {script_of(name) for name in ENTRY_POINTS}
+    assert imports_of(REPOSITORY / f"{module}.py") & stages == set()
+
+
+IMPORT_ALL = """
+import importlib, json, logging, os, signal, sys, threading, warnings
+ours, theirs = (json.loads(argument) for argument in sys.argv[1:])
+for name in theirs:
+    importlib.import_module(name)
+import mlflow
+from loguru import logger
+
+def state():
+    return {
+        "files": sorted(os.listdir()),
+        "filters": [str(each) for each in warnings.filters],
+        "environment": dict(os.environ),
+        "tracking": str(mlflow.tracking._tracking_service.utils._tracking_uri),
+        "run": str(mlflow.active_run()),
+        "handlers": [str(each) for each in logging.root.handlers] + sorted(map(str, logger._core.handlers)),
+        "stop": str(signal.getsignal(signal.SIGTERM)),
+        "threads": threading.active_count(),
+    }
+
+before = state()
+for name in ours:
+    importlib.import_module(name)
+after = state()
+print(json.dumps({key: [before[key], after[key]] for key in before if before[key] != after[key]}))
+"""
+
+
+@pytest.mark.store
+def test_importing_any_module_does_nothing(tmp_path: Path) -> None:
+    """What the libraries do when they are imported is theirs; so they are imported first."""
+    imported = set().union(*(imports_of(REPOSITORY / f"{name.replace('.', '/')}.py") for name in [*TOP, *CORE]))
+    theirs = sorted(name for name in imported if name.partition(".")[0] not in {*TOP, "treeline", "__future__"})
+    ran = python(
+        "-c", IMPORT_ALL, json.dumps([*TOP, *CORE]), json.dumps(theirs), cwd=tmp_path, PYTHONPATH=str(REPOSITORY)
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout.splitlines()[-1]) == {}
+
+
+def test_no_file_names_a_folder_of_one_machine() -> None:
+    local = re.compile(r"/(home|Users|root|work|mnt)/\w")
+    found = {
+        str(path.relative_to(REPOSITORY)): match[0]
+        for path in sources()
+        if path.suffix in {"", ".py", ".md", ".toml", ".yaml", ".yml", ".txt"}
+        and (match := local.search(path.read_text(encoding="utf-8")))
+    }
+    assert found == {}
+
+
+# --- help
+
+
+@pytest.mark.parametrize("entry_point", ENTRY_POINTS)
+def test_help_explains_every_parameter_with_its_default_and_range(
+    entry_point: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        importlib.import_module(script_of(entry_point)).main(["--help"])
+    assert stopped.value.code == 0
+    words = " ".join(capsys.readouterr().out.split())
+    for name, field in settings_of(entry_point).model_fields.items():
+        assert f"--{name.replace('_', '-')}" in words
+        assert f"{field.description} (default: {field.default}".replace("default: )", "default:") in words
+        for limit in (getattr(each, "ge", getattr(each, "gt", None)) for each in field.metadata):
+            assert limit is None or str(limit) in field.description
+
+
+@pytest.mark.project
+def test_a_script_runs_from_anywhere(tmp_path: Path) -> None:
+    ran = python(str(REPOSITORY / "main.py"), "--help", cwd=tmp_path)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "--test-size" in ran.stdout
+
+
+def documents() -> str:
+    names = ["README.md", "CONTRIBUTING.md", ".ci/run"]
+    if not (REPOSITORY / "README.md").exists():
+        pytest.skip("there is no README yet")
+    return "\n".join((REPOSITORY / name).read_text(encoding="utf-8") for name in names if (REPOSITORY / name).exists())
+
+
+@pytest.mark.project
+def test_make_help_lists_every_target_that_the_documents_name() -> None:
+    named = set(re.findall(r"(?:^|`)make ([a-z][a-z-]*)", documents(), re.MULTILINE))
+    listed = subprocess.run(["make", "help"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    assert {"run", "test"} <= named
+    assert named <= set(re.findall(r"make ([a-z-]+)", listed))
+    assert {"help", "run", "test", "test-fast", "lint", "types", "ui", "clean", "smoke"} <= set(
+        re.findall(r"make ([a-z-]+)", listed)
+    )
+
+
+def test_the_commands_of_the_readme_name_entry_points_and_parameters_that_exist() -> None:
+    commands = re.findall(r"^mlflow run \. (.*?)(?:  +#.*)?$", documents(), re.MULTILINE)
+    assert len(commands) >= 5
+    for command in commands:
+        entry_point = (re.findall(r"-e (\S+)", command) or ["main"])[0]
+        assert set(re.findall(r"-P ([\w-]+)=", command)) <= set(ENTRY_POINTS[entry_point]["parameters"]), command
+
+
+def test_the_file_tree_of_the_readme_names_every_module_and_nothing_else() -> None:
+    named = set(re.findall(r"\w+\.py\b", documents()))
+    files = {path.name for pattern in ("*.py", "treeline/*.py") for path in REPOSITORY.glob(pattern)} - {"__init__.py"}
+    assert files - named == set()
+    assert named - files - {path.name for path in REPOSITORY.rglob("tests/*.py")} == set()
+
+
+# --- mlflow run
+
+
+class Project:
+    """A copy of the project, started by `mlflow run` from another folder, on a store of its own."""
+
+    def __init__(self, folder: Path, empty: Path) -> None:
+        self.source, self.store = folder / "project", _copy(empty, folder / "elsewhere")
+        unwanted = shutil.ignore_patterns(".*", "mlruns", "mlflow.db*", "studies", "tests", "__pycache__")
+        shutil.copytree(REPOSITORY, self.source, ignore=unwanted)
+
+    def run(self, entry_point: str, *argv: str) -> subprocess.CompletedProcess[str]:
+        command = ["-m", "mlflow", "run", str(self.source), "-e", entry_point, "--env-manager", "local", *argv]
+        return python(*command, cwd=self.store.folder, MLFLOW_TRACKING_URI=self.store.uri)
+
+    def last(self, stage: str, experiment: str) -> Any:
+        home = self.store.client.get_experiment_by_name(experiment).experiment_id
+        return self.store.client.search_runs([home], f"tags.stage = '{stage}'", order_by=["start_time DESC"])[0]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Project:
+    return Project(tmp_path_factory.mktemp("mlflow-run"), empty_store)
+
+
+ODD = {
+    "data-preprocessing": {"data": "iris", "test-size": "0.10", "seed": "1e1"},
+    "hyperparameters-tuning": {"n-trials": "2.0", "folds": "2e0", "seed": "1e1"},
+    "model-training": {"model-name": "OurFlowers"},
+    "data-evaluation": {"promote": "always", "min-score": "accuracy=9e-1"},
+}
+
+
+@pytest.mark.project
+def test_mlflow_run_chains_the_stages_in_the_experiment_it_was_given(project: Project) -> None:
+    for stage, parameters in ODD.items():
+        given = [word for name, value in parameters.items() for word in ("-P", f"{name}={value}")]
+        ran = project.run(stage, "--experiment-name", "ours", *given)
+        assert ran.returncode == 0, ran.stderr
+        run = project.last(stage, "ours")
+        assert (run.info.status, run.info.run_name) == ("FINISHED", stage)
+        assert parameters.items() <= run.data.params.items()
+    with mlflow_at(project.store):
+        data, tuning, training, evaluation = (project.last(stage, "ours") for stage in STAGES)
+        assert data.data.metrics["test_size"] == 15
+        assert len(project.store.children(tuning.info.run_id)) == 2
+        assert evaluation.data.tags["data_run_id"] == data.info.run_id
+        assert evaluation.data.tags["training_run_id"] == training.info.run_id
+        assert project.store.aliases("OurFlowersService") == {"challenger": "1", "champion": "1"}
+        assert project.store.client.get_experiment_by_name("treeline") is None
+    assert not list(project.source.glob("ml*s*"))
+
+
+@pytest.mark.project
+def test_mlflow_run_chains_the_stages_without_an_experiment_name(project: Project) -> None:
+    for stage, given in {"data-preprocessing": "test-size=1e-1", "hyperparameters-tuning": "n-trials=1"}.items():
+        ran = project.run(stage, "-P", given)
+        assert ran.returncode == 0, ran.stderr
+    data, tuning = (project.last(stage, "Default") for stage in STAGES[:2])
+    assert data.data.metrics["test_size"] == 57
+    assert (tuning.info.status, tuning.data.tags["data_run_id"]) == ("FINISHED", data.info.run_id)
+
+
+@pytest.mark.project
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ("typo=3", "error: Unknown parameter --typo."),
+        ("test-size=1.5", "error: --test-size got '1.5': input should be less than 1"),
+        ("drop=no such column", "error: Cannot drop 'no such column'"),
+    ],
+)
+def test_mlflow_run_fails_on_a_bad_parameter(project: Project, given: str, sentence: str) -> None:
+    ran = project.run("data-preprocessing", "--experiment-name", "bad", "-P", given)
+    assert ran.returncode != 0
+    assert sentence in ran.stderr
+    home = project.store.client.get_experiment_by_name("bad").experiment_id
+    assert {run.info.status for run in project.store.client.search_runs([home])} == {"FAILED"}
