@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     """What all stages share: settings come from the command line or the caller, never from the environment."""
 
     model_config = SettingsConfigDict(
-        cli_kebab_case=True, cli_hide_none_type=True, cli_parse_none_str="\0", extra="forbid", protected_namespaces=()
+        cli_kebab_case=True, cli_hide_none_type=True, extra="forbid", protected_namespaces=()
     )
 
     @classmethod
@@ -172,7 +172,7 @@ def parse(settings: type[Stage], script: str, argv: Sequence[str] | None = None)
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     _refuse_unknown(settings, arguments)
-    source = CliSettingsSource[Any](settings, cli_prog_name=script, cli_exit_on_error=False)
+    source = CliSettingsSource[Any](settings, cli_prog_name=script, cli_exit_on_error=False, cli_parse_none_str="\0")
     try:
         return CliApp.run(settings, cli_args=arguments, cli_settings_source=source)
     except SettingsError as error:

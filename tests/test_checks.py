@@ -177,6 +177,14 @@ def test_rows_without_a_target_are_left_out_and_the_rest_stays() -> None:
     pd.testing.assert_frame_equal(rows, frame.drop(index=[3, 7, 199]))
 
 
+@pytest.mark.parametrize("target", TASKS)
+def test_two_rows_may_have_the_same_index(target: str) -> None:
+    frame = make_table(target).set_axis([0, 1] * 100)
+    rows, task, _ = check_target(frame, TARGET, "auto")
+    assert task == TASKS[target]
+    pd.testing.assert_frame_equal(rows, frame, check_dtype=False)
+
+
 @pytest.mark.parametrize(
     ("y", "labels"),
     [

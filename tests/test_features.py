@@ -183,6 +183,32 @@ def test_what_is_no_text_is_a_category_never_seen(strange: list[Any]) -> None:
     assert np.isnan(one("category", "a").transform(column(*strange, dtype=object))).all()
 
 
+@pytest.mark.parametrize(
+    ("items", "dtype", "codes"),
+    [
+        ([1, 2], "uint8", [1, 2]),
+        ([1, None], "Int64", [1, np.nan]),
+        ([1, None], "int64[pyarrow]", [1, np.nan]),
+        ([1.5, None], "Float64", [1.5, np.nan]),
+        ([1.5, None], "double[pyarrow]", [1.5, np.nan]),
+        ([True, False], "bool", [1, 0]),
+        ([True, None], "boolean", [1, np.nan]),
+        ([True, None], "bool[pyarrow]", [1, np.nan]),
+        ([True, None], "object", [1, np.nan]),
+        ([True, None, False], "category", [1, np.nan, 0]),
+        (["b", None, "a"], "category", [1, np.nan, 0]),
+        (["b", None, "a"], "object", [1, np.nan, 0]),
+        (["b", None, "a"], "string", [1, np.nan, 0]),
+        (["b", None, "a"], "string[pyarrow]", [1, np.nan, 0]),
+    ],
+)
+def test_a_column_that_the_checks_let_pass_gets_into_the_matrix(
+    items: list[Any], dtype: str, codes: list[float]
+) -> None:
+    rows = column(*items, dtype=dtype)
+    np.testing.assert_array_equal(Features(column_kinds(rows)).fit(rows).transform(rows).ravel(), codes)
+
+
 def test_the_names_are_legal_for_xgboost_and_unique() -> None:
     kinds = dict.fromkeys(["a[", "a]", "a<", "a_", "a__", "größe cm", ""], "number")
     fitted = Features(kinds, {"a[]": "a_", "[a": "1"}).fit(pd.DataFrame({name: [1.0] for name in kinds}))
