@@ -7,7 +7,7 @@ ARGS ?=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run smoke test test-fast lint types ui env env-dev docker-lint clean
+.PHONY: help run smoke test test-fast lint types ui env env-dev docker-lint bench-overhead bench-load bench-pruning clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -53,6 +53,15 @@ $(BIN)/.dev: requirements-dev.txt $(BIN)/.runtime
 	@echo "Installing the tools for tests and lint into .venv ..."
 	@$(BIN)/pip install -q --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
+
+bench-overhead: env ## What tracking costs: our study against a bare Optuna and xgb.cv loop
+	@cd benchmarks && python overhead.py
+
+bench-load: env ## The same with another process busy on every core
+	@cd benchmarks && python overhead.py --rows 50000 --busy
+
+bench-pruning: env ## How soon our study reaches the bare loop's final score
+	@cd benchmarks && python pruning.py
 
 clean: ## Remove the environment and caches; the experiment store stays
 	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

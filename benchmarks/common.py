@@ -1,5 +1,6 @@
 """What the benchmarks share: seeded tables, the bare loop, our study, and the interleaved measurement."""
 
+import logging
 import statistics
 import sys
 import tempfile
@@ -61,8 +62,18 @@ def drawn(trials: int) -> list[dict[str, Any]]:
     return [study.ask(dict(SPACE)).params for _ in range(trials)]
 
 
-def bare_loop(X: pd.DataFrame, y: np.ndarray, points: Sequence[Mapping[str, Any]], rounds: int = ROUNDS) -> float:
-    """Optuna and `xgb.cv` with XGBoost's default threads, and nothing else; return the best score."""
+def bare_loop(
+    X: pd.DataFrame, y: np.ndarray, points: Sequence[Mapping[str, Any]], rounds: int = ROUNDS, trials: int = 0
+) -> float:
+    """Optuna and `xgb.cv` with XGBoost's default threads, and nothing else; return the best score.
+
+    Args:
+        X: the columns.
+        y: the labels.
+        points: tried first.
+        rounds: of every trial.
+        trials: how many there are; 0 for as many as there are points.
+    """
     data = xgb.DMatrix(X, y)
     folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=SEED).split(X, y))
     metrics = list(curves_of("binary").values())
@@ -70,14 +81,13 @@ def bare_loop(X: pd.DataFrame, y: np.ndarray, points: Sequence[Mapping[str, Any]
 
     def objective(trial: optuna.Trial) -> float:
         params = {name: trial._suggest(name, distribution) for name, distribution in SPACE.items()}
-        # The first metric is the last of the list in xgb.cv's result, so it is named.
         result = xgb.cv({**fixed, **params}, data, rounds, folds=folds, metrics=metrics)
         return float(result["test-logloss-mean"].min())
 
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=SEED))
     for point in points:
         study.enqueue_trial(dict(point))
-    study.optimize(objective, n_trials=len(points))
+    study.optimize(objective, n_trials=trials or len(points))
     return study.best_value
 
 
@@ -108,6 +118,13 @@ def _our_trials(
     for _ in range(n):
         run_trial(search, study, log, SEED)
     log.finish()
+
+
+def quiet() -> None:
+    """Let libraries be silent, so that the measurements can be read."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def fresh_store() -> None:

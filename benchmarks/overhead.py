@@ -4,11 +4,9 @@ Run: make bench-overhead, or make bench-load for the same with another process b
 """
 
 import argparse
-import logging
 import multiprocessing
 
-import optuna
-from common import bare_loop, drawn, fresh_store, interleave, our_loop, ratio, table
+from common import bare_loop, drawn, fresh_store, interleave, our_loop, quiet, ratio, table
 
 from treeline.budget import cpu_budget
 
@@ -27,9 +25,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--busy", action="store_true", help="keep every core busy with another process")
     options = parser.parse_args()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    quiet()
     others = [multiprocessing.Process(target=spin, daemon=True) for _ in range(cpu_budget() if options.busy else 0)]
     for rows in options.rows:
         X, y = table(rows)

@@ -318,10 +318,15 @@ def test_the_service_gives_a_prediction_and_a_probability_for_every_class(chain:
 
 LOAD_ELSEWHERE = """
 import importlib.util, json, sys
-assert importlib.util.find_spec("treeline") is None
 import mlflow, pandas as pd
-rows = pd.read_parquet(sys.argv[1])
-answers = [mlflow.pyfunc.load_model(f"models:/{name}@challenger").predict(rows) for name in sys.argv[2:]]
+
+rows, path, answers = pd.read_parquet(sys.argv[1]), list(sys.path), []
+for name in sys.argv[2:]:
+    sys.path[:] = path  # what the model before this one brought along is not for this one
+    for module in [each for each in sys.modules if each.partition(".")[0] == "treeline"]:
+        del sys.modules[module]
+    assert importlib.util.find_spec("treeline") is None
+    answers.append(mlflow.pyfunc.load_model(f"models:/{name}@challenger").predict(rows))
 print(json.dumps([list(answers[0]), answers[1].to_dict("list")]))
 """
 

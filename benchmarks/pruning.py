@@ -1,0 +1,75 @@
+"""How long our study, with early stopping and pruning, takes to reach the final score of the bare loop.
+
+The bare loop trains every trial for all rounds, with the same sampler, space, folds and seed; ours starts from nothing
+and stops as soon as its best score is at least as good.
+
+Run: make bench-pruning
+"""
+
+import argparse
+import statistics
+import time
+
+import mlflow
+import numpy as np
+import optuna
+import pandas as pd
+from common import FOLDS, SEED, bare_loop, fresh_store, quiet, table
+
+from treeline.budget import cpu_budget
+from treeline.problem import Problem
+from treeline.search import SPACE, known_points
+from treeline.study import counted
+from treeline.trainer import make_folds, task_params
+from trial_log import TrialLog
+from trials import Search, run_trial
+
+
+def ours_until(X: pd.DataFrame, y: np.ndarray, score: float, most: int) -> tuple[float, float, int]:
+    """Run our study, tracked, until it is as good as a score; give the seconds, the score reached and the trials."""
+    start = time.perf_counter()
+    problem = Problem("benchmark", "", "y", "binary", "", [0, 1], dict.fromkeys(X.columns, "number"), {}, "")
+    study = optuna.create_study(pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1))
+    for point in known_points("binary", SPACE):
+        study.enqueue_trial(point)
+    with mlflow.start_run() as run:
+        log = TrialLog(run.info.experiment_id, run.info.run_id, {})
+        folds = make_folds(problem.features(), X, y, "binary", FOLDS, SEED)
+        params = {**task_params("binary", 2), "seed": SEED}
+        search = Search(problem, folds, SPACE, params, "log_loss", cpu_budget(), float("inf"))
+        while len(counted(study)) < most:
+            run_trial(search, study, log, SEED)
+            if study.best_value <= score:
+                break
+        log.finish()
+    return time.perf_counter() - start, study.best_value, len(counted(study))
+
+
+def main() -> None:
+    """Measure and print the ratios."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rows", type=int, nargs="+", default=[0, 10_000], help="0 is breast cancer")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=300)
+    options = parser.parse_args()
+    quiet()
+    for rows in options.rows:
+        X, y = table(rows)
+        fresh_store()
+        ratios = []
+        print(f"{X.shape[0]} x {X.shape[1]}, bare loop of {options.trials} trials, {options.rounds} rounds each")
+        for _ in range(options.repeats):
+            start = time.perf_counter()
+            score = bare_loop(X, y, [], options.rounds, options.trials)
+            bare = time.perf_counter() - start
+            seconds, reached, trials = ours_until(X, y, score, most=3 * options.trials)
+            print(f"  bare loop {bare:7.1f} s to {score:.5f}; ours {seconds:7.1f} s to {reached:.5f}, {trials} trials")
+            ratios.append(seconds / bare)
+        print(
+            f"  ours / bare loop: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})", flush=True
+        )
+
+
+if __name__ == "__main__":
+    main()
