@@ -84,8 +84,15 @@ def labelled_rows(eval_dataset: str, problem: Problem) -> pd.DataFrame:
     return labelled
 
 
-def evaluate_by_mlflow(model_uri: str, problem: Problem, dataset: PandasDataset) -> EvaluationResult:
-    """Log the metrics and plots of MLflow's default evaluator, without its SHAP step, which fails on text columns."""
+def evaluate_by_mlflow(model_uri: str, problem: Problem, dataset: PandasDataset) -> dict[str, float]:
+    """Log the metrics and plots of MLflow's default evaluator, without its SHAP step, which fails on text columns.
+
+    Where the evaluator gives up, as it does on rows that lack a class and on labels that are fractions, its reason is
+    the tag `evaluator_error` and the evaluation goes on without it.
+
+    Returns:
+        The metrics that it logged.
+    """
     matplotlib.use("Agg")
     config: dict[str, Any] = {"log_explainer": False, "log_model_explainability": False}
     if problem.task == "binary":
@@ -94,15 +101,20 @@ def evaluate_by_mlflow(model_uri: str, problem: Problem, dataset: PandasDataset)
     noise = logging.getLogger("mlflow.models.utils")
     noise.addFilter(_no_extra_inputs)
     try:
-        return mlflow.models.evaluate(
+        result = mlflow.models.evaluate(
             model_uri,
             dataset,
             model_type="regressor" if problem.task == "regression" else "classifier",
             evaluators="default",
             evaluator_config=config,
         )
+    except (MlflowException, ValueError) as error:
+        mlflow.set_tag("evaluator_error", str(error)[:5000])
+        logger.warning(f"MLflow's evaluator gave up, so its plots are missing: {error}")
+        return {}
     finally:
         noise.removeFilter(_no_extra_inputs)
+    return dict(result.metrics)
 
 
 def explain(estimator: TreelineClassifier | TreelineRegressor, rows: pd.DataFrame) -> None:
@@ -169,7 +181,7 @@ def run(settings: EvaluationSettings) -> str:
 
         model_uri = f"models:/{name}/{version}"
         estimator = mlflow.sklearn.load_model(model_uri)
-        known = evaluate_by_mlflow(model_uri, problem, dataset).metrics
+        known = evaluate_by_mlflow(model_uri, problem, dataset)
         predictions = problem.predictions(estimator, frame)
         train_truth = problem.truth(load_split(data_run.info.run_id, "train"))
         dummy = dummy_predictions(problem.task, train_truth, predictions.y, len(problem.classes))

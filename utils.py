@@ -204,10 +204,11 @@ def register_in_step(uris: Mapping[str, str], descriptions: Mapping[str, str], t
         The version.
     """
     client = mlflow.MlflowClient()
+    new = {name for name in uris if not client.search_registered_models(f"name = '{name}'")}
     made: dict[str, str] = {}
 
     def create(name: str) -> None:
-        made[name] = mlflow.register_model(uris[name], name, tags=dict(tags)).version
+        made[name] = str(mlflow.register_model(uris[name], name, tags=dict(tags)).version)
 
     try:
         for name in uris:
@@ -215,13 +216,16 @@ def register_in_step(uris: Mapping[str, str], descriptions: Mapping[str, str], t
         version = max(made.values(), key=int)
         for name in uris:
             while made[name] != version:
-                client.delete_model_version(name, made[name])
+                client.delete_model_version(name, made.pop(name))
                 create(name)
             client.update_registered_model(name, descriptions[name])
             client.update_model_version(name, version, descriptions[name])
-    except Exception:
+    except BaseException:
         for name, number in made.items():
             client.delete_model_version(name, number)
+        for name in new:
+            if client.search_registered_models(f"name = '{name}'"):
+                client.delete_registered_model(name)
         raise
     move_alias(list(uris), "challenger", version)
     return version

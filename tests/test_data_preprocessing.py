@@ -282,7 +282,6 @@ BAD_TABLES: dict[str, tuple[Callable[[], object], list[str], list[str]]] = {
     "a derived column that runs code": (GOOD, ["--derive", "a = open(size)"], ["open(size)", "not supported"]),
     "a column of dates": (write(two_classes(day=DAYS), "bad.parquet"), PARQUET, ["'day'", "--drop"]),
     "a target of dates": (write(two_classes(label=DAYS[[0, 1] * 10]), "bad.parquet"), PARQUET, ["'label'"]),
-    "a target of two fractions": (write(two_classes(label=[0.5, 1.5] * 10)), [], ["'label'", "0.5"]),
     "a column of free text": (write(NOTES), [], ["'note'", "600", "--drop"]),
 }
 

@@ -16,7 +16,7 @@ from treeline import trainer
 from treeline.features import Features
 from treeline.metrics import curves_of, metrics_of
 from treeline.model import label_codes
-from treeline.trainer import Fold, boost, cross_validate, make_folds, task_params
+from treeline.trainer import Fold, boost, cross_validate, make_folds, quantile_matrix, task_params
 
 ROUNDS = 12
 PLAIN = {"learning_rate": 0.3, "max_depth": 3, "seed": 7}
@@ -257,6 +257,18 @@ def test_a_fold_in_which_a_metric_does_not_exist_does_not_count_for_it(metric: s
     assert np.isfinite(result.score)
     assert np.isfinite(result.mean["roc_auc"]).all()
     assert (np.array(result.mean["roc_auc"]) <= 1).all()
+
+
+def test_a_metric_that_exists_in_no_fold_cannot_be_optimised_but_another_can() -> None:
+    rows, y = pd.DataFrame({"x": np.arange(20.0)}), np.repeat([0, 1], 10)
+    features = Features({"x": "number"}).fit(rows)
+    train = quantile_matrix(features, rows, y)
+    folds = [Fold(train, quantile_matrix(features, rows[y == side], y[y == side], ref=train)) for side in (0, 1)]
+    with pytest.raises(ValueError, match="roc_auc exists in no fold"):
+        cross_validate(task_params("binary", 2), folds, "binary", "roc_auc", 5, 5, cpus=1)
+    result = cross_validate(task_params("binary", 2), folds, "binary", "log_loss", 5, 5, cpus=1)
+    assert np.isfinite(result.score)
+    assert np.isnan(result.mean["roc_auc"]).all()
 
 
 @pytest.mark.parametrize(

@@ -68,10 +68,6 @@ def check_target(frame: pd.DataFrame, target: str, task: str) -> tuple[pd.DataFr
     if isinstance(rows[target].dtype, pd.CategoricalDtype):
         rows = rows.assign(**{target: rows[target].astype(rows[target].cat.categories.dtype)})
     _check_labels(rows[target], target)
-    if _is_float(rows[target]) and _is_whole(rows[target]):
-        rows = rows.assign(
-            **{target: rows[target].astype("int64")}
-        )  # a missing value had turned whole labels to floats
     y = rows[target]
     if y.nunique() < 2:
         raise UserError(
@@ -80,8 +76,10 @@ def check_target(frame: pd.DataFrame, target: str, task: str) -> tuple[pd.DataFr
     guess, reason = guess_task(y)
     if task == "regression" or (task == "auto" and guess == "regression"):
         _check_numbers(y, target)
-        numbers = rows.assign(**{target: frame.loc[rows.index, target]})  # as they stood
-        return numbers, "regression", reason if task == "auto" else "asked for by --task"
+        return rows, "regression", reason if task == "auto" else "asked for by --task"
+    if _is_float(y) and _is_whole(y):  # a missing value had turned whole labels to floats
+        y = y.astype("int64")
+        rows = rows.assign(**{target: y})
     counts = y.value_counts()
     if task == "binary" and len(counts) > 2:
         raise UserError(

@@ -9,6 +9,7 @@ import ast
 import operator
 import re
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -64,7 +65,9 @@ class Expression:
         while self._prefix in text:
             self._prefix += "_"
         try:
-            self._tree = ast.parse(re.sub(r"`([^`]+)`", self._placeholder, text).strip(), mode="eval").body
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", SyntaxWarning)  # of Python's parser, on text that is refused below
+                self._tree = ast.parse(re.sub(r"`([^`]+)`", self._placeholder, text).strip(), mode="eval").body
             used = self._check(self._tree)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             raise UserError(

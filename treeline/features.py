@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import is_object_dtype, is_string_dtype
+from pandas.api.types import is_bool_dtype, is_object_dtype, is_string_dtype
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -103,7 +103,7 @@ class Features(TransformerMixin, BaseEstimator):
 def _numbers(name: str, column: pd.Series) -> np.ndarray:
     if column.isna().all():
         return np.full(len(column), np.nan)
-    if not (is_numeric(column) or is_object_dtype(column) or is_string_dtype(column)):
+    if not any(accepts(column) for accepts in (is_numeric, is_bool_dtype, is_object_dtype, is_string_dtype)):
         raise UserError(f"The column {name!r} wants numbers, got {column.dropna().iloc[0]!r}.")
     try:
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
