@@ -8,6 +8,7 @@ Run: mlflow run . -P data=table.csv -P target=column
 
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def summary(evaluation: Run) -> str:
         f"Split      {sizes['train_size']:.0f} rows to train on, {sizes['test_size']:.0f} held out",
         f"Search     {search.metrics['trials']:.0f} trials; best {metric} {search.metrics['best_score']:.4g} in "
         "cross-validation",
-        f"           {best}",
+        *(f"           {line}" for line in textwrap.wrap(best, 100)),
         *_scores(problem.task, metric, scores),
         *_versions(forms(name), version),
     ]
