@@ -49,7 +49,7 @@ Whole = Annotated[int, BeforeValidator(_whole)]
 # Training and evaluation share it.
 MODEL_NAME: str = Field(
     "",
-    pattern=r"^[^/:]*$",
+    pattern=r"^[^/:.%\"']*$",
     description="Registered model; empty: training names it after the table (CancerModel for the default one), "
     "evaluation takes what was trained last.",
 )

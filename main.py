@@ -20,6 +20,8 @@ import data_preprocessing
 import hyperparameters_tuning
 import model_training
 from config import DataSettings, EvaluationSettings, MainSettings, TrainingSettings, TuningSettings
+from treeline import UserError
+from treeline.gate import parse_thresholds
 from treeline.metrics import metrics_of
 from treeline.search import SPACE
 from utils import command, forms, load_problem, stage_run
@@ -28,6 +30,9 @@ from utils import command, forms, load_problem, stage_run
 def run(settings: MainSettings) -> str:
     """Run the chain, print its summary; return the parent's run id."""
     with stage_run("main", settings) as active:
+        parse_thresholds(settings.min_score)  # what evaluation would refuse is refused before hours of tuning
+        if settings.eval_dataset and not Path(settings.eval_dataset).is_file():
+            raise UserError(f"No file {str(Path(settings.eval_dataset).absolute())!r} for --eval-dataset.")
         training_id, tuning_id, data_id = settings.training_run_id, settings.tuning_run_id, settings.data_run_id
         if not training_id:
             if not tuning_id:

@@ -5,6 +5,7 @@ import re
 import signal
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -175,7 +176,8 @@ def command(
         0; 1 after one sentence on stderr where the user can mend what went wrong; 130 where it was interrupted.
     """
     log_to_stderr()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop ends runs as Ctrl-C does
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop ends runs as Ctrl-C does
     try:
         run(parse(settings, Path(script).name, argv))
     except UserError as error:

@@ -472,7 +472,7 @@ def test_a_tuning_run_of_another_table_is_one_sentence(store: Store, refused: Ca
     assert store.versions() == {}
 
 
-@pytest.mark.parametrize("name", ["a/b", "a:b"])
+@pytest.mark.parametrize("name", ["a/b", "a:b", "a.b", "a%b", 'a"b', "a'b"])
 def test_a_name_that_the_registry_cannot_hold_is_one_sentence(
     store: Store, refused: Callable[..., str], name: str
 ) -> None:

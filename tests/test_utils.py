@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import mlflow
@@ -124,6 +125,12 @@ def test_a_stage_opens_its_run_in_the_experiment_treeline(store: Store) -> None:
     assert store.client.get_experiment(run.info.experiment_id).name == "treeline"
     assert run.info.run_name == "data-preprocessing"
     assert run.info.artifact_uri.startswith(str(store.folder))
+
+
+def test_a_stage_runs_in_any_thread(store: Store) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(data_preprocessing.main, IRIS).result() == 0
+    assert [run.info.status for run in store.runs()] == ["FINISHED"]
 
 
 def test_an_experiment_named_in_the_environment_is_taken(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
