@@ -88,9 +88,10 @@ def run_trial(search: Search, study: optuna.Study, log: TrialLog, seed: int) -> 
         log.end("KILLED", {}, {}, status="KILLED")
         raise
     except Exception as error:  # whatever a trial raises, the study goes on; three in a row stop it
-        trial.set_user_attr("error", f"{type(error).__name__}: {error}"[:2000])
+        reason = f"{type(error).__name__}: {error}"[:2000]
+        trial.set_user_attr("error", reason)
         study.tell(trial, state=TrialState.FAIL)
-        log.end("FAIL", {}, {"error": f"{type(error).__name__}: {error}"[:2000]}, status="FAILED")
+        log.end("FAIL", {}, {"error": reason}, status="FAILED")
         return
     trial.set_user_attr("rounds", result.rounds)
     trial.set_user_attr("trained", len(result.mean[search.metric]))

@@ -99,7 +99,8 @@ def bury_the_dead(study: optuna.Study) -> None:
 
 def counted(study: optuna.Study) -> list[FrozenTrial]:
     """Give the trials that count towards the total: finished, pruned, or failed of themselves; not the killed."""
-    return [trial for trial in study.trials if trial.state in FINISHED or "error" in trial.user_attrs]
+    trials = study.get_trials(deepcopy=False)  # asked for at every trial, and only read
+    return [trial for trial in trials if trial.state in FINISHED or "error" in trial.user_attrs]
 
 
 def draw(study: optuna.Study, space: Mapping[str, BaseDistribution], seed: int) -> optuna.Trial:
