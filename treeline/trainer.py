@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,8 +49,8 @@ class CrossValidation:
 def task_params(task: str, n_classes: int) -> dict[str, Any]:
     """XGBoost's parameters that follow from the task rather than from the search.
 
-    XGBoost keeps its random state by thread, and a booster here is trained by several in turn: seeded anew for every
-    round, its rows and columns are drawn alike whichever thread draws them.
+    XGBoost keeps its random state by thread: seeded anew for every round, rows and columns are drawn alike whatever
+    was trained on that thread before.
     """
     objective = {"binary": "binary:logistic", "multiclass": "multi:softprob", "regression": "reg:squarederror"}[task]
     classes = {"num_class": n_classes} if task == "multiclass" else {}
@@ -108,7 +109,9 @@ def boost(
     """Train one booster a fold, side by side within the CPU budget: the one trainer of trials and final fit.
 
     The folds take turns of a few rounds, the one that is furthest behind first, so every CPU is busy to the end
-    whatever the number of folds. Training releases Python's lock, so threads suffice. How the turns fall changes no
+    whatever the number of folds; one more than there are CPUs is at work, so that none waits while turns change hands.
+    Training releases Python's lock, so threads suffice. Each booster keeps to a thread of its own: XGBoost caches its
+    predictions by thread, and on another it would predict again what it has trained. How the turns fall changes no
     result: a booster's rounds depend on its own data and parameters only.
 
     Args:
@@ -128,14 +131,15 @@ def boost(
     histories: list[list[list[float]]] = [[] for _ in folds]
     idle, running = list(range(len(folds))), dict[Future[list[list[float]]], int]()
     stop, reported = threading.Event(), 0
-    with ThreadPoolExecutor(min(cpus, len(folds))) as pool:
+    with ExitStack() as stack:
+        threads = [stack.enter_context(ThreadPoolExecutor(1)) for _ in folds]
         try:
             while idle or running:
                 idle.sort(key=lambda i: len(histories[i]))
-                while idle and len(running) < min(cpus, len(folds)):
+                while idle and len(running) < min(cpus + 1, len(folds)):
                     i = idle.pop(0)
                     first = len(histories[i])
-                    running[pool.submit(_turn, boosters[i], folds[i], first, rounds, stop)] = i
+                    running[threads[i].submit(_turn, boosters[i], folds[i], first, rounds, stop)] = i
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     i = running.pop(future)
                     histories[i] += future.result()
