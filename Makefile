@@ -7,7 +7,7 @@ ARGS ?=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run smoke test test-fast lint types ui env env-dev docker-lint bench-overhead bench-load bench-pruning clean
+.PHONY: help run smoke test test-fast lint types ui env env-dev docker-lint bench-overhead bench-load bench-pruning bench-pipeline bench-memory bench-search bench-growth clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -63,6 +63,20 @@ bench-load: env ## The same with another process busy on every core
 bench-pruning: env ## How soon our study reaches the bare loop's final score
 	@cd benchmarks && python pruning.py
 
+bench-pipeline: env ## The main job by mlflow run, against the tutorial way
+	@cd benchmarks && python pipeline.py
+
+bench-memory: env ## Peak memory of a study on 1,000,000 x 30, against the bare loop
+	@cd benchmarks && python memory.py
+
+bench-search: env ## 60 s of search against XGBoost's defaults, Optuna, halving and FLAML: some hours
+	@test -x .venv-rivals/bin/python || uv venv -q --python .venv/bin/python .venv-rivals
+	@uv pip install -q --python .venv-rivals/bin/python -r benchmarks/requirements.txt
+	@cd benchmarks && python search.py --python ../.venv-rivals/bin/python $(ARGS)
+
+bench-growth: env ## What a study costs as rows and trials grow; draws benchmarks/growth.png
+	@cd benchmarks && python growth.py
+
 clean: ## Remove the environment and caches; the experiment store stays
-	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-rivals .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

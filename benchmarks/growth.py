@@ -1,0 +1,62 @@
+"""What a study costs as the work grows: rows from 1,000 to 1,000,000, trials from 10 to 500; drawn as growth.png.
+
+Run: make bench-growth
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import mlflow
+from common import drawn, fresh_store, our_loop, quiet, table
+from matplotlib.figure import Figure
+
+ROUNDS = 20  # of every trial: the cost is linear in them
+
+
+def cost(rows: int, trials: int) -> tuple[float, float, float]:
+    """Measure a study, tracked and not: seconds a trial, seconds of overhead a trial, the store's MiB."""
+    X, y = table(rows)
+    points = drawn(trials)
+    fresh_store()
+    store = Path(mlflow.get_tracking_uri().removeprefix("sqlite:///"))
+    empty = store.stat().st_size
+    start = time.perf_counter()
+    our_loop(X, y, points, tracked=False, rounds=ROUNDS)
+    bare = time.perf_counter() - start
+    start = time.perf_counter()
+    our_loop(X, y, points, tracked=True, rounds=ROUNDS)
+    tracked = time.perf_counter() - start
+    return tracked / trials, (tracked - bare) / trials, (store.stat().st_size - empty) / 2**20
+
+
+def main() -> None:
+    """Measure, print and draw."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rows", type=int, nargs="+", default=[1_000, 10_000, 100_000, 1_000_000])
+    parser.add_argument("--trials", type=int, nargs="+", default=[10, 50, 200, 500])
+    options = parser.parse_args()
+    quiet()
+    by_rows = {rows: cost(rows, options.trials[0]) for rows in options.rows}
+    by_trials = {trials: cost(options.rows[0], trials) for trials in options.trials}
+    figure = Figure(figsize=(11, 6), layout="constrained")
+    axes = figure.subplots(2, 3)
+    titles = ["seconds a trial", "seconds of tracking a trial", "store, MiB"]
+    measured = {f"rows ({options.trials[0]} trials)": by_rows, f"trials ({options.rows[0]:,} rows)": by_trials}
+    for i, (label, costs) in enumerate(measured.items()):
+        for work, values in costs.items():
+            print(
+                f"  {work:>9,} {label: <22} "
+                + "   ".join(f"{value:.3f} {t}" for value, t in zip(values, titles, strict=True))
+            )
+        for j, title in enumerate(titles):
+            axes[i, j].plot(list(costs), [values[j] for values in costs.values()], marker="o", color="#4c72b0")
+            axes[i, j].set(xscale="log", xlabel=label, title=title)
+            axes[i, j].set_ylim(bottom=min(0, *(values[j] for values in costs.values())))
+            axes[i, j].spines[["top", "right"]].set_visible(False)
+    figure.suptitle(f"A study of 30 columns, 5 folds, {ROUNDS} rounds a trial")
+    figure.savefig(Path(__file__).with_name("growth.png"), dpi=100)
+
+
+if __name__ == "__main__":
+    main()
