@@ -7,7 +7,7 @@ ARGS ?=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run smoke test test-fast lint types ui env env-dev docker-lint bench-overhead bench-load bench-pruning bench-pipeline bench-memory bench-search bench-growth clean
+.PHONY: help run smoke test test-fast lint types ui env env-dev docker-lint bench-overhead bench-load bench-pruning bench-pipeline bench-memory bench-search bench-growth bench-prediction clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -73,6 +73,9 @@ bench-search: env ## 60 s of search against XGBoost's defaults, Optuna, halving 
 	@test -x .venv-rivals/bin/python || uv venv -q --python .venv/bin/python .venv-rivals
 	@uv pip install -q --python .venv-rivals/bin/python -r benchmarks/requirements.txt
 	@cd benchmarks && python search.py --python ../.venv-rivals/bin/python $(ARGS)
+
+bench-prediction: env ## What one prediction costs, and a thousand, and a million
+	@cd benchmarks && python prediction.py
 
 bench-growth: env ## What a study costs as rows and trials grow; draws benchmarks/growth.png
 	@cd benchmarks && python growth.py

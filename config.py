@@ -21,8 +21,8 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from treeline import UserError
-from treeline.tables import BUILT_IN, nearest
+from treeline import UserError, nearest
+from treeline.tables import BUILT_IN
 
 
 def _whole(value: Any) -> Any:
@@ -91,13 +91,21 @@ class DataSettings(Settings):
     derive: str = Field(
         "", description="Columns to add inside the model: `name = expression`, separated by semicolons."
     )
-    split: Literal["stratified", "random"] = Field(
-        "stratified", description="How rows are split; a regression target is always split at random."
+    numeric: str = Field("", description="Columns to read as numbers, separated by commas, where the guess is wrong.")
+    categorical: str = Field("", description="Columns to read as categories, such as codes spelled as numbers.")
+    datetime: str = Field("", description="Columns to read as dates or times.")
+    text: str = Field("", description="Columns to read as free text.")
+    split: Literal["stratified", "random", "group", "time"] = Field(
+        "stratified",
+        description="How rows are split, folds too: stratified by class (a regression target at random), random, "
+        "group (no group on both sides) or time (train before test).",
     )
+    split_column: str = Field("", description="Column of the groups or the times.")
     test_size: float = Field(
         0.33, gt=0, lt=1, description="Share of the rows held out for the test, above 0 and below 1."
     )
     seed: Whole = Field(0, ge=0, le=2**31 - 1, description="Seed of every random choice, from 0.")
+    dry_run: bool = Field(False, description="Print what would be done and do nothing.")
 
 
 class TuningSettings(Settings):
@@ -139,10 +147,16 @@ class EvaluationSettings(Settings):
         "", description="Labelled CSV or Parquet file to score; empty takes the logged test rows."
     )
     model_name: str = MODEL_NAME
-    promote: Literal["better", "always", "never"] = Field(
-        "better", description="better: champion if it beats the dummy baseline and every threshold; always; never."
+    promote: Literal["better", "not-worse", "always", "never"] = Field(
+        "better",
+        description="Against the champion, by a paired bootstrap on the same rows: surely better, or not worse; always "
+        "and never compare nothing.",
+    )
+    margin: float = Field(
+        0, ge=0, description="How much worse than the champion is still not worse, in units of the metric, from 0."
     )
     min_score: str = Field("", description="Thresholds to hold, such as accuracy=0.9,log_loss=0.3.")
+    costs: str = Field("", description="Costs of a binary decision, such as fp=1,fn=5; cells are tp, fp, fn, tn.")
     training_run_id: str = Field(
         "", description="Run of model-training whose model is judged; empty follows model-name."
     )
@@ -154,6 +168,25 @@ class MainSettings(EvaluationSettings, TrainingSettings, TuningSettings, DataSet
     def of(self, stage: type["Stage"], **given: str) -> "Stage":
         """Give one stage its settings, with the run ids that the chain hands on."""
         return stage(**{name: getattr(self, name) for name in stage.model_fields} | given)
+
+
+class RollbackSettings(Settings):
+    """Make an earlier version the champion again."""
+
+    model_name: str = Field("", description="Registered model; empty takes the only one that has a champion.")
+    to_version: str = Field("", pattern=r"^\d*$", description="Version to restore; empty takes the previous champion.")
+
+
+class LineageSettings(Settings):
+    """Print the chain that made a version, and the record of its name."""
+
+    model: str = Field("", description="Version of a registered model: NAME/3 or NAME@champion.")
+
+
+class ReproduceSettings(Settings):
+    """Run the chain that made a version again and compare what comes out."""
+
+    model: str = Field("", description="Version of a registered model: NAME/3 or NAME@champion.")
 
 
 Stage = TypeVar("Stage", bound=Settings)
@@ -170,7 +203,7 @@ def parse(settings: type[Stage], script: str, argv: Sequence[str] | None = None)
     Raises:
         UserError: an unknown parameter, or a value outside its range; names it, the value got and what is allowed.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = _flags(settings, list(sys.argv[1:] if argv is None else argv))
     _refuse_unknown(settings, arguments)
     source = CliSettingsSource[Any](settings, cli_prog_name=script, cli_exit_on_error=False, cli_parse_none_str="\0")
     try:
@@ -202,6 +235,16 @@ def _complaint(settings: type[Settings], detail: Any) -> str:
     field = settings.model_fields.get(name)
     meaning = f" ({field.description})" if field else ""
     return f"{_option(name)} got {detail['input']!r}: {detail['msg'][0].lower()}{detail['msg'][1:]}{meaning}"
+
+
+def _flags(settings: type[Settings], arguments: list[str]) -> list[str]:
+    """Let `--dry-run` stand for `--dry-run true`."""
+    flags = [_option(name) for name, field in settings.model_fields.items() if field.annotation is bool]
+    spelled: list[str] = []
+    for i, word in enumerate(arguments):
+        bare = word in flags and (i + 1 == len(arguments) or arguments[i + 1].startswith("--"))
+        spelled += [word, "true"] if bare else [word]
+    return spelled
 
 
 def _refuse_unknown(settings: type[Settings], arguments: Sequence[str]) -> None:

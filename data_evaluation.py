@@ -1,41 +1,39 @@
 """Stage 4: the registered model scored on rows that training never saw; the alias moved if it earned it.
 
 Reads: the registered model; test.parquet of its data run, or a labelled file.
-Writes: a run with MLflow's metrics and plots, our metrics with 95 % intervals, SHAP values, the baseline and the
-decision; the alias `champion` where the model is promoted.
+Writes: a run with MLflow's metrics and plots, our metrics with 95 % intervals, tables, pictures and explanations, the
+model card and the decision; the alias `champion` where the model is promoted.
 Parameters: `python data_evaluation.py --help`.
 Run: mlflow run . -e data-evaluation -P eval-dataset=file.csv
 """
 
-import logging
 import sys
 from collections.abc import Sequence
-from typing import Any
 
-import matplotlib
 import mlflow
 import numpy as np
 import pandas as pd
-import xgboost as xgb
 from loguru import logger
-from mlflow.data.pandas_dataset import PandasDataset
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
-from mlflow.models.evaluation import EvaluationResult, MetricThreshold
-from mlflow.models.evaluation.validation import ModelValidationFailedException
 
+from aliases import crown, heal
 from config import EvaluationSettings
-from treeline import UserError
+from findings import Findings, evaluate_by_mlflow, look_closer
+from judgement import against_champion, missed_thresholds, wrong_answers
+from model_card import log_card
+from treeline import UserError, nearest
+from treeline.budget import cpu_budget
 from treeline.checks import check_columns
-from treeline.gate import Predictions, better, check_thresholds, dummy_predictions, intervals, parse_thresholds
-from treeline.metrics import metrics_of
-from treeline.model import TreelineClassifier, TreelineRegressor
-from treeline.plots import bars, contributions_summary
+from treeline.columns import numbers_of
+from treeline.gate import better, check_thresholds, dummy_predictions, intervals, parse_thresholds
 from treeline.problem import Problem
-from treeline.tables import nearest, read_file
-from utils import command, find_run, forms, load_problem, load_split, log_input, move_alias, stage_run
+from treeline.report import parse_costs
+from treeline.search import DEFAULTS
+from treeline.tables import read_file
+from utils import command, find_run, load_problem, load_split, log_input, stage_run
 
-EXPLAINED = 1000  # rows whose contributions are computed
+PLAIN_ROUNDS = 100  # of XGBoost's defaults, which are reported beside the model
 
 
 def find_training(settings: EvaluationSettings) -> Run:
@@ -84,86 +82,22 @@ def labelled_rows(eval_dataset: str, problem: Problem) -> pd.DataFrame:
     return labelled
 
 
-def evaluate_by_mlflow(model_uri: str, problem: Problem, dataset: PandasDataset) -> dict[str, float]:
-    """Log the metrics and plots of MLflow's default evaluator, without its SHAP step, which fails on text columns.
-
-    Where the evaluator gives up, as it does on rows that lack a class and on labels that are fractions, its reason is
-    the tag `evaluator_error` and the evaluation goes on without it.
-
-    Returns:
-        The metrics that it logged.
-    """
-    matplotlib.use("Agg")
-    config: dict[str, Any] = {"log_explainer": False, "log_model_explainability": False}
-    if problem.task == "binary":
-        config["pos_label"] = problem.classes[1]
-    # The target stands in the frame on purpose; MLflow warns that the signature does not know it.
-    noise = logging.getLogger("mlflow.models.utils")
-    noise.addFilter(_no_extra_inputs)
-    try:
-        result = mlflow.models.evaluate(
-            model_uri,
-            dataset,
-            model_type="regressor" if problem.task == "regression" else "classifier",
-            evaluators="default",
-            evaluator_config=config,
-        )
-    except (MlflowException, ValueError) as error:
-        mlflow.set_tag("evaluator_error", str(error)[:5000])
-        logger.warning(f"MLflow's evaluator gave up, so its plots are missing: {error}")
-        return {}
-    finally:
-        noise.removeFilter(_no_extra_inputs)
-    return dict(result.metrics)
-
-
-def explain(estimator: TreelineClassifier | TreelineRegressor, rows: pd.DataFrame) -> None:
-    """Log SHAP values from XGBoost's exact contributions: their mean size as table and picture, and the summary."""
-    features = estimator.feature_frame(rows)
-    matrix = xgb.DMatrix(features, feature_types=estimator.features_.feature_types, enable_categorical=True)
-    contributions = estimator.booster_.predict(matrix, pred_contribs=True)[..., :-1]
-    sizes = np.abs(contributions).mean(axis=0)
-    shares = pd.Series(sizes if sizes.ndim == 1 else sizes.sum(axis=0), index=features.columns, name="mean_abs_shap")
-    shares = shares.sort_values(ascending=False)
-    mlflow.log_text(shares.to_csv(index_label="feature"), "shap_importance.csv")
-    mlflow.log_figure(
-        bars(shares, "Mean size of the SHAP values", "mean |contribution| to the margin"), "shap_importance.png"
-    )
-    if contributions.ndim == 2:
-        mlflow.log_figure(
-            contributions_summary(contributions, features.to_numpy(), list(features.columns)), "shap_summary.png"
-        )
-
-
-def reasons_to_hold(
-    settings: EvaluationSettings, metric: str, predictions: Predictions, dummy: Predictions
-) -> list[str]:
-    """Say why the model is not to be promoted; an empty list where it is."""
-    if settings.promote != "better":
-        return ["--promote never"] if settings.promote == "never" else []
-    scores, baseline = predictions.scores(), dummy.scores()
-    reasons = []
-    if not better(predictions.task, metric, scores[metric], baseline[metric]):
-        reasons.append(f"{metric} {scores[metric]:.4g} does not beat the dummy baseline's {baseline[metric]:.4g}")
-    known = metrics_of(predictions.task)
-    for name, threshold in parse_thresholds(settings.min_score).items():
-        limit = MetricThreshold(threshold=threshold, greater_is_better=known[name].greater_is_better)
-        try:
-            mlflow.validate_evaluation_results({name: limit}, EvaluationResult(metrics=scores, artifacts={}))
-        except ModelValidationFailedException:
-            reasons.append(f"{name} {scores[name]:.4g} does not reach the threshold {threshold:g}")
-    return reasons
-
-
 def run(settings: EvaluationSettings) -> str:
-    """Run the stage; return its run id."""
+    """Run the stage; return its run id.
+
+    Raises:
+        UserError: the model is refused: it misses a threshold, or its served form does not answer as it did.
+    """
     with stage_run("data-evaluation", settings) as active:
         training_run = find_training(settings)
         tags = training_run.data.tags
         name, version, metric = tags["model_name"], tags["model_version"], tags["metric"]
+        if heal(name):
+            logger.warning(f"an earlier move of the aliases of {name} was cut short; it is finished now")
         data_run = find_run("data-preprocessing", tags["data_run_id"])
         problem = load_problem(data_run)
         check_thresholds(parse_thresholds(settings.min_score), problem.task)
+        costs = parse_costs(settings.costs)
         lineage = {key: tags[key] for key in ("data_run_id", "tuning_run_id", "data_digest")}
         mlflow.set_tags(
             {**lineage, "training_run_id": training_run.info.run_id, "model_name": name, "model_version": version}
@@ -173,37 +107,65 @@ def run(settings: EvaluationSettings) -> str:
         else:
             frame, side = load_split(data_run.info.run_id, "test"), "test"
         problem.truth(frame)
-        numbers = {name: "float64" for name, kind in problem.kinds.items() if kind == "number"}
-        frame = frame[[*problem.kinds, problem.target]].astype(
-            numbers
-        )  # whole numbers may stand in a fraction's column
+        raw = frame
+        # Whole numbers may stand in a fraction's column, and numbers may be spelled as text.
+        numbers = {name: numbers_of(frame[name]) for name, kind in problem.kinds.items() if kind == "number"}
+        frame = frame[[*problem.kinds, problem.target]].assign(**numbers)
         dataset = log_input(problem, frame, side, "evaluation", settings.eval_dataset)
 
         model_uri = f"models:/{name}/{version}"
         estimator = mlflow.sklearn.load_model(model_uri)
         known = evaluate_by_mlflow(model_uri, problem, dataset)
         predictions = problem.predictions(estimator, frame)
-        train_truth = problem.truth(load_split(data_run.info.run_id, "train"))
-        dummy = dummy_predictions(problem.task, train_truth, predictions.y, len(problem.classes))
-        logged = {key: value for key, value in predictions.scores().items() if key not in known}
+        train = load_split(data_run.info.run_id, "train")
+        dummy = dummy_predictions(problem.task, problem.truth(train), predictions.y, len(problem.classes))
+        plain = problem.estimator({**DEFAULTS, "seed": 0}, PLAIN_ROUNDS, cpu_budget())
+        plain.fit(problem.rows(train), train[problem.target])
+        defaults = problem.predictions(plain, frame)
+        scores = predictions.scores()
+        logged = {key: value for key, value in scores.items() if key not in known}
         for key, (low, high) in intervals(predictions, seed=0).items():
             logged |= {f"{key}_low": low, f"{key}_high": high}
         logged |= {f"dummy_{key}": value for key, value in dummy.scores().items()}
+        logged |= {f"defaults_{key}": value for key, value in defaults.scores().items()}
         mlflow.log_metrics({key: value for key, value in logged.items() if np.isfinite(value)})
-        explain(estimator, problem.rows(frame.sample(min(len(frame), EXPLAINED), random_state=0)))
+        found = Findings()
+        look_closer(found, problem, estimator, frame, predictions, metric, costs)
 
-        reasons = reasons_to_hold(settings, metric, predictions, dummy)
-        mlflow.set_tags({"metric": metric, "decision": "hold" if reasons else "promote", "reasons": "; ".join(reasons)})
-        if reasons:
-            logger.warning(f"{name} version {version} is not promoted: {'; '.join(reasons)}")
-        else:
-            move_alias(forms(name), "champion", version)
+        golden = mlflow.artifacts.load_dict(f"{training_run.info.artifact_uri}/golden.json")
+        refusals = missed_thresholds(settings.min_score, predictions)
+        refusals += wrong_answers(f"models:/{name}Service/{version}", golden)
+        holds = [] if settings.promote != "never" else ["--promote never"]
+        baseline = dummy.scores()[metric]
+        if not better(problem.task, metric, scores[metric], baseline):
+            holds.append(f"{metric} {scores[metric]:.4g} does not beat the dummy baseline's {baseline:.4g}")
+        comparison, worse, about = against_champion(settings, problem, name, version, metric, raw, predictions)
+        holds += worse
+        if comparison is not None:
+            gains = {"gain": comparison.gain, "gain_low": comparison.low, "gain_high": comparison.high}
+            mlflow.log_metrics({**gains, "rows_new_to_champion": comparison.rows})
+        decision = "refuse" if refusals else "hold" if holds else "promote"
+        reasons = "; ".join([*refusals, *holds])
+        mlflow.set_tags({"metric": metric, "decision": decision, "reasons": reasons, "compared": about})
+        if decision == "promote":
+            facts = {
+                "run_id": active.info.run_id,
+                "metric": metric,
+                "score": scores[metric],
+                "gain": comparison.gain if comparison else "",
+                "interval": [comparison.low, comparison.high] if comparison else "",
+                "rows": comparison.rows if comparison else len(frame),
+                "data": settings.eval_dataset or f"test rows of {data_run.info.run_id}",
+                "why": f"--promote {settings.promote}",
+            }
+            crown(name, version, facts)
             logger.info(f"{name} version {version} is the champion")
+        else:
+            logger.warning(f"{name} version {version} is {'refused' if refusals else 'not promoted'}: {reasons}")
+        found.attempt("model card", lambda: log_card(active.info.run_id, problem, frame, found))
+        if refusals:
+            raise UserError(f"{name} version {version} is refused: {'; '.join(refusals)}.")
         return str(active.info.run_id)
-
-
-def _no_extra_inputs(record: logging.LogRecord) -> bool:
-    return "Found extra inputs" not in record.getMessage()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

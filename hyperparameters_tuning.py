@@ -127,6 +127,7 @@ def run(settings: TuningSettings) -> str:
         frame = load_split(data_run.info.run_id, "train")
         y = problem.truth(frame)
         check_folds(problem, y, settings.folds)
+        parts = problem.folds(frame, settings.folds, settings.seed)
         name = settings.study_name or f"{problem.table}-{active.info.run_id[:8]}"
         storage = open_storage(settings.storage, name, store_folder())
         facts = {
@@ -142,8 +143,8 @@ def run(settings: TuningSettings) -> str:
         mlflow.set_tags({**lineage, "metric": metric, "study": name})
         log_input(problem, frame, "train", "tuning")
 
-        folds = make_folds(problem.features(), problem.rows(frame), y, problem.task, settings.folds, settings.seed)
-        params = {**task_params(problem.task, len(problem.classes)), **fixed, "seed": settings.seed}
+        folds = make_folds(problem.features(), problem.rows(frame), y, parts)
+        params = {**task_params(problem.task, len(problem.classes), y), **fixed, "seed": settings.seed}
         deadline = clock + (settings.timeout or float("inf"))
         search = Search(problem, folds, space, params, metric, cpu_budget(), deadline)
         log = TrialLog(active.info.experiment_id, active.info.run_id, {"study": name})

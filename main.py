@@ -9,10 +9,12 @@ Run: mlflow run . -P data=table.csv -P target=column
 import os
 import sys
 import textwrap
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import mlflow
+import numpy as np
 from mlflow.entities import Run
 
 import data_evaluation
@@ -21,14 +23,58 @@ import hyperparameters_tuning
 import model_training
 from config import DataSettings, EvaluationSettings, MainSettings, TrainingSettings, TuningSettings
 from treeline import UserError
+from treeline.budget import cpu_budget
 from treeline.gate import parse_thresholds
 from treeline.metrics import metrics_of
-from treeline.search import SPACE
+from treeline.search import SPACE, read_space
+from treeline.trainer import Fold, boost, quantile_matrix, task_params
 from utils import command, forms, load_problem, stage_run
+
+TYPICAL_ROUNDS = 200  # of a trial, before it stops; for a rough guess of the time
+
+
+def plan(settings: MainSettings) -> str:
+    """Say what the chain would do: the table as it would be read, what would be optimised, and roughly how long.
+
+    Raises:
+        UserError: whatever the chain would refuse before training.
+    """
+    prepared = data_preprocessing.prepare(settings.of(DataSettings))
+    problem = prepared.problem
+    metric = hyperparameters_tuning.choose_metric(settings.metric, problem.task)
+    y = problem.truth(prepared.train)
+    hyperparameters_tuning.check_folds(problem, y, settings.folds)
+    parts = problem.folds(prepared.train, settings.folds, settings.seed)
+    read_space(settings.search_space)
+    seconds = _round_seconds(prepared, y) * len(parts) * TYPICAL_ROUNDS * settings.n_trials / cpu_budget()
+    if settings.timeout:
+        seconds = min(seconds, settings.timeout)
+    lines = [
+        data_preprocessing.describe(prepared),
+        f"Search     {settings.n_trials} trials, {len(parts)} folds, best {metric}; roughly "
+        + (f"{seconds / 60:.0f} minutes" if seconds > 90 else f"{max(seconds, 1):.0f} seconds"),
+        "Nothing was trained or written: this was a dry run.",
+    ]
+    return "\n".join(lines)
+
+
+def _round_seconds(prepared: data_preprocessing.Prepared, y: np.ndarray) -> float:
+    """Measure what a boosting round of a fold costs, on a part of the training rows."""
+    problem, n = prepared.problem, min(len(y), 5_000)
+    rows = np.random.default_rng(0).choice(len(y), n, replace=False)
+    features = problem.features()
+    matrix = features.fit_transform(problem.rows(prepared.train.iloc[rows]), y[rows])
+    data = quantile_matrix(features, matrix, y[rows])
+    start = time.perf_counter()
+    boost(task_params(problem.task, len(problem.classes), y), [Fold(data)], rounds=20, cpus=1)
+    return (time.perf_counter() - start) / 20 * max(1.0, len(y) / n)
 
 
 def run(settings: MainSettings) -> str:
-    """Run the chain, print its summary; return the parent's run id."""
+    """Run the chain, print its summary; return the parent's run id, or nothing where it was a dry run."""
+    if settings.dry_run:
+        print(plan(settings))
+        return ""
     with stage_run("main", settings) as active:
         parse_thresholds(settings.min_score)  # what evaluation would refuse is refused before hours of tuning
         if settings.eval_dataset and not Path(settings.eval_dataset).is_file():

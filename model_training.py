@@ -7,9 +7,11 @@ Parameters: `python model_training.py --help`.
 Run: mlflow run . -e model-training -P model-name=CancerModel
 """
 
+import json
 import sys
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import mlflow
 import pandas as pd
@@ -26,6 +28,7 @@ from treeline.problem import Problem
 from treeline.tables import model_name
 from utils import command, find_run, load_problem, load_split, log_input, register_in_step, stage_run
 
+GOLDEN = 8  # requests whose answers are recorded
 DESCRIPTIONS = {
     "": "The whole inference pipeline: raw columns in, labels as the table spelled them out.",
     "Booster": "The native XGBoost booster: a DMatrix (or, through pyfunc, the feature frame) in, scores out.",
@@ -41,6 +44,15 @@ def importance(estimator: TreelineClassifier | TreelineRegressor) -> pd.Series:
     return pd.Series({name: gains.get(name, 0.0) / total for name in names}, name="importance").sort_values(
         ascending=False
     )
+
+
+def golden_requests(estimator: TreelineClassifier | TreelineRegressor, rows: pd.DataFrame) -> dict[str, Any]:
+    """Record a few requests as a caller sends them, and the answers; evaluation holds the served form against them."""
+    asked = rows.sample(min(len(rows), GOLDEN), random_state=0).reset_index(drop=True)
+    return {
+        "request": json.loads(asked.to_json(orient="split", date_format="iso", index=False, double_precision=15)),
+        "answer": json.loads(estimator.answer(asked).to_json(orient="records", double_precision=15)),
+    }
 
 
 def log_models(
@@ -97,7 +109,7 @@ def run(settings: TrainingSettings) -> str:
             "tuning_run_id": tuning_run.info.run_id,
             "data_digest": problem.digest,
         }
-        mlflow.set_tags({**lineage, "model_name": name, "metric": best["metric"]})
+        mlflow.set_tags({**lineage, "model_name": name, "metric": best["metric"], "packages": " ".join(requirements())})
         frame = load_split(data_run.info.run_id, "train")
         log_input(problem, frame, "train", "training")
 
@@ -112,6 +124,7 @@ def run(settings: TrainingSettings) -> str:
         )
         mlflow.log_text(shares.to_csv(index_label="feature"), "feature_importance.csv")
 
+        mlflow.log_dict(golden_requests(estimator, problem.rows(frame)), "golden.json")
         models = log_models(estimator, problem.rows(frame), problem, name)
         about = f"Predicts {problem.target} ({problem.task}) of the table {problem.table}. "
         descriptions = {form: about + text for form, text in zip(models, DESCRIPTIONS.values(), strict=True)}

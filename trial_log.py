@@ -9,7 +9,7 @@ import mlflow
 from mlflow.entities import Metric, Param, Run, RunTag
 
 BATCH = 1000  # the most metrics that MLflow takes in one call
-FLUSH_SECONDS = 1.0  # how long a curve may wait before it is written; a shorter trial is written once, at its end
+FLUSH_SECONDS = 1.5  # how long a curve may wait before it is written; a shorter trial is written once, at its end
 
 
 class TrialLog:

@@ -23,6 +23,7 @@ from treeline.budget import cpu_budget
 from treeline.metrics import curves_of
 from treeline.problem import Problem
 from treeline.search import SPACE
+from treeline.splits import Split
 from treeline.trainer import make_folds, task_params
 from trial_log import TrialLog
 from trials import Search, run_trial
@@ -112,7 +113,7 @@ def our_loop(
 def _our_trials(
     X: pd.DataFrame, y: np.ndarray, problem: Problem, study: optuna.Study, log: Any, n: int, rounds: int
 ) -> None:
-    folds = make_folds(problem.features(), X, y, "binary", FOLDS, SEED)
+    folds = make_folds(problem.features(), X, y, Split().folds(X, y, True, FOLDS, SEED))
     params = {**task_params("binary", 2), "seed": SEED}
     search = Search(problem, folds, SPACE, params, "log_loss", cpu_budget(), float("inf"), rounds, early=False)
     for _ in range(n):

@@ -19,6 +19,7 @@ from common import FOLDS, SEED, bare_loop, fresh_store, quiet, table
 from treeline.budget import cpu_budget
 from treeline.problem import Problem
 from treeline.search import SPACE, known_points
+from treeline.splits import Split
 from treeline.study import counted
 from treeline.trainer import make_folds, task_params
 from trial_log import TrialLog
@@ -34,7 +35,7 @@ def ours_until(X: pd.DataFrame, y: np.ndarray, score: float, most: int) -> tuple
         study.enqueue_trial(point)
     with mlflow.start_run() as run:
         log = TrialLog(run.info.experiment_id, run.info.run_id, {})
-        folds = make_folds(problem.features(), X, y, "binary", FOLDS, SEED)
+        folds = make_folds(problem.features(), X, y, Split().folds(X, y, True, FOLDS, SEED))
         params = {**task_params("binary", 2), "seed": SEED}
         search = Search(problem, folds, SPACE, params, "log_loss", cpu_budget(), float("inf"))
         while len(counted(study)) < most:

@@ -63,6 +63,51 @@ def make_table(target: str = "binary", n: int = 200, seed: int = 0) -> pd.DataFr
     return frame.assign(**{TARGET: pd.Series(classes)[ranks * len(classes) // n].to_numpy()})
 
 
+def make_zoo(target: str = "binary", n: int = 160, seed: int = 0) -> pd.DataFrame:
+    """Make a table with a column of every kind there is, real and as people spell it, under names of every sort.
+
+    Args:
+        target: what the target `outcome` holds, a key of `TASKS`.
+        n: how many rows, from 120.
+        seed: of every draw.
+    """
+    rng = np.random.default_rng(seed)
+    frame = make_table(target, n, seed)
+    y = frame.pop(TARGET)
+    when = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.sort(rng.integers(0, 10**7, n)), unit="s")
+    words = ["river", "bank", "night", "train", "paper", "stone", "glass", "garden", "winter", "window", "summer"]
+    zoo = {
+        "row": np.arange(n),
+        "customerID": [f"{i:04}-QX" for i in rng.permutation(n)],
+        "blank, or not": [" " if rng.random() < 0.05 else f"{value:.2f}" for value in rng.gamma(2, 40, n)],
+        "when": when,
+        'said "when"': when.strftime("%m/%d/%Y %H:%M"),
+        "Straße [Nr]": [f"street {k}" for k in rng.permutation(np.arange(n) % 110)],
+        "review": [" ".join(rng.choice(words, 9)) for _ in range(n)],
+        "2": rng.integers(0, 3, n),
+        "twin": rng.integers(0, 3, n),
+        "constant": "same",
+        "nothing": None,
+        "zip": [f"0{k}" for k in rng.integers(1000, 1009, n)],
+        "how many": rng.integers(0, 10**6, n),
+    }
+    made = frame.assign(**zoo)
+    return made.assign(twin=made["2"], **{TARGET: y})
+
+
+ZOO_KINDS = KINDS | {
+    "blank, or not": "number",
+    "when": "datetime",
+    'said "when"': "datetime",
+    "Straße [Nr]": "encoded",
+    "review": "text",
+    "2": "number",
+    "zip": "category",
+    "how many": "number",
+}
+ZOO_LEFT_OUT = ["row", "customerID", "twin", "constant", "nothing"]
+
+
 def make_problem(target: str = "binary") -> Problem:
     """Pose the problem of `make_table(target)`."""
     return Problem(

@@ -253,7 +253,7 @@ def test_definitions_are_split_into_names_and_expressions(text: str, derived: di
         ("x = a; x = flag", r"'x' has the name of another column"),
         ("x = mean_texture", r"'x' reads 'mean_texture'.*Did you mean 'mean texture'\?"),
         ("x = a; y = x", r"'y' reads 'x', which the table does not have"),
-        ("x = a + town", r"'x' reads 'town', which holds text"),
+        ("x = a + town", r"'x' reads 'town', which is read as category"),
         ("x = a.b", r"'a.b' in 'a.b' is not supported"),
     ],
 )

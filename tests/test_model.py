@@ -15,6 +15,7 @@ from tables_maker import CLASSES, DERIVED, KINDS, TARGET, TASKS, make_table
 from treeline.features import Features
 from treeline.model import TreelineClassifier, TreelineRegressor, label_codes
 from treeline.search import DEFAULTS, TUNED_CLASSIFICATION, TUNED_REGRESSION
+from treeline.splits import Split
 from treeline.trainer import Fold, boost, cross_validate, make_folds, quantile_matrix, task_params
 
 PARAMS = DEFAULTS | TUNED_CLASSIFICATION | {"seed": 3}
@@ -198,9 +199,9 @@ def test_the_final_fit_gives_the_predictions_of_the_trial_s_booster(target: str)
         label_codes(side[TARGET], CLASSES[target]) if CLASSES[target] else side[TARGET].to_numpy()
         for side in (train, valid)
     )
-    features = Features(KINDS, DERIVED).fit(train)
-    binned = quantile_matrix(features, train, y_train)
-    fold = Fold(binned, quantile_matrix(features, valid, y_valid, ref=binned))
+    features = Features(KINDS, DERIVED)
+    binned = quantile_matrix(features, features.fit_transform(train, y_train), y_train)
+    fold = Fold(binned, quantile_matrix(features, features.transform(valid), y_valid, ref=binned))
     params = {**task_params(TASKS[target], len(CLASSES[target])), **PARAMS}
     trial = boost(params, [fold, fold], rounds=20, cpus=2, on_round=lambda round_, scores: False)[1]
 
@@ -217,7 +218,9 @@ def test_what_was_tuned_is_what_is_trained(target: str) -> None:
     frame = make_table(target, n=240)
     y = label_codes(frame[TARGET], CLASSES[target]) if CLASSES[target] else frame[TARGET].to_numpy()
     task = TASKS[target]
-    folds = make_folds(Features(KINDS, DERIVED), rows_of(frame), y, task, 3, seed=0)
+    folds = make_folds(
+        Features(KINDS, DERIVED), rows_of(frame), y, Split().folds(frame, y, bool(CLASSES[target]), 3, 0)
+    )
     params = {**task_params(task, len(CLASSES[target])), **PARAMS}
     promised = cross_validate(params, folds, task, "log_loss" if CLASSES[target] else "rmse", 100, 10, cpus=2)
 

@@ -95,7 +95,8 @@ def test_two_labels_are_tuned_and_trained_with_one_objective_whatever_the_task_a
     frame, settled, reason = check_target(make_table("binary"), TARGET, task)
     problem = Problem("made", "tests", TARGET, settled, reason, CLASSES["binary"], KINDS, DERIVED, "0")
     y = problem.truth(frame)
-    fold = Fold(quantile_matrix(problem.features().fit(frame), frame, y))
+    features = problem.features()
+    fold = Fold(quantile_matrix(features, features.fit_transform(frame, y), y))
     trial = boost(task_params(problem.task, len(problem.classes)), [fold], 3, 1)[0]
     final = problem.estimator({}, 3, 1).fit(problem.rows(frame), frame[TARGET]).booster_
     assert trial.save_raw("json") == final.save_raw("json")

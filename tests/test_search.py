@@ -65,8 +65,8 @@ def test_what_stands_as_xgboost_s_default_is_xgboost_s_default() -> None:
 
 def test_the_defaults_train_what_xgboost_trains_without_parameters() -> None:
     frame = make_table("binary", n=3000)
-    features = Features(KINDS, DERIVED).fit(frame)
-    fold = Fold(quantile_matrix(features, frame, label_codes(frame[TARGET], ["no", "yes"])))
+    features = Features(KINDS, DERIVED)
+    fold = Fold(quantile_matrix(features, features.fit_transform(frame), label_codes(frame[TARGET], ["no", "yes"])))
     fixed = task_params("binary", 2)
     with_defaults, without = (boost(params, [fold], 10, 1)[0] for params in (fixed | DEFAULTS, fixed))
     np.testing.assert_array_equal(with_defaults.predict(fold.train), without.predict(fold.train))

@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -16,8 +17,9 @@ from pandas.testing import assert_frame_equal
 from sklearn import datasets
 from tables_maker import TARGET, make_table
 
-from treeline import UserError
-from treeline.tables import CSV_ENDINGS, PARQUET_ENDINGS, digest, model_name, nearest, read_file, read_table
+from treeline import UserError, nearest
+from treeline.files import CSV_ENDINGS, PARQUET_ENDINGS
+from treeline.tables import digest, model_name, read_file, read_table
 
 JUNK = bytes(np.random.default_rng(0).integers(0, 256, 500, dtype=np.uint8))
 SPOILT = gzip.compress(b"a,b\n1,2\n" * 100)[:12] + JUNK
@@ -253,3 +255,67 @@ def test_the_model_is_named_after_the_table(table: str, name: str) -> None:
 )
 def test_the_nearest_word_is_a_hint_or_nothing(word: str, hint: str) -> None:
     assert nearest(word, ["iris", "wine"]) == hint
+
+
+ROWS = pd.DataFrame({"größe": [1.5, 2.5, 3.5], "Straße": ["a;b", 'sagt "ja"', "zwei\nZeilen"], "y": ["é", "ß", "€"]})
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_encoding_and_separator_are_told_from_the_file(tmp_path: Path, encoding: str, separator: str) -> None:
+    path = tmp_path / "rows.csv"
+    ROWS.to_csv(path, index=False, sep=separator, encoding=encoding)
+    pd.testing.assert_frame_equal(read_file(str(path)), ROWS)
+
+
+@pytest.mark.parametrize("ending", [".csv.gz", ".csv.bz2", ".csv.xz", ".csv.zip", ".tsv"])
+def test_packed_files_are_read_alike(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"rows{ending}"
+    ROWS.to_csv(path, index=False, sep="\t", encoding="cp1252")
+    pd.testing.assert_frame_equal(read_file(str(path)), ROWS)
+
+
+def test_a_decimal_comma_is_read_where_the_separator_is_another_sign(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    ROWS.to_csv(path, index=False, sep=";", decimal=",")
+    pd.testing.assert_frame_equal(read_file(str(path)), ROWS)
+
+
+def test_text_with_commas_does_not_fool_the_separator(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.csv"
+    reviews = pd.DataFrame({"review": [f"well, {'so, ' * (i % 4)}fine; or not" for i in range(50)], "y": range(50)})
+    reviews.to_csv(path, index=False)
+    pd.testing.assert_frame_equal(read_file(str(path)), reviews)
+
+
+def test_one_column_is_one_column(tmp_path: Path) -> None:
+    path = tmp_path / "one.csv"
+    path.write_text("x\n1\n2\n")
+    assert list(read_file(str(path)).columns) == ["x"]
+
+
+@pytest.mark.parametrize("form", ["file://{path}", "memory://{name}", "{path}"])
+def test_any_file_system_is_read(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "rows.parquet"
+    ROWS.to_parquet(path)
+    with fsspec.open("memory://rows.parquet", "wb") as copy:
+        copy.write(path.read_bytes())
+    data = form.format(path=path, name=path.name)
+    table = read_table(data, "y")
+    assert table.name == "rows"
+    pd.testing.assert_frame_equal(table.frame, ROWS)
+    assert table.source == data
+
+
+@pytest.mark.parametrize(
+    "data", ["memory://none.csv", "s3://bucket/rows.csv", "nosuch://x/rows.csv", "runs:/0123/rows.csv"]
+)
+def test_a_url_that_leads_nowhere_is_named(data: str) -> None:
+    with pytest.raises(UserError, match=f"Cannot fetch {data}"):
+        read_file(data)
+
+
+def test_a_named_index_of_a_parquet_file_is_a_column(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    ROWS.set_index("y").to_parquet(path)
+    assert set(read_file(str(path)).columns) == set(ROWS.columns)

@@ -16,6 +16,7 @@ from treeline import trainer
 from treeline.features import Features
 from treeline.metrics import curves_of, metrics_of
 from treeline.model import label_codes
+from treeline.splits import Split
 from treeline.trainer import Fold, boost, cross_validate, make_folds, quantile_matrix, task_params
 
 ROUNDS = 12
@@ -31,7 +32,12 @@ def codes(frame: pd.DataFrame, target: str) -> np.ndarray:
 
 def folds_of(target: str, n_folds: int = 3) -> list[Fold]:
     frame = make_table(target, n=150)
-    return make_folds(Features(KINDS, DERIVED), frame, codes(frame, target), TASKS[target], n_folds, seed=0)
+    y = codes(frame, target)
+    return make_folds(Features(KINDS, DERIVED), frame, y, parts_of(y, n_folds, seed=0))
+
+
+def parts_of(y: np.ndarray, n_folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    return Split().folds(pd.DataFrame(index=range(len(y))), y, y.dtype.kind == "i", n_folds, seed)
 
 
 @pytest.fixture(scope="module")
@@ -252,7 +258,7 @@ def test_a_fold_in_which_a_metric_does_not_exist_does_not_count_for_it(metric: s
     rows = pd.DataFrame({"x": y + rng.normal(size=23)})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # scikit-learn's: a class has fewer rows than there are folds
-        folds = make_folds(Features({"x": "number"}), rows, y, "binary", 5, seed=0)
+        folds = make_folds(Features({"x": "number"}), rows, y, parts_of(y, 5, seed=0))
     result = cross_validate(task_params("binary", 2), folds, "binary", metric, 5, 5, cpus=1)
     assert np.isfinite(result.score)
     assert np.isfinite(result.mean["roc_auc"]).all()
@@ -261,9 +267,10 @@ def test_a_fold_in_which_a_metric_does_not_exist_does_not_count_for_it(metric: s
 
 def test_a_metric_that_exists_in_no_fold_cannot_be_optimised_but_another_can() -> None:
     rows, y = pd.DataFrame({"x": np.arange(20.0)}), np.repeat([0, 1], 10)
-    features = Features({"x": "number"}).fit(rows)
-    train = quantile_matrix(features, rows, y)
-    folds = [Fold(train, quantile_matrix(features, rows[y == side], y[y == side], ref=train)) for side in (0, 1)]
+    features = Features({"x": "number"})
+    matrix = features.fit_transform(rows)
+    train = quantile_matrix(features, matrix, y)
+    folds = [Fold(train, quantile_matrix(features, matrix[y == side], y[y == side], ref=train)) for side in (0, 1)]
     with pytest.raises(ValueError, match="roc_auc exists in no fold"):
         cross_validate(task_params("binary", 2), folds, "binary", "roc_auc", 5, 5, cpus=1)
     result = cross_validate(task_params("binary", 2), folds, "binary", "log_loss", 5, 5, cpus=1)
@@ -282,12 +289,20 @@ def test_the_task_sets_the_objective(folds: dict[str, list[Fold]], target: str, 
     assert config["gradient_booster"]["gbtree_train_param"]["tree_method"] == "hist"
 
 
-# The folds below hold what `quantile_matrix` was given, so that the rows of each side can be seen.
+# The folds below hold raw rows instead of matrices, so that the rows of each side can be seen.
 
 
 @pytest.fixture
 def unbinned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer, "quantile_matrix", lambda features, X, y, ref=None: (features, X, y, ref))
+    monkeypatch.setattr(Features, "fit_transform", lambda self, X, y=None: self.fit(X, y) and X)
+    monkeypatch.setattr(Features, "transform", lambda self, X: X)
+    monkeypatch.setattr(Features, "fit", keep_levels)
+
+
+def keep_levels(self: Features, X: pd.DataFrame, y: object = None) -> Features:
+    self.levels_ = {name: set(X[name].dropna()) for name, kind in self.kinds.items() if kind == "category"}
+    return self
 
 
 @pytest.mark.usefixtures("unbinned")
@@ -296,7 +311,7 @@ def unbinned(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_folds_are_complete_disjoint_and_stratified(target: str, n_folds: int) -> None:
     frame = make_table(target, n=203)
     y = codes(frame, target)
-    folds: Any = make_folds(Features(KINDS), frame, y, TASKS[target], n_folds, seed=1)
+    folds: Any = make_folds(Features(KINDS), frame, y, parts_of(y, n_folds, seed=1))
     assert len(folds) == n_folds
     assert sorted(i for fold in folds for i in fold.valid[1].index) == list(range(203))
     for fold in folds:
@@ -318,7 +333,7 @@ def test_folds_follow_from_the_seed(target: str) -> None:
     y = codes(frame, target)
 
     def held(seed: int) -> list[list[int]]:
-        folds: Any = make_folds(Features(KINDS), frame, y, TASKS[target], 3, seed)
+        folds: Any = make_folds(Features(KINDS), frame, y, parts_of(y, 3, seed))
         return [fold.valid[1].index.tolist() for fold in folds]
 
     assert held(0) == held(0) != held(1)
@@ -330,14 +345,13 @@ def test_the_levels_of_a_fold_are_those_of_its_training_part() -> None:
     frame = make_table("binary")
     frame.loc[17, "town"] = "only here"
     features = Features(KINDS, DERIVED)
-    folds: Any = make_folds(features, frame, codes(frame, "binary"), "binary", 4, seed=0)
+    y = codes(frame, "binary")
+    folds: Any = make_folds(features, frame, y, parts_of(y, 4, seed=0))
     for fold in folds:
         (fitted, _, _, _), (same, held, _, _) = fold.train, fold.valid
         assert same is fitted
         alone = 17 in held.index
         assert ("only here" in fitted.levels_["town"]) is not alone
-        codes_held = fitted.transform(held)[:, list(KINDS).index("town")]
-        np.testing.assert_array_equal(np.isnan(codes_held), (held["town"].isna() | (held.index == 17)).to_numpy())
     assert not hasattr(features, "levels_")
 
 

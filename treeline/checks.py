@@ -1,34 +1,15 @@
-"""What is wrong with a table, in sentences; and what kind its columns and its task are."""
+"""What is wrong with a target, or with rows that a model is to score, in sentences; and what the task is."""
 
-from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from treeline import UserError
+from treeline.columns import first_strange, is_numeric, is_text, numbers_of, spelled_numbers
 
 Task = Literal["binary", "multiclass", "regression"]
-MOST_LEVELS = 256
 MOST_INTEGER_CLASSES = 20
-
-
-def is_text(column: pd.Series) -> bool:
-    """Tell whether every value present is a string."""
-    return pd.api.types.infer_dtype(column, skipna=True) in ("string", "empty") and not is_numeric(column)
-
-
-def column_kinds(frame: pd.DataFrame) -> dict[str, str]:
-    """Give each raw column its kind: `number`, `boolean` or `category`.
-
-    Args:
-        frame: raw columns without the target; missing values may stand anywhere.
-
-    Raises:
-        UserError: a column holds what is not supported: dates, lists, values of mixed types, or text with more than
-            256 levels (free text or an id).
-    """
-    return {str(name): _kind(str(name), frame[name]) for name in frame.columns}
 
 
 def guess_task(target: pd.Series) -> tuple[Task, str]:
@@ -63,6 +44,8 @@ def check_target(frame: pd.DataFrame, target: str, task: str) -> tuple[pd.DataFr
             two labels, labels mix types, or a regression target is not made of finite numbers.
     """
     rows = frame[frame[target].notna()]
+    if not rows.empty and is_text(rows[target]) and rows[target].nunique() > MOST_INTEGER_CLASSES:
+        rows = _read_numbers(rows, target, task)
     if rows.empty:
         raise UserError(f"Every value of the target {target!r} is missing: there is nothing to learn from.")
     if isinstance(rows[target].dtype, pd.CategoricalDtype):
@@ -108,27 +91,34 @@ def check_columns(frame: pd.DataFrame, kinds: dict[str, str], what: str) -> None
             "under these names."
         )
     for name, kind in kinds.items():
-        if kind != "category" and is_text(frame[name]) and frame[name].notna().any():
-            raise UserError(
-                f"The column {name!r} of {what} holds text, such as {frame[name].dropna().iloc[0]!r}; the model "
-                f"wants a {kind}."
-            )
+        if kind in ("number", "boolean"):
+            try:
+                numbers_of(frame[name])
+            except (ValueError, TypeError, OverflowError):
+                raise UserError(
+                    f"The column {name!r} of {what} holds {first_strange(frame[name])!r}; the model wants a {kind}."
+                ) from None
 
 
-def is_numeric(column: pd.Series) -> bool:
-    """Tell whether a column's dtype is one of real numbers or booleans."""
-    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column)
+def _read_numbers(rows: pd.DataFrame, target: str, task: str) -> pd.DataFrame:
+    """Read a target of text that spells numbers as numbers; rows whose number is blank are left out.
 
-
-def first_strange(values: Iterable[Any]) -> Any:
-    """Give the first of some values that is neither missing nor to be read as a number."""
-    for value in values:
-        try:
-            float(value)
-        except (TypeError, ValueError, OverflowError):
-            if not (value is None or value is pd.NA or value is pd.NaT):
-                return value
-    raise AssertionError("every value is a number")
+    Raises:
+        UserError: most values are numbers, but not all.
+    """
+    y = rows[target]
+    if task in ("binary", "multiclass"):
+        return rows
+    if spelled_numbers(y):
+        rows = rows.assign(**{target: numbers_of(y)})
+        return rows[rows[target].notna()]
+    share = pd.to_numeric(pd.Series(y.unique()), errors="coerce").notna().mean()
+    if share > 0.5:
+        raise UserError(
+            f"The target {target!r} holds text where numbers were meant, such as {first_strange(y)!r}: mend or leave "
+            "out those rows, or use --task multiclass if they are labels."
+        )
+    return rows
 
 
 def _check_labels(y: pd.Series, target: str) -> None:
@@ -164,25 +154,3 @@ def _is_whole(y: pd.Series) -> bool:
     """Tell whether every number is whole, and small enough to be told from its neighbours as a float."""
     numbers = y.to_numpy(dtype=np.float64)
     return bool((np.abs(numbers) < 2**53).all() and (numbers % 1 == 0).all())
-
-
-def _kind(name: str, column: pd.Series) -> str:
-    if pd.api.types.is_bool_dtype(column) or pd.api.types.infer_dtype(column, skipna=True) == "boolean":
-        return "boolean"
-    if is_numeric(column) or column.isna().all():
-        return "number"
-    if isinstance(column.dtype, pd.CategoricalDtype) and column.cat.categories.inferred_type == "string":
-        column = column.astype("str")
-    if not is_text(column):
-        kind = pd.api.types.infer_dtype(column, skipna=True)
-        raise UserError(
-            f"The column {name!r} holds {kind} values, such as {column.dropna().iloc[0]!r}, which are not "
-            "supported yet: leave it out with --drop."
-        )
-    levels = column.nunique()
-    if levels > MOST_LEVELS:
-        raise UserError(
-            f"The column {name!r} holds text with {levels} different values, more than {MOST_LEVELS}: free text "
-            "and ids are not supported yet; leave it out with --drop."
-        )
-    return "category"

@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from treeline import UserError
-from treeline.tables import nearest
+from treeline import UserError, nearest
 
 OPERATORS: dict[type, Callable[..., Any]] = {
     ast.Add: operator.add,
@@ -122,12 +121,13 @@ class Expression:
         raise AssertionError(f"unchecked node {ast.dump(node)}")
 
 
-def parse_derived(text: str, kinds: Mapping[str, str]) -> dict[str, str]:
+def parse_derived(text: str, kinds: Mapping[str, str], left_out: Mapping[str, str] | None = None) -> dict[str, str]:
     """Split `name = expression; other = expression` into a mapping, checked against the columns of a table.
 
     Args:
         text: definitions between semicolons or line breaks; a later one cannot read an earlier one.
-        kinds: the kind of each raw column (see `treeline.checks.column_kinds`).
+        kinds: the kind of each raw column, as in `treeline.columns.Columns`.
+        left_out: columns that the model does not read, and why.
 
     Raises:
         UserError: a definition is malformed, names an unknown column or one of text, or a name that is taken.
@@ -141,14 +141,20 @@ def parse_derived(text: str, kinds: Mapping[str, str]) -> dict[str, str]:
         if name in kinds or name in derived:
             raise UserError(f"The derived column {name!r} has the name of another column: choose a new name.")
         for column in Expression(expression.strip()).columns:
+            if column in (left_out or {}):
+                raise UserError(
+                    f"The derived column {name!r} reads {column!r}, which is left out: {(left_out or {})[column]}. "
+                    "Name it with --numeric to keep it."
+                )
             if column not in kinds:
                 raise UserError(
                     f"The derived column {name!r} reads {column!r}, which the table does not "
                     f"have.{nearest(column, kinds)}"
                 )
-            if kinds[column] == "category":
+            if kinds[column] not in ("number", "boolean"):
                 raise UserError(
-                    f"The derived column {name!r} reads {column!r}, which holds text: expressions take numbers."
+                    f"The derived column {name!r} reads {column!r}, which is read as {kinds[column]}: expressions take "
+                    "numbers."
                 )
         derived[name] = expression.strip()
     return derived

@@ -16,6 +16,10 @@ SERVICE = PACKAGE / "service.py"
 # What skops may load beside plain scikit-learn: our own classes and XGBoost's booster.
 TRUSTED = [
     "numpy.dtype",
+    "treeline.encoders.Levels",
+    "treeline.encoders.Means",
+    "treeline.encoders.Moments",
+    "treeline.encoders.Words",
     "treeline.features.Features",
     "treeline.model.TreelineClassifier",
     "treeline.model.TreelineRegressor",

@@ -36,10 +36,11 @@ class _TreelineEstimator(BaseEstimator):
         self.cpus = cpus
 
     def _fit(self, X: pd.DataFrame, y: np.ndarray, task: str, n_classes: int = 0) -> None:
-        self.features_ = Features(self.features.kinds, self.features.derived).fit(X)
+        self.features_ = Features(self.features.kinds, self.features.derived)
+        matrix = self.features_.fit_transform(X, y)
         self.feature_names_in_ = self.features_.feature_names_in_
         self.n_features_in_ = self.features_.n_features_in_
-        data = quantile_matrix(self.features_, X, y)
+        data = quantile_matrix(self.features_, matrix, y)
         cpus = 1 if data.num_row() * data.num_col() < SMALL else self.cpus
         self.booster_ = boost({**task_params(task, n_classes), **self.params}, [Fold(data)], self.rounds, cpus)[0]
 

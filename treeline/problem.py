@@ -1,18 +1,19 @@
 """The problem that a table poses: what is predicted, from which columns, as which task; settled by the data run."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from treeline import UserError
-from treeline.checks import Task, first_strange
+from treeline import UserError, nearest
+from treeline.checks import Task
+from treeline.columns import first_strange
 from treeline.features import Features
 from treeline.gate import Predictions
 from treeline.model import TreelineClassifier, TreelineRegressor, label_codes
-from treeline.tables import nearest
+from treeline.splits import Split
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,10 @@ class Problem:
         kinds: the kind of each raw column that the model reads.
         derived: name and expression of each derived column.
         digest: of all rows and columns.
+        split, split_column: how rows are kept apart, in the test and in the folds.
+        reasons: why each column is of its kind.
+        left_out: why each other column is not read.
+        warnings: what is suspicious about the table, in sentences.
     """
 
     table: str
@@ -39,6 +44,11 @@ class Problem:
     kinds: dict[str, str]
     derived: dict[str, str]
     digest: str
+    split: str = "stratified"
+    split_column: str = ""
+    reasons: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
     def features(self) -> Features:
         """Make the transformer of this table's columns, not fitted."""
@@ -48,6 +58,11 @@ class Problem:
         """Make the estimator of this task, not fitted."""
         kind = TreelineRegressor if self.task == "regression" else TreelineClassifier
         return kind(self.features(), params, rounds, cpus)
+
+    def folds(self, frame: pd.DataFrame, n_folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Cut training rows into folds as the split cut the table: positions that train and that are scored."""
+        y = self.truth(frame)
+        return Split(self.split, self.split_column).folds(frame, y, bool(self.classes), n_folds, seed)
 
     def rows(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Take the raw columns that the model reads."""

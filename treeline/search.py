@@ -10,8 +10,7 @@ from typing import Any
 import yaml
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from treeline import UserError
-from treeline.tables import nearest
+from treeline import UserError, nearest
 
 # TabArena's published space for XGBoost (Erickson et al. 2025, "TabArena: A Living Benchmark for Machine Learning on
 # Tabular Data"), with four ends moved outwards so that the known points below lie in it: the learning rate up to 0.3,

@@ -1,20 +1,19 @@
 """Read a table from a file, or one of scikit-learn's built-in ones, into a frame with its target."""
 
-import difflib
 import hashlib
-import lzma
 import re
-import zipfile
-import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from sklearn import datasets
 
-from treeline import UserError
+from treeline import UserError, nearest
+from treeline.columns import levels, numbers_of
+from treeline.files import ENDINGS, is_remote, local_copy, read_path
 
 BUILT_IN: dict[str, Callable[..., Any]] = {
     "breast_cancer": datasets.load_breast_cancer,
@@ -23,8 +22,6 @@ BUILT_IN: dict[str, Callable[..., Any]] = {
     "digits": datasets.load_digits,
     "diabetes": datasets.load_diabetes,
 }
-CSV_ENDINGS = (".csv", ".csv.gz", ".csv.bz2", ".csv.zip", ".csv.xz")
-PARQUET_ENDINGS = (".parquet", ".pq")
 
 
 @dataclass(frozen=True)
@@ -37,17 +34,11 @@ class Table:
     source: str
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Say which of the known words was probably meant: `" Did you mean 'x'?"`, or an empty string."""
-    match = difflib.get_close_matches(word, list(known), n=1)
-    return f" Did you mean {match[0]!r}?" if match else ""
-
-
 def read_table(data: str, target: str = "") -> Table:
     """Read a built-in table by its name, or a CSV or Parquet file.
 
     Args:
-        data: one of `BUILT_IN`, or the path of a file that ends in one of `CSV_ENDINGS` or `PARQUET_ENDINGS`.
+        data: one of `BUILT_IN`, or what `read_file` reads.
         target: name of the target column; may be empty for a built-in table only (its target is called `target`).
 
     Returns:
@@ -60,7 +51,7 @@ def read_table(data: str, target: str = "") -> Table:
         frame, name, source = _built_in(data), data, f"sklearn.datasets.{BUILT_IN[data].__name__}"
         target = target or "target"
     else:
-        frame, name, source = read_file(data), _stem(data), str(Path(data).resolve())
+        frame, name, source = read_file(data), _stem(data), data if is_remote(data) else str(Path(data).resolve())
     if not target:
         raise UserError(f"Name the column to predict with --target; the columns of {data} are {_listed(frame)}.")
     if target not in frame.columns:
@@ -74,35 +65,22 @@ def read_table(data: str, target: str = "") -> Table:
 
 
 def read_file(data: str) -> pd.DataFrame:
-    """Read a CSV or Parquet file into a frame with string column names and at least one row.
+    """Read a CSV or Parquet file, wherever it lies, into a frame with string column names and at least one row.
+
+    Args:
+        data: a path, a URL of any file system that fsspec knows, or an MLflow artifact URI (`runs:/<id>/table.csv`).
 
     Raises:
         UserError: the file is missing, of another kind, unreadable, or has no rows.
     """
-    path = Path(data)
-    if not path.is_file():
+    if not is_remote(data) and not Path(data).is_file():
         hint = nearest(data, BUILT_IN)
         raise UserError(
-            f"No file {str(path.absolute())!r}.{hint} Give a CSV or Parquet file, or one of: {', '.join(BUILT_IN)}."
+            f"No file {str(Path(data).absolute())!r}.{hint} Give a CSV or Parquet file, or one of: "
+            f"{', '.join(BUILT_IN)}."
         )
-    lower = path.name.lower()
-    if not lower.endswith(CSV_ENDINGS + PARQUET_ENDINGS):
-        raise UserError(
-            f"Cannot tell what {data!r} is: its name must end in {', '.join(CSV_ENDINGS + PARQUET_ENDINGS)}."
-        )
-    try:
-        frame = pd.read_parquet(path) if lower.endswith(PARQUET_ENDINGS) else pd.read_csv(path, low_memory=False)
-    except pd.errors.EmptyDataError:
-        raise UserError(f"{data} is empty: it needs a header line and rows.") from None
-    # What pandas and pyarrow raise for a file that is not what its name says; ArrowInvalid is a ValueError.
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, lzma.LZMAError, zlib.error) as error:
-        raise UserError(f"Cannot read {data}: {str(error).splitlines()[0]}. Is it a valid file of its kind?") from error
-    frame.columns = frame.columns.map(str)
-    if frame.empty:
-        raise UserError(f"{data} has a header but no rows: there is nothing to learn from.")
-    if not frame.columns.is_unique:
-        raise UserError(f"{data} names the column {frame.columns[frame.columns.duplicated()][0]!r} twice: rename one.")
-    return frame
+    with local_copy(data) as path:
+        return read_path(path, data)
 
 
 def digest(frame: pd.DataFrame) -> str:
@@ -113,6 +91,24 @@ def digest(frame: pd.DataFrame) -> str:
     sha = hashlib.sha256(repr([(name, str(kind)) for name, kind in frame.dtypes.items()]).encode())
     sha.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
     return sha.hexdigest()[:16]
+
+
+def row_hashes(frame: pd.DataFrame, kinds: Mapping[str, str], target: str) -> np.ndarray:
+    """Hash rows by what a model sees of them, so that a row is known again in another table.
+
+    Args:
+        frame: with the raw columns and the target.
+        kinds: of the raw columns, as in `treeline.columns.Columns`; numbers count as numbers however they are typed.
+        target: the column to predict.
+
+    Returns:
+        uint64 of shape (n_rows,).
+    """
+    plain = {
+        name: numbers_of(frame[name]) if kind in ("number", "boolean") else levels(frame[name])
+        for name, kind in {**kinds, target: "category"}.items()
+    }
+    return pd.util.hash_pandas_object(pd.DataFrame(plain), index=False).to_numpy()
 
 
 def model_name(table: str) -> str:
@@ -135,8 +131,8 @@ def _built_in(name: str) -> pd.DataFrame:
 
 
 def _stem(data: str) -> str:
-    name = Path(data).name
-    for ending in CSV_ENDINGS + PARQUET_ENDINGS:
+    name = data.rstrip("/").rpartition("/")[2].partition("?")[0] if is_remote(data) else Path(data).name
+    for ending in ENDINGS:
         if name.lower().endswith(ending):
             return name[: -len(ending)]
     return name

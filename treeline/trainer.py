@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xgboost as xgb
-from sklearn.model_selection import KFold, StratifiedKFold
+from scipy.stats import skew
 
 from treeline.features import Features
 from treeline.metrics import curves_of, metrics_of
 
 SLICE_SECONDS = 0.02  # how long a fold trains before the next one's turn
+SKEWED = 3.0  # skewness above which a target is very skewed
 
 
 @dataclass(frozen=True)
@@ -46,31 +47,45 @@ class CrossValidation:
     seconds: float
 
 
-def task_params(task: str, n_classes: int) -> dict[str, Any]:
+def task_params(task: str, n_classes: int, y: np.ndarray | None = None) -> dict[str, Any]:
     """XGBoost's parameters that follow from the task rather than from the search.
+
+    A target of numbers that are never negative and very skewed is fitted on a log link: by the gamma deviance, or
+    Tweedie's where there are zeros. Squared error would see little but the few largest. Both predict the mean, on the
+    target's own scale.
 
     XGBoost keeps its random state by thread: seeded anew for every round, rows and columns are drawn alike whatever
     was trained on that thread before.
     """
     objective = {"binary": "binary:logistic", "multiclass": "multi:softprob", "regression": "reg:squarederror"}[task]
+    if task == "regression" and y is not None and is_skewed(y):
+        objective = "reg:gamma" if y.min() > 0 else "reg:tweedie"
     classes = {"num_class": n_classes} if task == "multiclass" else {}
     fixed = {"tree_method": "hist", "max_bin": 256, "seed_per_iteration": True, "verbosity": 1}
     return {"objective": objective, **classes, **fixed}
 
 
+def is_skewed(y: np.ndarray) -> bool:
+    """Tell whether numbers, none of them negative, are very skewed and their logarithms much less so."""
+    if y.min() < 0 or y.max() == y.min():
+        return False
+    logs = np.log1p(y / np.mean(y))
+    return bool(skew(y) > SKEWED and abs(skew(logs)) < skew(y) / 2)
+
+
 def quantile_matrix(
-    features: Features, X: pd.DataFrame, y: np.ndarray, ref: xgb.QuantileDMatrix | None = None
+    features: Features, matrix: np.ndarray, y: np.ndarray, ref: xgb.QuantileDMatrix | None = None
 ) -> xgb.QuantileDMatrix:
-    """Bin raw rows once for every booster that will train on them.
+    """Bin rows once for every booster that will train on them.
 
     Args:
-        features: fitted.
-        X: raw rows, shape (n_rows, n_raw).
+        features: that made the matrix.
+        matrix: float32, shape (n_rows, n_features).
         y: class codes or numbers, shape (n_rows,).
         ref: for rows that are only scored, the training rows whose bins they take.
     """
     return xgb.QuantileDMatrix(
-        features.transform(X),
+        matrix,
         y,
         feature_names=list(features.get_feature_names_out()),
         feature_types=features.feature_types,
@@ -79,23 +94,23 @@ def quantile_matrix(
     )
 
 
-def make_folds(features: Features, X: pd.DataFrame, y: np.ndarray, task: str, n_folds: int, seed: int) -> list[Fold]:
-    """Cut the training rows into folds, stratified by class; the features of each are fitted on its training part.
+def make_folds(
+    features: Features, X: pd.DataFrame, y: np.ndarray, parts: Sequence[tuple[np.ndarray, np.ndarray]]
+) -> list[Fold]:
+    """Bin the folds; the features of each are fitted on its training part.
 
     Args:
         features: not fitted; each fold fits a copy.
         X: raw training rows, shape (n_rows, n_raw).
-        y: class codes or numbers, shape (n_rows,).
-        task: regression folds are drawn at random.
-        n_folds: from 2 to n_rows.
-        seed: of the shuffle before the cut.
+        y: class codes, or floats for regression, shape (n_rows,).
+        parts: the rows that train and those that are scored, a pair of positions a fold.
     """
-    splitter = (KFold if task == "regression" else StratifiedKFold)(n_folds, shuffle=True, random_state=seed)
     folds = []
-    for train, valid in splitter.split(X, y):
-        fitted = Features(features.kinds, features.derived).fit(X.iloc[train])
-        binned = quantile_matrix(fitted, X.iloc[train], y[train])
-        folds.append(Fold(binned, quantile_matrix(fitted, X.iloc[valid], y[valid], ref=binned)))
+    for train, valid in parts:
+        fitted = Features(features.kinds, features.derived)
+        binned = quantile_matrix(fitted, fitted.fit_transform(X.iloc[train], y[train]), y[train])
+        scored = fitted.transform(X.iloc[valid])
+        folds.append(Fold(binned, quantile_matrix(fitted, scored, y[valid], ref=binned)))
     return folds
 
 
@@ -115,7 +130,8 @@ def boost(
     result: a booster's rounds depend on its own data and parameters only.
 
     Args:
-        params: for XGBoost; `nthread` is set here.
+        params: for XGBoost; `nthread` is set here, and `reg_alpha` of a squared error is counted in standard
+            deviations of the target, so that it means the same whatever the target's unit.
         folds: at least one.
         rounds: how many to train, from 1.
         cpus: how many CPUs to keep busy, from 1.
@@ -127,7 +143,10 @@ def boost(
         The boosters, in the order of the folds.
     """
     settings = {**params, "nthread": max(1, cpus // len(folds))}
-    boosters = [xgb.Booster(settings, [data for data in (fold.train, fold.valid) if data]) for fold in folds]
+    boosters = [
+        xgb.Booster(_to_scale(settings, fold.train), [data for data in (fold.train, fold.valid) if data])
+        for fold in folds
+    ]
     histories: list[list[list[float]]] = [[] for _ in folds]
     idle, running = list(range(len(folds))), dict[Future[list[list[float]]], int]()
     stop, reported = threading.Event(), 0
@@ -203,6 +222,12 @@ def cross_validate(
     if best == -np.inf:
         raise ValueError(f"{metric} exists in no fold: each lacks a class; use another metric or fewer folds")
     return CrossValidation(float(sign * best), best_round, mean, std, time.perf_counter() - start)
+
+
+def _to_scale(params: Mapping[str, Any], data: xgb.QuantileDMatrix) -> dict[str, Any]:
+    if params["objective"] != "reg:squarederror" or not params.get("reg_alpha"):
+        return dict(params)
+    return {**params, "reg_alpha": params["reg_alpha"] * float(np.std(data.get_label().astype(np.float64)))}
 
 
 def _mean_and_std(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,164 @@
+"""How a column that is no plain number becomes columns of the matrix; one encoder a kind, fitted on training rows.
+
+Each has `fit_transform(column, y)`, which learns and gives the training rows, `transform(column)` for any others, both
+float32 of shape (n_rows, n_made), and `names(name)` for the columns that it makes of the raw column of that name.
+"""
+
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import sklearn
+from scipy.sparse import csr_matrix
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.model_selection import KFold
+from sklearn.preprocessing import TargetEncoder
+
+from treeline.columns import level, levels
+from treeline.dates import PARTS, date_format, moments, parts
+
+CELLS = 50_000_000  # of a matrix of words, beyond which fewer words are kept
+MOST_WORDS = 1000
+STEPS = 32  # to which a word's weight is rounded, so that XGBoost keeps 32 bins of it rather than 256
+
+
+class Levels:
+    """A category of few levels: the code of each, which XGBoost splits natively; NaN for a missing or unseen one."""
+
+    def fit_transform(self, column: pd.Series, y: np.ndarray | None) -> np.ndarray:
+        """Learn the levels, each coded by its place in their order, and give the codes."""
+        present = {value for value in levels(column) if isinstance(value, str)}
+        self.codes = {value: float(code) for code, value in enumerate(sorted(present))}
+        return self.transform(column)
+
+    def names(self, name: str) -> list[str]:
+        """Keep the name."""
+        return [name]
+
+    def transform(self, column: pd.Series) -> np.ndarray:
+        """Give the codes."""
+        get = self.codes.get
+        codes = (get(value if isinstance(value, str) else level(value), np.nan) for value in column.array)
+        return np.fromiter(codes, dtype=np.float32, count=len(column)).reshape(-1, 1)
+
+
+class Means:
+    """A category of many levels: the smoothed mean of the target in each (of each class, where there are several).
+
+    The means are scikit-learn's TargetEncoder's (Micci-Barreca 2001, with empirical Bayes smoothing). The rows that it
+    is fitted on are encoded by cross-fitting, each by means from rows without it: otherwise a rare level would hand the
+    model its own target. An unseen level has the target's overall mean; a missing one is a level of its own.
+    """
+
+    def names(self, name: str) -> list[str]:
+        """Keep the name, with the class behind it where there are several."""
+        return [name] if len(self.overall) == 1 else [f"{name} -> class {k}" for k in range(len(self.overall))]
+
+    def fit_transform(self, column: pd.Series, y: np.ndarray | None) -> np.ndarray:
+        """Learn the mean of every level, and give the cross-fitted ones.
+
+        Raises:
+            ValueError: there is no target.
+        """
+        if y is None:
+            raise ValueError("a category of many levels is encoded by the target: fit needs y")
+        codes, different = pd.factorize(levels(column), sort=False, use_na_sentinel=False)
+        classes = [None] if y.dtype.kind == "f" or y.max() == 1 else list(range(int(y.max()) + 1))
+        made = np.empty((len(codes), len(classes)), dtype=np.float32)
+        means: list[dict[int, float]] = []
+        self.overall: list[float] = []
+        for k, which in enumerate(classes):
+            wanted = y.astype(np.float64) if which is None else (y == which).astype(np.float64)
+            encoder = TargetEncoder(target_type="continuous", **_crossing(min(5, len(codes))))
+            made[:, k] = encoder.fit_transform(codes.reshape(-1, 1), wanted)[:, 0]
+            means.append(dict(zip(encoder.categories_[0].tolist(), encoder.encodings_[0].tolist(), strict=True)))
+            self.overall.append(float(encoder.target_mean_))
+        self.means = {str(each): [mean[code] for mean in means] for code, each in enumerate(different)}
+        return made
+
+    def transform(self, column: pd.Series) -> np.ndarray:
+        """Give the means of the levels, or of the target."""
+        get, overall = self.means.get, self.overall
+        rows = [get(value if isinstance(value, str) else str(level(value)), overall) for value in column.array]
+        return np.array(rows, dtype=np.float32).reshape(len(column), len(overall))
+
+
+class Moments:
+    """Dates and times: the calendar and clock parts that vary, and the days elapsed since the first of them."""
+
+    def fit_transform(self, column: pd.Series, y: np.ndarray | None) -> np.ndarray:
+        """Learn the format of text, the first moment and which parts vary, and give these."""
+        self.format = date_format(column)
+        values = moments(column, self.format)
+        seen = values[~np.isnat(values)]
+        self.start = str(seen.min()) if len(seen) else "1970-01-01"
+        found = parts(seen, np.datetime64(self.start))
+        self.parts = [name for name in PARTS if len(seen) and found[name].min() != found[name].max()] or ["days"]
+        return self.transform(column)
+
+    def names(self, name: str) -> list[str]:
+        """Put the part behind the name."""
+        return [f"{name} {part}" for part in self.parts]
+
+    def transform(self, column: pd.Series) -> np.ndarray:
+        """Give the parts; NaN where there is no moment to be read."""
+        found = parts(moments(column, self.format), np.datetime64(self.start))
+        return np.column_stack([found[name] for name in self.parts]).astype(np.float32)
+
+
+class Words:
+    """Free text: the TF-IDF weights of its commonest words and pairs of words, as scikit-learn counts them.
+
+    An absent word is a missing value, so XGBoost stores and visits only those that are there.
+    """
+
+    def fit_transform(self, column: pd.Series, y: np.ndarray | None) -> np.ndarray:
+        """Learn the vocabulary, at most 1,000 words, fewer where there are very many rows, and give the weights."""
+        most = int(np.clip(CELLS / max(len(column), 1), 50, MOST_WORDS))
+        rare = 2 if len(column) < 5000 else 5
+        self.vectorizer = TfidfVectorizer(
+            max_features=most, min_df=rare, max_df=0.5, sublinear_tf=True, ngram_range=(1, 2), dtype=np.float32
+        )
+        text = _text(column)
+        try:
+            return _weights(self.vectorizer.fit_transform(text))
+        except ValueError:  # no word is common enough: keep whatever there is
+            self.vectorizer = TfidfVectorizer(max_features=most, token_pattern=r"(?u)\S+", dtype=np.float32)
+            return _weights(self.vectorizer.fit_transform([*text, "?"])[:-1])
+
+    def names(self, name: str) -> list[str]:
+        """Put the words behind the name."""
+        return [f"{name}: {word}" for word in self.vectorizer.get_feature_names_out()]
+
+    def transform(self, column: pd.Series) -> np.ndarray:
+        """Give the weights."""
+        return _weights(self.vectorizer.transform(_text(column)))
+
+
+ENCODERS: dict[str, type[Levels] | type[Means] | type[Moments] | type[Words]] = {
+    "category": Levels,
+    "encoded": Means,
+    "datetime": Moments,
+    "text": Words,
+}
+
+
+def _crossing(folds: int) -> dict[str, Any]:
+    """Say how TargetEncoder cuts its folds: by a splitter from scikit-learn 1.9 on, by a number before."""
+    if tuple(map(int, sklearn.__version__.split(".")[:2])) >= (1, 9):
+        return {"cv": KFold(folds, shuffle=True, random_state=0)}
+    return {"cv": folds, "random_state": 0}
+
+
+def _text(column: pd.Series) -> list[str]:
+    """Give a column as strings without markup; empty where it is missing."""
+    return [re.sub(r"<[^<>]{1,40}>", " ", value) if isinstance(value, str) else "" for value in levels(column)]
+
+
+def _weights(sparse: csr_matrix) -> np.ndarray:
+    """Spread weights out, rounded up to 32nds; NaN where a word is absent."""
+    weights = sparse.tocoo()
+    made = np.full(weights.shape, np.nan, dtype=np.float32)
+    made[weights.row, weights.col] = np.ceil(weights.data * STEPS) / STEPS
+    return made

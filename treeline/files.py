@@ -1,0 +1,152 @@
+"""Read a table from a file, a URL or an MLflow artifact: Parquet, and CSV as it comes."""
+
+import contextlib
+import csv
+import io
+import lzma
+import re
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import mlflow
+import pandas as pd
+from mlflow.exceptions import MlflowException
+
+from treeline import UserError
+
+CSV_ENDINGS = tuple(kind + packed for kind in (".csv", ".tsv") for packed in ("", ".gz", ".bz2", ".zip", ".xz"))
+PARQUET_ENDINGS = (".parquet", ".pq")
+ENDINGS = CSV_ENDINGS + PARQUET_ENDINGS
+SEPARATORS = ",;\t|"
+HEAD = 1 << 16  # bytes by which separator and encoding are told
+ARTIFACTS = ("runs:/", "models:/", "mlflow-artifacts:/")
+
+
+def is_remote(data: str) -> bool:
+    """Tell whether a name is a URL or an MLflow artifact URI rather than a path."""
+    return data.startswith(ARTIFACTS) or re.match(r"[a-zA-Z][\w+.-]+://|[a-z0-9]+::", data) is not None
+
+
+@contextlib.contextmanager
+def local_copy(data: str) -> Iterator[Path]:
+    """Give a path to read: the file itself, or a copy of what a URL or an artifact URI names, for the while.
+
+    Raises:
+        UserError: there is no such file, or it cannot be fetched.
+    """
+    if not is_remote(data):
+        yield Path(data)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / (data.rstrip("/").partition("?")[0].rpartition("/")[2] or "table")
+        try:
+            if data.startswith(ARTIFACTS):
+                path = Path(mlflow.artifacts.download_artifacts(data, dst_path=folder))
+            else:
+                with fsspec.open(data, "rb") as source, path.open("wb") as copy:
+                    while chunk := source.read(1 << 22):
+                        copy.write(chunk)
+        # Each file system and client raises its own; none of them is more than a URL that does not work.
+        except (OSError, ValueError, ImportError, MlflowException) as error:
+            hint = " Install what reads it with pip." if isinstance(error, ImportError) else ""
+            raise UserError(
+                f"Cannot fetch {data}: {str(error).splitlines()[0] or type(error).__name__}.{hint}"
+            ) from error
+        yield path
+
+
+def read_path(path: Path, data: str) -> pd.DataFrame:
+    """Read a local CSV or Parquet file.
+
+    Args:
+        path: to read; its ending tells the kind.
+        data: what the user called it.
+
+    Raises:
+        UserError: of another kind, unreadable, or without rows.
+    """
+    lower = path.name.lower()
+    if not lower.endswith(ENDINGS):
+        raise UserError(f"Cannot tell what {data!r} is: its name must end in {', '.join(ENDINGS)}.")
+    try:
+        frame = _read_csv(path) if lower.endswith(CSV_ENDINGS) else pd.read_parquet(path)
+    except pd.errors.EmptyDataError:
+        raise UserError(f"{data} is empty: it needs a header line and rows.") from None
+    # What pandas and pyarrow raise for a file that is not what its name says; ArrowInvalid is a ValueError.
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, csv.Error) as error:
+        raise UserError(f"Cannot read {data}: {str(error).splitlines()[0]}. Is it a valid file of its kind?") from error
+    if not isinstance(frame.index, pd.RangeIndex):
+        frame = frame.reset_index()  # pandas keeps a named index in Parquet apart from the columns
+    frame.columns = frame.columns.map(str)
+    if frame.empty:
+        raise UserError(f"{data} has a header but no rows: there is nothing to learn from.")
+    if not frame.columns.is_unique:
+        raise UserError(f"{data} names the column {frame.columns[frame.columns.duplicated()][0]!r} twice: rename one.")
+    return frame
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """Read a CSV file whose encoding, separator and decimal sign are told by its first 64 KiB."""
+    head = _head(path)
+    if not head.strip():
+        raise pd.errors.EmptyDataError
+    encoding = _encoding(head, path)
+    text = head.decode(encoding, errors="ignore")
+    separator = _separator(text)
+    decimal = "," if separator != "," and _decimal_comma(text, separator) else "."
+    return pd.read_csv(
+        path, sep=separator, decimal=decimal, encoding=encoding, encoding_errors="strict", low_memory=False
+    )
+
+
+def _head(path: Path) -> bytes:
+    with _unpacked(path) as file:
+        return bytes(file.read(HEAD))
+
+
+def _unpacked(path: Path) -> Any:
+    return fsspec.open(f"file://{path.absolute()}", "rb", compression="infer")
+
+
+def _encoding(head: bytes, path: Path) -> str:
+    """Tell the encoding: what a byte order mark says, else UTF-8 where the whole file is, else Windows' Latin."""
+    for mark, encoding in ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
+        if head.startswith(mark):
+            return encoding
+    try:
+        with _unpacked(path) as file, io.TextIOWrapper(file, encoding="utf-8") as text:
+            while text.read(1 << 22):
+                pass
+    except UnicodeDecodeError:
+        if re.search(rb"[\x00-\x08\x0e-\x1f]", head):
+            raise ValueError("it holds bytes that no text has") from None
+        return "cp1252" if not re.search(rb"[\x81\x8d\x8f\x90\x9d]", head) else "latin-1"
+    return "utf-8"
+
+
+def _separator(text: str) -> str:
+    """Tell the separator: the one that cuts the header and the first rows into the same number of fields, most of them.
+
+    A file of one column has none; a comma does no harm then.
+    """
+    lines = text.splitlines(keepends=True)[:200]
+    whole = lines if len(text) < HEAD // 4 else lines[:-1]
+    fields: dict[str, int] = {}
+    for separator in SEPARATORS:
+        widths = [len(row) for row in csv.reader(whole, delimiter=separator) if row]
+        widths = widths[:-1] if len(widths) > 2 else widths  # a quoted line break may cut the last
+        alike = sum(width == widths[0] for width in widths) / len(widths) if widths else 0
+        fields[separator] = widths[0] if widths and alike > 0.9 else 1
+    return max(SEPARATORS, key=lambda separator: fields[separator])
+
+
+def _decimal_comma(text: str, separator: str) -> bool:
+    """Tell whether more fields are numbers with a comma than with a point."""
+    fields = [field.strip().strip('"') for field in re.split(rf"[{re.escape(separator)}\n]", text)]
+    commas = sum(bool(re.fullmatch(r"[+-]?\d+,\d+", field)) for field in fields)
+    return commas > sum(bool(re.fullmatch(r"[+-]?\d+\.\d+", field)) for field in fields)
