@@ -205,8 +205,9 @@ def report(prepared: Prepared) -> None:
     out = [f"{name!r} ({why})" for name, why in problem.left_out.items()]
     if out:
         logger.info(f"left out: {', '.join(out[:SHOWN])}{' and more' if len(out) > SHOWN else ''}")
-    if sizes["rows_without_target"]:
-        logger.warning(f"{sizes['rows_without_target']} rows have no target and are left out")
+    unlabelled = sizes["rows_without_target"]
+    if unlabelled:
+        logger.warning(f"{unlabelled} of {sizes['full_data_size'] + unlabelled} rows have no target and are left out")
     for warning in problem.warnings:
         logger.warning(warning)
 

@@ -3,10 +3,11 @@
 A part that fails is named on the run, and the rest stands.
 """
 
-import io
 import logging
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -78,10 +79,11 @@ class Findings:
 
     def picture(self, name: str, figure: Figure) -> None:
         """Log a figure and keep it."""
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=100)
-        self.pictures[name] = buffer.getvalue()
-        mlflow.log_figure(figure, f"{name}.png")
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"{name}.png"
+            figure.savefig(path, dpi=100)
+            self.pictures[name] = path.read_bytes()
+            mlflow.log_artifact(str(path))
 
     def table(self, name: str, table: pd.DataFrame) -> None:
         """Log a table and keep it."""

@@ -85,7 +85,6 @@ def test_every_column_gets_its_kind_in_order() -> None:
         (values(b"a", b"b"), "it holds bytes values"),
         (values(1j, 2), "it holds complex numbers"),
         (values(*(f"{i:05}-XY" for i in range(50))), "it is an id: 50 rows"),
-        (values(*range(100, 150)), "it numbers the rows"),
     ],
     ids=str,
 )
@@ -93,6 +92,13 @@ def test_a_column_that_tells_nothing_is_left_out_and_named(column: pd.Series, re
     found = settled(column)
     assert found.kinds == {}
     assert found.left_out["größe"].startswith(reason)
+
+
+def test_a_row_number_is_left_out_where_anything_else_is_there() -> None:
+    numbers = pd.Series(range(100, 150))
+    both = settle_columns(pd.DataFrame({"row": numbers, "x": numbers % 7}))
+    assert (both.kinds, both.left_out) == ({"x": "number"}, {"row": "it numbers the rows"})
+    assert settle_columns(pd.DataFrame({"row": numbers})).kinds == {"row": "number"}
 
 
 @pytest.mark.parametrize("name", ["id", "customer_id", "PassengerId", "customerID", "ID", "user id"])

@@ -173,14 +173,19 @@ def test_a_target_that_is_noise_is_held_and_says_why_without_failing(
 @pytest.fixture
 def two_versions(diabetes_copy: Store) -> Store:
     """A second version as challenger beside the champion, version 1; it is the first one's models again."""
-    tags = diabetes_copy.last("model-training").data.tags
+    first = diabetes_copy.last("model-training").info.run_id
+    tags = diabetes_copy.run(first).data.tags
     for name in diabetes_copy.versions():
         source = diabetes_copy.client.get_model_version(name, "1").source
         mlflow.register_model(source, name)
         diabetes_copy.client.set_registered_model_alias(name, "challenger", "2")
     lineage = ["data_run_id", "tuning_run_id", "data_digest", "metric", "model_name"]
     training = diabetes_copy.fake_run("model-training", model_version="2", **{name: tags[name] for name in lineage})
+    golden = diabetes_copy.folder_of(first) / "golden.json"
+    diabetes_copy.client.log_artifact(training, str(golden))
     for name in diabetes_copy.versions():
+        for tag in ("data_run_id", "tuning_run_id"):
+            diabetes_copy.client.set_model_version_tag(name, "2", tag, tags[tag])
         diabetes_copy.client.set_model_version_tag(name, "2", "training_run_id", training)
     return diabetes_copy
 
@@ -188,13 +193,12 @@ def two_versions(diabetes_copy: Store) -> Store:
 @pytest.mark.parametrize(
     ("settings", "champion", "reason"),
     [
-        ({"promote": "better"}, "2", ""),
+        ({"promote": "better"}, "1", "rmse is not surely better than that of the champion DiabetesModel version 1"),
+        ({"promote": "not-worse"}, "1", "is not surely no worse by 0 than"),
+        ({"promote": "not-worse", "margin": 0.1}, "2", ""),
         ({"promote": "never"}, "1", "--promote never"),
-        ({"min_score": "r2=0.999"}, "1", "r2"),
-        ({"min_score": "r2=0.1,rmse=1"}, "1", "rmse"),
-        ({"min_score": "r2=0.1, rmse=70,mae=58"}, "2", ""),
-        ({"promote": "always", "min_score": "r2=0.999"}, "2", ""),
-        ({"model_name": "DiabetesModel"}, "2", ""),
+        ({"promote": "always", "min_score": "r2=0.1, rmse=70,mae=58"}, "2", ""),
+        ({"promote": "always", "model_name": "DiabetesModel"}, "2", ""),
     ],
 )
 def test_the_alias_follows_promote_and_the_thresholds(
@@ -206,6 +210,24 @@ def test_the_alias_follows_promote_and_the_thresholds(
     assert champions(two_versions) == {champion}
     assert run.data.tags["decision"] == ("promote" if champion == "2" else "hold")
     assert reason in run.data.tags["reasons"]
+
+
+@pytest.mark.parametrize("promote", ["better", "always"])
+def test_a_missed_threshold_is_a_refusal(two_versions: Store, promote: str, refused: Callable[..., str]) -> None:
+    sentence = refused(data_evaluation.main, "--promote", promote, "--min-score", "r2=0.1,rmse=1")
+    assert "DiabetesModel version 2 is refused: rmse" in sentence
+    run = two_versions.last("data-evaluation")
+    assert (run.info.status, run.data.tags["decision"]) == ("FAILED", "refuse")
+    assert "model_card.html" in two_versions.artifacts(run.info.run_id)
+    assert champions(two_versions) == {"1"}
+
+
+def test_a_served_form_that_answers_otherwise_is_refused(two_versions: Store, refused: Callable[..., str]) -> None:
+    training = two_versions.client.get_model_version("DiabetesModel", "2").tags["training_run_id"]
+    golden = two_versions.folder_of(training) / "golden.json"
+    golden.write_text(golden.read_text().replace('"prediction": ', '"prediction": 1'))
+    assert "answers 8 of 8 recorded requests differently" in refused(data_evaluation.main, "--promote", "always")
+    assert champions(two_versions) == {"1"}
 
 
 def test_the_model_named_is_judged_even_when_another_was_trained_later(diabetes_copy: Store) -> None:

@@ -122,7 +122,7 @@ def test_the_run_carries_its_tags_and_the_datasets_as_inputs(chain: Store) -> No
         (f"{table}-train", digest, "training"),
         (f"{table}-test", digest, "testing"),
     ]
-    assert chain.artifacts(run.info.run_id) == ["problem.json", "test.parquet", "train.parquet"]
+    assert chain.artifacts(run.info.run_id) == ["problem.json", "profile.html", "test.parquet", "train.parquet"]
 
 
 def test_settings_are_logged_under_their_names_on_the_command_line(cancer: Store) -> None:
@@ -132,9 +132,15 @@ def test_settings_are_logged_under_their_names_on_the_command_line(cancer: Store
         "task": "auto",
         "drop": "",
         "derive": "",
+        "numeric": "",
+        "categorical": "",
+        "datetime": "",
+        "text": "",
         "split": "stratified",
+        "split-column": "",
         "test-size": "0.33",
         "seed": "0",
+        "dry-run": "False",
     }
 
 
@@ -280,9 +286,15 @@ BAD_TABLES: dict[str, tuple[Callable[[], object], list[str], list[str]]] = {
     "every column to drop": (GOOD, ["--drop", "size,colour"], ["No column is left"]),
     "a derived column from an unknown one": (GOOD, ["--derive", "a = 2 * sise"], ["'sise'", "Did you mean 'size'"]),
     "a derived column that runs code": (GOOD, ["--derive", "a = open(size)"], ["open(size)", "not supported"]),
-    "a column of dates": (write(two_classes(day=DAYS), "bad.parquet"), PARQUET, ["'day'", "--drop"]),
+    "numbers asked of text": (write(NOTES), ["--numeric", "note"], ["--numeric names 'note'"]),
+    "a group split without a column": (GOOD, ["--split", "group"], ["--split-column"]),
+    "a split column that is not there": (
+        GOOD,
+        ["--split", "time", "--split-column", "sise"],
+        ["'sise'", "Did you mean 'size'"],
+    ),
+    "a split column without its split": (GOOD, ["--split-column", "size"], ["--split group or time"]),
     "a target of dates": (write(two_classes(label=DAYS[[0, 1] * 10]), "bad.parquet"), PARQUET, ["'label'"]),
-    "a column of free text": (write(NOTES), [], ["'note'", "600", "--drop"]),
 }
 
 # Refused before a run is opened, unless `mlflow run` has opened one, which then fails it.

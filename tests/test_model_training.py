@@ -112,7 +112,7 @@ def test_nothing_is_pickled(chain: Store) -> None:
     for name in forms_of(chain):
         folder = chain.model_folder(name, "1")
         files = [path for path in folder.rglob("*") if path.is_file()]
-        allowed = {".skops", ".ubj", ".json", ".yaml", ".txt", ".py", ""}
+        allowed = {".skops", ".ubj", ".json", ".yaml", ".txt", ".py", ".html", ""}
         assert {path.suffix for path in files if "__pycache__" not in path.parts} <= allowed
         assert not [path for path in files if path.read_bytes()[:2] in (b"\x80\x03", b"\x80\x04", b"\x80\x05")]
         flavors = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))["flavors"]

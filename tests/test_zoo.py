@@ -18,8 +18,9 @@ from config import MainSettings
 pytestmark = pytest.mark.store
 
 
-@pytest.mark.parametrize("target", TASKS)
-@pytest.mark.parametrize("ending", ["parquet", "csv"])
+@pytest.mark.parametrize(
+    ("target", "ending"), [*((target, "parquet") for target in TASKS), ("binary", "csv"), ("regression", "csv")]
+)
 def test_every_kind_of_column_goes_all_the_way(store: Store, target: str, ending: str) -> None:
     zoo = make_zoo(target)
     path = Path(f"zoo.{ending}")
@@ -30,7 +31,8 @@ def test_every_kind_of_column_goes_all_the_way(store: Store, target: str, ending
     parent = store.run(main.run(MainSettings(data=str(path), target=TARGET, n_trials=2, folds=2)))
     data_run = parent.data.tags["data_run_id"]
     problem = store.document(data_run, "problem.json")
-    assert problem["kinds"] == ZOO_KINDS
+    # A CSV cannot tell a code from a number.
+    assert problem["kinds"] == ZOO_KINDS | ({"zip": "number"} if ending == "csv" else {})
     assert sorted(problem["left_out"]) == sorted(ZOO_LEFT_OUT)
     assert problem["task"] == TASKS[target]
 

@@ -17,6 +17,7 @@ NATIVE_LEVELS = 100  # up to which XGBoost splits categories itself; beyond, the
 ENOUGH_ROWS = 20  # below which nothing is said about ids, for in a few rows everything is different
 WORDS = 4  # on average, from which text is read as free text
 MARKERS = frozenset({"", "?", "-", "na", "n/a", "nan", "null", "none"})  # a missing number, as people spell it
+ROW_NUMBER = "it numbers the rows"
 ASKED = {"numeric": "number", "categorical": "category", "datetime": "datetime", "text": "text"}
 
 
@@ -61,6 +62,10 @@ def settle_columns(frame: pd.DataFrame, asked: Mapping[str, str] | None = None) 
             settled.left_out[name] = f"the same as {twin!r}"
         else:
             settled.kinds[name], settled.reasons[name] = kind, reason
+    if not settled.kinds:  # better the number of a row than nothing
+        for name in [name for name, reason in settled.left_out.items() if reason == ROW_NUMBER]:
+            settled.kinds[name], settled.reasons[name] = "number", "numbers"
+            del settled.left_out[name]
     return settled
 
 
@@ -228,7 +233,7 @@ def _row_number(name: str, column: pd.Series) -> str:
     if len(column) < ENOUGH_ROWS or not pd.api.types.is_integer_dtype(column) or not column.is_unique:
         return ""
     if (np.diff(column.to_numpy(dtype=np.int64)) == 1).all():
-        return "it numbers the rows"
+        return ROW_NUMBER
     if re.search(r"(?i)(^|[^a-z])id$", name) or re.search(r"[a-z]I[dD]$", name):
         return "it is an id: each row has a number of its own"
     return ""

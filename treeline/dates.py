@@ -75,7 +75,8 @@ def parts(values: np.ndarray, start: np.datetime64) -> dict[str, np.ndarray]:
         float64 of shape (n_rows,) for each of `PARTS`; NaN for NaT. Monday is weekday 0; days have fractions.
     """
     at = pd.DatetimeIndex(values)
-    found = {name: np.asarray(getattr(at, name), dtype=np.float64) for name in PARTS[:-1]}
+    attributes = {"weekday": "day_of_week"}
+    found = {name: np.asarray(getattr(at, attributes.get(name, name)), dtype=np.float64) for name in PARTS[:-1]}
     since = (values - start) / np.timedelta64(1, "ns")
     found["days"] = np.where(np.isnat(values), np.nan, since / (DAY * 1e9))
     return found

@@ -149,7 +149,7 @@ def parse_derived(text: str, kinds: Mapping[str, str], left_out: Mapping[str, st
             if column not in kinds:
                 raise UserError(
                     f"The derived column {name!r} reads {column!r}, which the table does not "
-                    f"have.{nearest(column, kinds)}"
+                    f"have.{nearest(column, [*kinds, *(left_out or {})])}"
                 )
             if kinds[column] not in ("number", "boolean"):
                 raise UserError(

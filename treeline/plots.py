@@ -81,7 +81,7 @@ def calibration_curve(table: pd.DataFrame, error: float) -> Figure:
     figure = Figure(figsize=(5.5, 5), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1)
-    axes.plot(table["predicted"], table["observed"], marker="o", color=COLOUR)
+    axes.plot(table["predicted"], table["observed"], marker="o", color=COLOUR, clip_on=False)
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability given", ylabel="how often it came true")
     axes.set_title(f"Calibration (expected error {error:.3f})")
     axes.spines[["top", "right"]].set_visible(False)
@@ -107,8 +107,10 @@ def threshold_curves(table: pd.DataFrame, best: float, positive: str) -> Figure:
         costs = axes.twinx()
         costs.plot(table["threshold"], table["cost"], label="cost", color="#8172b3", linestyle="--")
         costs.set_ylabel("mean cost a row")
+    else:
+        axes.spines["right"].set_visible(False)
     figure.legend(loc="outside lower center", ncols=4, frameon=False)
-    axes.spines[["top"]].set_visible(False)
+    axes.spines["top"].set_visible(False)
     return figure
 
 

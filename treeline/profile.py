@@ -72,7 +72,7 @@ def profile_page(
         + f"<h2>Columns</h2><div class='table'><table>{heads}{''.join(rows)}</table></div>"
         + "<p class='dim'>What a column tells of the target: a small decision tree on this column alone, "
         "cross-validated on at most 5,000 rows; for classes the share of the balanced error of guessing that it "
-        "avoids, for numbers R², or the squared rank correlation.</p>"
+        "avoids, for numbers R², or the squared rank correlation. Free text is not judged.</p>"
         + (f"<h2>Left out</h2><table><tr><th>column</th><th>why</th></tr>{out}</table>" if out else "")
         + "</body></html>\n"
     )
@@ -82,7 +82,11 @@ def _row(name: str, column: pd.Series, kind: str, reason: str, share: float | No
     values = None if kind in ("category", "encoded", "boolean") else as_numbers(column, kind)
     missing = float(column.isna().mean() if values is None else np.isnan(values).mean())
     picture = _histogram(values, kind) if values is not None else _bars(column, kind)
-    tells = "" if share is None else f'<span class="bar"><i style="width:{share:.0%}"></i></span> {share:.2f}'
+    tells = (
+        ""
+        if share is None or kind == "text"
+        else f'<span class="bar"><i style="width:{share:.0%}"></i></span> {share:.2f}'
+    )
     return (
         f"<tr><td>{escape(name)}</td><td>{kind}<br><span class='dim'>{escape(reason)}</span></td>"
         f'<td class="n">{missing:.1%}</td><td class="n">{column.nunique():,}</td>'
@@ -127,7 +131,7 @@ def _bars(column: pd.Series, kind: str) -> str:
         f"{escape(str(level)[:20])} {count / len(column):.0%}</text>"
         for i, (level, count) in enumerate(shown.items())
     )
-    more = f'<span class="dim">and {len(counts) - len(shown):,} more</span>' if len(counts) > len(shown) else ""
+    more = f'<br><span class="dim">and {len(counts) - len(shown):,} more</span>' if len(counts) > len(shown) else ""
     return f'<svg width="{WIDTH}" height="{16 * len(shown)}" role="img">{bars}</svg>{more}'
 
 

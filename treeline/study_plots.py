@@ -11,7 +11,7 @@ import optuna
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
@@ -54,6 +54,7 @@ def _history(study: optuna.Study, trials: list[FrozenTrial], metric: str) -> Fig
         pruned, np.zeros(len(pruned)), "x", color=FAINT, transform=axes.get_xaxis_transform(), label="pruned trial"
     )
     axes.set_xlabel("trial")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel(f"{metric} in cross-validation")
     axes.set_title("History of the study")
     axes.legend(frameon=False)

@@ -1,0 +1,229 @@
+"""Champions on a real store: earned, held, rolled back, healed, printed and made again."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import Store
+
+import aliases
+import data_evaluation
+import data_preprocessing
+import hyperparameters_tuning
+import main
+import model_registry
+import model_training
+from config import DataSettings, EvaluationSettings, MainSettings, TrainingSettings, TuningSettings
+
+pytestmark = pytest.mark.store
+
+WEAK = "max_depth: 1\nlearning_rate: 0.3\nmax_leaves: 2\ngrow_policy: depthwise\n"
+
+
+def write_table(rows: int = 1500) -> None:
+    """Write a table whose target is an interaction that single splits cannot see well."""
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(rows, 4)), columns=list("abcd"))
+    signal = X.a * X.b * 2 + X.c + rng.normal(size=rows) * 0.3
+    X.assign(y=np.where(signal > 0, "up", "down")).to_csv("hills.csv", index=False)
+
+
+def train(seed: int = 0, weak: bool = False, trial_seed: int = 0) -> str:
+    """Run the first three stages; give the training run."""
+    Path("weak.yaml").write_text(WEAK)
+    data = data_preprocessing.run(DataSettings(data="hills.csv", target="y", seed=seed))
+    space = "weak.yaml" if weak else ""
+    tuned = hyperparameters_tuning.run(
+        TuningSettings(n_trials=1, folds=2, search_space=space, data_run_id=data, seed=trial_seed)
+    )
+    return model_training.run(TrainingSettings(tuning_run_id=tuned))
+
+
+def judge(training: str, **settings: Any) -> dict[str, Any]:
+    """Evaluate a training run; give the tags and metrics of the evaluation."""
+    run = mlflow.get_run(data_evaluation.run(EvaluationSettings(training_run_id=training, **settings)))
+    return {**run.data.tags, **run.data.metrics}
+
+
+def pointing(store: Store, alias: str) -> set[str]:
+    return {store.aliases(name).get(alias, "") for name in store.versions()}
+
+
+def test_a_better_model_wins_a_worse_and_an_equal_one_are_held(store: Store) -> None:
+    write_table()
+    assert judge(train(weak=True))["decision"] == "promote"
+    better = judge(train())
+    assert better["decision"] == "promote"
+    assert better["gain_low"] > 0
+    assert (pointing(store, "champion"), pointing(store, "previous")) == ({"2"}, {"1"})
+
+    equal = judge(train(trial_seed=1))
+    assert equal["decision"] == "hold"
+    assert "not surely better" in equal["reasons"]
+    again = mlflow.get_run(equal["training_run_id"]).info.run_id
+    assert judge(again, promote="not-worse", margin=0.5)["decision"] == "promote"
+    worse = judge(train(weak=True))
+    assert worse["decision"] == "hold"
+    assert worse["gain_high"] < 0
+    kept = aliases.record("HillsModel")
+    assert [entry["champion"] for entry in kept] == ["1", "2", "3"]
+    assert kept[1]["gain"] == pytest.approx(better["gain"])
+    assert kept[1]["rows"] == 495
+
+
+def test_a_champion_gains_nothing_from_rows_it_was_trained_on(store: Store) -> None:
+    write_table()
+    judge(train(seed=1))
+    seen = judge(train(seed=0))
+    assert seen["rows_new_to_champion"] < 250
+    assert f"{seen['rows_new_to_champion']:.0f} of 495 rows are new to the champion" in seen["compared"]
+    everything = judge(train(seed=0), eval_dataset="hills.csv")
+    assert everything["rows_new_to_champion"] == 495
+
+
+def test_too_few_new_rows_are_a_reason_to_hold(store: Store) -> None:
+    write_table(200)
+    first = train()
+    judge(first)
+    data_run = store.run(first).data.tags["data_run_id"]
+    store.table(data_run, "train").to_csv("seen.csv", index=False)
+    held = judge(train(trial_seed=1), eval_dataset="seen.csv")
+    assert held["decision"] == "hold"
+    assert "only 0 of 134 rows are new to the champion" in held["reasons"]
+
+
+@pytest.fixture
+def registered(store: Store) -> Store:
+    """Three versions under each of the three names, without models behind them; the second is the champion."""
+    for name in ("HillsModel", "HillsModelBooster", "HillsModelService"):
+        store.client.create_registered_model(name)
+        for _ in range(3):
+            store.client.create_model_version(name, str(store.folder))
+    for version in ("1", "2"):
+        aliases.crown("HillsModel", version, {"why": "better"})
+    return store
+
+
+def test_a_crown_moves_champion_and_previous_under_all_names_and_is_recorded(registered: Store) -> None:
+    assert (pointing(registered, "champion"), pointing(registered, "previous")) == ({"2"}, {"1"})
+    first, second = aliases.record("HillsModel")
+    assert (first["champion"], first["previous"], first["why"]) == ("1", "", "better")
+    assert (second["champion"], second["previous"]) == ("2", "1")
+    assert first["at"] <= second["at"]
+
+
+def test_rollback_restores_and_the_record_shows_it(registered: Store, refused: Callable[..., str]) -> None:
+    assert model_registry.main(["rollback"]) == 0
+    assert (pointing(registered, "champion"), pointing(registered, "previous")) == ({"1"}, {"2"})
+    assert model_registry.main(["rollback", "--model-name", "HillsModel", "--to-version", "3"]) == 0
+    assert (pointing(registered, "champion"), pointing(registered, "previous")) == ({"3"}, {"1"})
+    assert [entry["why"] for entry in aliases.record("HillsModel")] == ["better"] * 2 + ["rollback"] * 2
+    assert "has no version 9" in refused(model_registry.main, "rollback", "--to-version", "9")
+    assert "is the champion already" in refused(model_registry.main, "rollback", "--to-version", "3")
+    assert registered.last("rollback").info.status == "FAILED"
+
+
+def test_a_version_that_one_form_lacks_is_not_restored(registered: Store, refused: Callable[..., str]) -> None:
+    registered.client.delete_model_version("HillsModelService", "1")
+    assert "HillsModelService has no version 1" in refused(model_registry.main, "rollback")
+    assert pointing(registered, "champion") == {"2"}
+
+
+def test_what_cannot_be_rolled_back_or_found_is_said(store: Store, refused: Callable[..., str]) -> None:
+    assert "0 have a champion" in refused(model_registry.main, "rollback")
+    assert "No registered model 'HilsModel'" in refused(model_registry.main, "lineage", "--model", "HilsModel/1")
+    assert "Name a version with --model" in refused(model_registry.main, "lineage")
+    assert "say what to do: rollback, lineage, reproduce" in refused(model_registry.main)
+    store.client.create_registered_model("M")
+    store.client.create_model_version("M", str(store.folder))
+    assert "its versions are 1" in refused(model_registry.main, "lineage", "--model", "M/2")
+    assert "are not in this store" in refused(model_registry.main, "lineage", "--model", "M/1")
+    for name in ("M", "MBooster", "MService"):
+        if name != "M":
+            store.client.create_registered_model(name)
+            store.client.create_model_version(name, str(store.folder))
+        store.client.set_registered_model_alias(name, "champion", "1")
+    assert "has had no champion before version 1" in refused(model_registry.main, "rollback")
+
+
+@pytest.mark.parametrize("done", range(6))
+def test_a_kill_between_two_moves_of_aliases_heals(
+    registered: Store, done: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move = mlflow.MlflowClient.set_registered_model_alias
+    moved = []
+
+    def killed(self: Any, name: str, alias: str, version: str) -> None:
+        if len(moved) == done:
+            raise KeyboardInterrupt
+        moved.append(name)
+        move(self, name, alias, version)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow.MlflowClient, "set_registered_model_alias", killed)
+        with pytest.raises(KeyboardInterrupt):
+            aliases.crown("HillsModel", "3", {"why": "better"})
+    assert aliases.heal("HillsModel") is True
+    assert (pointing(registered, "champion"), pointing(registered, "previous")) == ({"3"}, {"2"})
+    assert [entry["champion"] for entry in aliases.record("HillsModel")] == ["1", "2", "3"]
+    assert aliases.heal("HillsModel") is False
+
+
+def test_the_lineage_names_every_run_and_the_record(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    write_table(200)
+    training = train()
+    judge(training)
+    for model in ("HillsModel/1", "HillsModel@champion", "HillsModelService@champion"):
+        assert model_registry.main(["lineage", "--model", model]) == 0
+        printed = capsys.readouterr().out
+        tags = store.run(training).data.tags
+        for word in (training, tags["data_run_id"], tags["tuning_run_id"], tags["data_digest"], "hills.csv", "xgboost"):
+            assert word in printed
+        assert "version 1  --promote better" in printed
+
+
+def test_a_version_is_made_again_to_the_last_digit(
+    store: Store, capsys: pytest.CaptureFixture[str], refused: Callable[..., str]
+) -> None:
+    write_table(300)
+    main.run(MainSettings(data="hills.csv", target="y", n_trials=3, folds=2, derive="e = a * b"))
+    versions = store.versions()
+    assert model_registry.main(["reproduce", "--model", "HillsModel@champion"]) == 0
+    printed = capsys.readouterr().out
+    assert "is reproduced to the last digit" in printed
+    assert "DIFFERS" not in printed
+    assert store.versions() == versions
+
+    table = pd.read_csv("hills.csv")
+    table.loc[0, "a"] += 1
+    table.to_csv("hills.csv", index=False)
+    sentence = refused(model_registry.main, "reproduce", "--model", "HillsModel/1")
+    assert "data digest" in sentence
+    found = store.document(store.last("reproduce").info.run_id, "reproduction.json")
+    assert any("data digest" in each for each in found["differs"])
+
+
+@pytest.mark.parametrize("chain", ["cancer", "mixed", "diabetes"], indirect=True)
+def test_the_card_tells_everything_and_links_nowhere(chain: Store) -> None:
+    run = chain.last("data-evaluation")
+    page = (chain.folder_of(run.info.run_id) / "model_card.html").read_text(encoding="utf-8")
+    name = run.data.tags["model_name"]
+    assert "http://" not in page.replace("http://localhost", "")
+    assert "https://" not in page
+    wanted = ["What it is for", "Data", "Search", "How well it does", "Champions so far", "Limits", "How to call it"]
+    wanted += ["Lineage", "Why it says so", "Where it errs", "dataframe_split", run.info.run_id]
+    for words in wanted:
+        assert words in page
+    assert page.count("data:image/png;base64") >= 4
+    assert "failed_parts" not in run.data.tags
+    assert json.dumps(run.data.tags["data_digest"]).strip('"') in page
+    client = mlflow.MlflowClient()
+    version = client.get_model_version(name, "1")
+    assert version.tags["model_card"] == f"runs:/{run.info.run_id}/model_card.html"
+    folder = chain.model_folder(name, "1")
+    assert (folder / "model_card.html").read_text(encoding="utf-8") == page
