@@ -102,13 +102,17 @@ def pose(table: Table, settings: DataSettings) -> tuple[Problem, pd.DataFrame]:
         left_out=left_out,
     )
     kept = dict.fromkeys([*columns.kinds, table.target, *([split_column] if split_column else [])])
-    return problem, storable(rows[list(kept)])
+    return problem, storable(rows if list(kept) == list(rows.columns) else rows[list(kept)])
 
 
 def storable(frame: pd.DataFrame) -> pd.DataFrame:
     """Spell out columns whose values are of mixed types, which Parquet does not hold."""
     mixed = [name for name in frame.columns if pd.api.types.infer_dtype(frame[name], skipna=True).startswith("mixed")]
-    return frame.assign(**{name: pd.Series(levels(frame[name]), index=frame.index, dtype="str") for name in mixed})
+    return (
+        frame
+        if not mixed
+        else frame.assign(**{name: pd.Series(levels(frame[name]), index=frame.index, dtype="str") for name in mixed})
+    )
 
 
 def split(problem: Problem, rows: pd.DataFrame, settings: DataSettings) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -132,6 +132,7 @@ def fresh_store() -> None:
     """Point MLflow at a new SQLite store, made before the clock starts."""
     folder = tempfile.mkdtemp()
     mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    mlflow.create_experiment("benchmark", artifact_location=f"{folder}/artifacts")
     mlflow.set_experiment("benchmark")
 
 

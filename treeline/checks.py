@@ -43,7 +43,7 @@ def check_target(frame: pd.DataFrame, target: str, task: str) -> tuple[pd.DataFr
         UserError: no target value is present, there is one class, a class has one row, a binary task has more than
             two labels, labels mix types, or a regression target is not made of finite numbers.
     """
-    rows = frame[frame[target].notna()]
+    rows = frame if frame[target].notna().all() else frame[frame[target].notna()]
     if not rows.empty and is_text(rows[target]) and rows[target].nunique() > MOST_INTEGER_CLASSES:
         rows = _read_numbers(rows, target, task)
     if rows.empty:

@@ -20,6 +20,7 @@ from treeline.dates import PARTS, date_format, moments, parts
 
 CELLS = 50_000_000  # of a matrix of words, beyond which fewer words are kept
 MOST_WORDS = 1000
+FEW = 50  # values up to which a loop beats pandas
 STEPS = 32  # to which a word's weight is rounded, so that XGBoost keeps 32 bins of it rather than 256
 
 
@@ -38,6 +39,9 @@ class Levels:
 
     def transform(self, column: pd.Series) -> np.ndarray:
         """Give the codes."""
+        if len(column) > FEW:
+            found = pd.Index(self.codes).get_indexer(pd.Index(levels(column))).astype(np.float32)
+            return np.where(found < 0, np.float32(np.nan), found).reshape(-1, 1)
         get = self.codes.get
         codes = (get(value if isinstance(value, str) else level(value), np.nan) for value in column.array)
         return np.fromiter(codes, dtype=np.float32, count=len(column)).reshape(-1, 1)

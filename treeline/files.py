@@ -15,6 +15,7 @@ from typing import Any
 import fsspec
 import mlflow
 import pandas as pd
+import pyarrow
 from mlflow.exceptions import MlflowException
 
 from treeline import UserError
@@ -74,7 +75,7 @@ def read_path(path: Path, data: str) -> pd.DataFrame:
     if not lower.endswith(ENDINGS):
         raise UserError(f"Cannot tell what {data!r} is: its name must end in {', '.join(ENDINGS)}.")
     try:
-        frame = _read_csv(path) if lower.endswith(CSV_ENDINGS) else pd.read_parquet(path)
+        frame = _read_csv(path) if lower.endswith(CSV_ENDINGS) else _read_parquet(path)
     except pd.errors.EmptyDataError:
         raise UserError(f"{data} is empty: it needs a header line and rows.") from None
     # What pandas and pyarrow raise for a file that is not what its name says; ArrowInvalid is a ValueError.
@@ -87,6 +88,14 @@ def read_path(path: Path, data: str) -> pd.DataFrame:
         raise UserError(f"{data} has a header but no rows: there is nothing to learn from.")
     if not frame.columns.is_unique:
         raise UserError(f"{data} names the column {frame.columns[frame.columns.duplicated()][0]!r} twice: rename one.")
+    return frame
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    """Read a Parquet file without holding it twice, and give back what Arrow has kept for itself."""
+    lean = {"to_pandas_kwargs": {"split_blocks": True, "self_destruct": True}} if pd.__version__ >= "3" else {}
+    frame = pd.read_parquet(path, **lean)  # type: ignore[call-overload]
+    pyarrow.default_memory_pool().release_unused()
     return frame
 
 

@@ -10,6 +10,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from treeline.columns import levels, numbers_of
 from treeline.dates import date_format, moments
+from treeline.tables import row_hashes
 
 SAMPLE = 5_000  # rows that a column is judged by
 LEAK = 0.995  # share of what there is to know about the target that one column may tell
@@ -118,11 +119,8 @@ def inspect_sides(
 ) -> list[str]:
     """Find what is suspicious about the split: rows that stand on both sides, and classes that the test lacks."""
     found = []
-    columns = [*kinds, target]
-    known = pd.util.hash_pandas_object(train[columns].astype(str), index=False)
-    asked = pd.util.hash_pandas_object(test[columns].astype(str), index=False)
-    both = int(asked.isin(known).sum())
-    possible = np.prod([float(train[name].nunique()) + 1 for name in columns])
+    both = int(np.isin(row_hashes(test, kinds, target), row_hashes(train, kinds, target)).sum())
+    possible = np.prod([float(train[name].nunique()) + 1 for name in [*kinds, target]]) if both else 0
     if both and possible > 100 * len(train):  # with fewer, different things may well look alike
         found.append(
             f"{both} of {len(test)} test rows stand in the training rows too, value for value: the test flatters the "

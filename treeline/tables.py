@@ -12,7 +12,7 @@ import pandas as pd
 from sklearn import datasets
 
 from treeline import UserError, nearest
-from treeline.columns import levels, numbers_of
+from treeline.columns import is_numeric, levels, numbers_of
 from treeline.files import ENDINGS, is_remote, local_copy, read_path
 
 BUILT_IN: dict[str, Callable[..., Any]] = {
@@ -104,11 +104,12 @@ def row_hashes(frame: pd.DataFrame, kinds: Mapping[str, str], target: str) -> np
     Returns:
         uint64 of shape (n_rows,).
     """
-    plain = {
-        name: numbers_of(frame[name]) if kind in ("number", "boolean") else levels(frame[name])
-        for name, kind in {**kinds, target: "category"}.items()
-    }
-    return pd.util.hash_pandas_object(pd.DataFrame(plain), index=False).to_numpy()
+    hashes = np.zeros(len(frame), dtype=np.uint64)
+    for name, kind in {**kinds, target: "category"}.items():  # column by column: a copy of the frame may not fit
+        plain = kind in ("number", "boolean") or is_numeric(frame[name])
+        values = numbers_of(frame[name]) + 0.0 if plain else levels(frame[name]).astype(str)  # -0.0 is 0.0
+        hashes = hashes * np.uint64(1_000_003) ^ pd.util.hash_array(values if plain else values.astype(object))
+    return hashes
 
 
 def model_name(table: str) -> str:
