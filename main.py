@@ -16,6 +16,8 @@ from pathlib import Path
 import mlflow
 import numpy as np
 from mlflow.entities import Run
+from mlflow.models import get_model_info
+from mlflow.types import DataType
 
 import data_evaluation
 import data_preprocessing
@@ -150,9 +152,12 @@ def _next_commands(served: str) -> list[str]:
     inside = beside.is_relative_to(Path.cwd())
     tool = "mlflow" if "VIRTUAL_ENV" in os.environ else str(beside.relative_to(Path.cwd()) if inside else beside)
     model = f"-m models:/{served} --env-manager local"
+    # MLflow reads a CSV only where every column is declared a number; JSON goes everywhere.
+    typed = all(isinstance(kind, DataType) for kind in get_model_info(f"models:/{served}").signature.inputs.input_types())
+    file = "-t csv -i new_rows.csv" if typed else "-t json -i new_rows.json"
     return [
         "Next       see every run:  " + f"{tool} ui",
-        "           score a file:   " + f"{tool} models predict {model} -t csv -i new_rows.csv -o scores.json",
+        "           score a file:   " + f"{tool} models predict {model} {file} -o scores.json",
         "           serve it:       " + f"{tool} models serve {model} -p 5001",
     ]
 

@@ -21,7 +21,8 @@ HERE = Path(__file__).resolve().parent
 def mlflow_run(project: Path, store: str, *arguments: str) -> None:
     """Run an entry point of a project in this environment, as a person would."""
     tool = Path(sys.executable).with_name("mlflow")
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{store}/mlflow.db"}
+    path = f"{tool.parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "MLFLOW_TRACKING_URI": f"sqlite:///{store}/mlflow.db"}
     command = [str(tool), "run", str(project), "--env-manager", "local", *arguments]
     done = subprocess.run(command, env=environment, cwd=store, capture_output=True, text=True)
     if done.returncode:

@@ -335,7 +335,7 @@ def test_mlflow_run_chains_the_stages_without_an_experiment_name(project: Projec
     [
         ("typo=3", "error: Unknown parameter --typo."),
         ("test-size=1.5", "error: --test-size got '1.5': input should be less than 1"),
-        ("drop=no such column", "error: Cannot drop 'no such column'"),
+        ("drop=no such column", "error: --drop names 'no such column'"),
     ],
 )
 def test_mlflow_run_fails_on_a_bad_parameter(project: Project, given: str, sentence: str) -> None:
