@@ -153,7 +153,8 @@ def _next_commands(served: str) -> list[str]:
     tool = "mlflow" if "VIRTUAL_ENV" in os.environ else str(beside.relative_to(Path.cwd()) if inside else beside)
     model = f"-m models:/{served} --env-manager local"
     # MLflow reads a CSV only where every column is declared a number; JSON goes everywhere.
-    typed = all(isinstance(kind, DataType) for kind in get_model_info(f"models:/{served}").signature.inputs.input_types())
+    inputs = get_model_info(f"models:/{served}").signature.inputs
+    typed = all(isinstance(kind, DataType) for kind in inputs.input_types())
     file = "-t csv -i new_rows.csv" if typed else "-t json -i new_rows.json"
     return [
         "Next       see every run:  " + f"{tool} ui",

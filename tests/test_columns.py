@@ -47,6 +47,7 @@ def repeated(*items: Any, times: int = 10, dtype: Any = None) -> pd.Series:
         (values(1, 2, dtype="category"), "category"),
         (values("yes", "no"), "category"),
         (values("01234", "10115", "00100"), "category"),
+        (values("0123", "0456", "1789"), "category"),
         (values("a", 1, dtype=object), "category"),
         (values("1", "12 km", "3"), "category"),
         (repeated(*(f"level {i}" for i in range(NATIVE_LEVELS))), "category"),

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import xgboost as xgb
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import log_loss, root_mean_squared_error
@@ -256,3 +257,15 @@ def test_what_was_tuned_is_what_is_trained(target: str) -> None:
 )
 def test_a_label_s_code_is_its_place_among_the_classes(y: pd.Series, classes: Any, codes: list[int]) -> None:
     assert label_codes(y, classes).tolist() == codes
+
+
+@pytest.mark.parametrize("target", ["binary", "multiclass", "regression"])
+def test_the_contributions_add_up_to_the_margin(target: str) -> None:
+    frame = make_table(target, n=200)
+    fitted = estimator(target, rounds=20).fit(rows_of(frame), frame[TARGET])
+    matrix = xgb.DMatrix(
+        fitted.feature_frame(rows_of(frame)), feature_types=fitted.features_.feature_types, enable_categorical=True
+    )
+    contributions = fitted.booster_.predict(matrix, pred_contribs=True)
+    margin = fitted.booster_.predict(matrix, output_margin=True)
+    np.testing.assert_allclose(contributions.sum(axis=-1), margin, rtol=1e-4, atol=1e-4)

@@ -361,3 +361,44 @@ def test_a_matrix_has_the_names_types_and_labels_of_its_rows(folds: dict[str, li
     assert fold.train.feature_types == ["q", "q", "q", "q", "c", "q"]
     assert sum(each.valid.num_row() for each in folds["multiclass"]) == 150
     assert np.bincount(fold.valid.get_label().astype(int)).min() >= 16
+
+
+@pytest.mark.parametrize(
+    ("y", "objective"),
+    [
+        (np.random.default_rng(0).lognormal(sigma=2, size=2000), "reg:gamma"),
+        (np.append(np.random.default_rng(0).lognormal(sigma=2, size=2000), 0), "reg:tweedie"),
+        (-np.random.default_rng(0).lognormal(sigma=2, size=2000), "reg:squarederror"),
+        (np.random.default_rng(0).normal(100, 5, size=2000), "reg:squarederror"),
+        (np.full(20, 3.0), "reg:squarederror"),
+    ],
+    ids=["skewed", "skewed with zeros", "negative", "normal", "constant"],
+)
+def test_a_very_skewed_target_is_fitted_on_a_log_link(y: np.ndarray, objective: str) -> None:
+    assert task_params("regression", 0, y)["objective"] == objective
+
+
+def test_a_skewed_target_is_predicted_on_its_own_scale() -> None:
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"x": rng.normal(size=3000)})
+    y = np.exp(2 * rows["x"].to_numpy() + rng.normal(size=3000)) * 1e6
+    features = Features({"x": "number"})
+    train = quantile_matrix(features, features.fit_transform(rows), y)
+    booster = boost({**task_params("regression", 0, y), **PLAIN}, [Fold(train)], 50, 1)[0]
+    assert booster.predict(train).sum() == pytest.approx(y.sum(), rel=0.1)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_the_unit_of_a_target_changes_nothing_but_the_unit(scale: float) -> None:
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"x": rng.normal(size=500)})
+    y = rows["x"].to_numpy() + rng.normal(size=500)
+    features = Features({"x": "number"})
+    matrix = features.fit_transform(rows)
+    told = []
+    for target in (y, y * scale):
+        train = quantile_matrix(features, matrix, target)
+        params = {**task_params("regression", 0, target), **PLAIN, "reg_alpha": 2.0}
+        told.append(boost(params, [Fold(train)], 20, 1)[0].predict(train))
+    np.testing.assert_allclose(told[1] / scale, told[0], rtol=1e-3, atol=1e-3)
+    assert np.std(told[0]) > 0.5

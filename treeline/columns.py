@@ -216,7 +216,8 @@ def _text(column: pd.Series) -> tuple[str, str]:
     if spelled_numbers(column):
         blanks = sum(isinstance(value, str) and _marks(value) for value in column.dropna())
         return "number", "numbers spelled as text" + (f", {blanks} of them blank" if blanks else "")
-    written = date_format(text)
+    codes = text.dropna().str.fullmatch(r"\d+").mean() > 0.5  # such as 0123, which ISO 8601 would take for a year
+    written = "" if codes else date_format(text)
     if written:
         return "datetime", f"dates or times as text ({written})"
     present = text.dropna()
