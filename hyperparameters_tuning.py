@@ -26,7 +26,7 @@ from treeline.problem import Problem
 from treeline.search import known_points, read_space
 from treeline.study import bury_the_dead, counted, open_storage, open_study
 from treeline.study_plots import study_pictures
-from treeline.trainer import make_folds, task_params
+from treeline.trainer import make_folds, target_unit, task_params
 from trial_log import TrialLog, gather_runs
 from trials import Search, rewrite, run_trial
 from utils import command, find_run, load_problem, load_split, log_input, stage_run, store_folder
@@ -143,10 +143,11 @@ def run(settings: TuningSettings) -> str:
         mlflow.set_tags({**lineage, "metric": metric, "study": name})
         log_input(problem, frame, "train", "tuning")
 
-        folds = make_folds(problem.features(), problem.rows(frame), y, parts)
+        unit = 1.0 if problem.classes else target_unit(y)
+        folds = make_folds(problem.features(), problem.rows(frame), y / unit if unit != 1 else y, parts)
         params = {**task_params(problem.task, len(problem.classes), y), **fixed, "seed": settings.seed}
         deadline = clock + (settings.timeout or float("inf"))
-        search = Search(problem, folds, space, params, metric, cpu_budget(), deadline)
+        search = Search(problem, folds, space, params, metric, cpu_budget(), deadline, unit=unit)
         log = TrialLog(active.info.experiment_id, active.info.run_id, {"study": name})
         try:
             finished = counted(study)

@@ -32,6 +32,7 @@ class Search:
         deadline: when training ends, on the clock of `time.monotonic`.
         rounds: the most that a trial may train.
         early: whether a trial stops when its mean has not improved for a while; else it trains all rounds.
+        unit: of the folds' target.
     """
 
     problem: Problem
@@ -43,6 +44,7 @@ class Search:
     deadline: float
     rounds: int = ROUNDS
     early: bool = True
+    unit: float = 1.0
 
     def score(
         self, drawn: Mapping[str, Any], log: TrialLog, hopeless: Callable[[int, float], bool], rounds: int
@@ -67,7 +69,7 @@ class Search:
             return time.monotonic() > self.deadline
 
         task, most = self.problem.task, patience(rate) if self.early else rounds
-        return cross_validate(params, self.folds, task, self.metric, rounds, most, self.cpus, watch)
+        return cross_validate(params, self.folds, task, self.metric, rounds, most, self.cpus, watch, self.unit)
 
 
 def run_trial(search: Search, study: optuna.Study, log: TrialLog, seed: int) -> None:

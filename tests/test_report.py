@@ -96,6 +96,12 @@ def test_slices_are_scored_alone_and_the_worst_stand_first(target: str) -> None:
     assert row[metric] == pytest.approx(part.scores()[metric])
 
 
+def test_too_few_rows_for_a_slice_are_no_slices() -> None:
+    frame, problem = make_table(n=25), make_problem()
+    estimator = problem.estimator({"seed": 0}, 2, 1).fit(problem.rows(frame), frame[TARGET])
+    assert slices(problem, frame, problem.predictions(estimator, frame), "accuracy").empty
+
+
 def test_the_worst_rows_are_those_with_the_largest_loss() -> None:
     frame, problem = make_table(n=300), make_problem()
     estimator = problem.estimator({"seed": 0}, 5, 1).fit(problem.rows(frame), frame[TARGET])

@@ -15,7 +15,7 @@ from tables_maker import CLASSES, DERIVED, KINDS, TARGET, TASKS, make_table
 from treeline import trainer
 from treeline.features import Features
 from treeline.metrics import curves_of, metrics_of
-from treeline.model import label_codes
+from treeline.model import TreelineRegressor, label_codes
 from treeline.splits import Split
 from treeline.trainer import Fold, boost, cross_validate, make_folds, quantile_matrix, task_params
 
@@ -366,7 +366,7 @@ def test_a_matrix_has_the_names_types_and_labels_of_its_rows(folds: dict[str, li
 @pytest.mark.parametrize(
     ("y", "objective"),
     [
-        (np.random.default_rng(0).lognormal(sigma=2, size=2000), "reg:gamma"),
+        (np.random.default_rng(0).lognormal(sigma=2, size=2000), "reg:tweedie"),
         (np.append(np.random.default_rng(0).lognormal(sigma=2, size=2000), 0), "reg:tweedie"),
         (-np.random.default_rng(0).lognormal(sigma=2, size=2000), "reg:squarederror"),
         (np.random.default_rng(0).normal(100, 5, size=2000), "reg:squarederror"),
@@ -382,23 +382,28 @@ def test_a_skewed_target_is_predicted_on_its_own_scale() -> None:
     rng = np.random.default_rng(0)
     rows = pd.DataFrame({"x": rng.normal(size=3000)})
     y = np.exp(2 * rows["x"].to_numpy() + rng.normal(size=3000)) * 1e6
-    features = Features({"x": "number"})
-    train = quantile_matrix(features, features.fit_transform(rows), y)
-    booster = boost({**task_params("regression", 0, y), **PLAIN}, [Fold(train)], 50, 1)[0]
-    assert booster.predict(train).sum() == pytest.approx(y.sum(), rel=0.1)
+    params = {**task_params("regression", 0, y), **PLAIN}
+    fitted = TreelineRegressor(Features({"x": "number"}), params, 50).fit(rows, pd.Series(y))
+    assert fitted.unit_ == 1e7
+    assert fitted.predict(rows).sum() == pytest.approx(y.sum(), rel=0.1)
 
 
-@pytest.mark.parametrize("scale", [1e-6, 1e6])
+@pytest.mark.parametrize("scale", [1e-9, 1e-3, 1e3, 1e9])
 def test_the_unit_of_a_target_changes_nothing_but_the_unit(scale: float) -> None:
     rng = np.random.default_rng(0)
     rows = pd.DataFrame({"x": rng.normal(size=500)})
     y = rows["x"].to_numpy() + rng.normal(size=500)
-    features = Features({"x": "number"})
-    matrix = features.fit_transform(rows)
     told = []
     for target in (y, y * scale):
-        train = quantile_matrix(features, matrix, target)
         params = {**task_params("regression", 0, target), **PLAIN, "reg_alpha": 2.0}
-        told.append(boost(params, [Fold(train)], 20, 1)[0].predict(train))
+        fitted = TreelineRegressor(Features({"x": "number"}), params, 20).fit(rows, pd.Series(target))
+        told.append(fitted.predict(rows))
     np.testing.assert_allclose(told[1] / scale, told[0], rtol=1e-3, atol=1e-3)
     assert np.std(told[0]) > 0.5
+
+
+def test_the_metrics_of_a_cross_validation_are_in_the_targets_own_unit(folds: dict[str, list[Fold]]) -> None:
+    given = (params_of("regression", PLAIN), folds["regression"], "regression", "rmse", 5, 5, 1)
+    plain, scaled = cross_validate(*given), cross_validate(*given, unit=1000.0)
+    assert scaled.score == pytest.approx(1000 * plain.score)
+    np.testing.assert_allclose(scaled.std["mae"], 1000 * np.array(plain.std["mae"]))

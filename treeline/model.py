@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from treeline.features import Features
-from treeline.trainer import Fold, boost, quantile_matrix, task_params
+from treeline.trainer import Fold, boost, quantile_matrix, target_unit, task_params
 
 SMALL = 500_000  # cells of a matrix below which a second thread costs more than it gives
 
@@ -92,16 +92,22 @@ class TreelineClassifier(ClassifierMixin, _TreelineEstimator):
 
 
 class TreelineRegressor(RegressorMixin, _TreelineEstimator):
-    """Raw columns in, numbers out."""
+    """Raw columns in, numbers out.
+
+    Attributes:
+        unit_: in which the booster answers; 1 unless the target's spread is far from it.
+    """
 
     def fit(self, X: pd.DataFrame, y: pd.Series) -> "TreelineRegressor":
         """Fit features and booster on raw rows; `y` holds finite numbers."""
-        self._fit(X, y.to_numpy(dtype=np.float64), "regression")
+        numbers = y.to_numpy(dtype=np.float64)
+        self.unit_ = target_unit(numbers)
+        self._fit(X, numbers / self.unit_, "regression")
         return self
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Give the prediction of each row, float64 of shape (n_rows,)."""
-        return self._scores(X).astype(np.float64)
+        return self._scores(X).astype(np.float64) * self.unit_
 
     def answer(self, X: pd.DataFrame) -> pd.DataFrame:
         """Give `prediction`, under the index of the rows."""

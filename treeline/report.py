@@ -131,7 +131,7 @@ def slices(problem: Problem, frame: pd.DataFrame, predictions: Predictions, metr
                 part = predictions.take(places)
                 score = known.score(part.y, part.labels, part.probabilities)
                 rows.append({"column": name, "slice": str(value), "rows": len(places), metric: score})
-    table = pd.DataFrame(rows, columns=["column", "slice", "rows", metric])
+    table = pd.DataFrame(rows, columns=["column", "slice", "rows", metric]).astype({metric: "float64"})
     return table[np.isfinite(table[metric])].sort_values(metric, ascending=known.greater_is_better, kind="stable")
 
 

@@ -17,6 +17,7 @@ from treeline.features import Features
 from treeline.metrics import curves_of, metrics_of
 
 SLICE_SECONDS = 0.02  # how long a fold trains before the next one's turn
+SMALLEST, LARGEST = 0.01, 10_000.0  # spread of a target that is fitted as it is
 SKEWED = 3.0  # skewness above which a target is very skewed
 
 
@@ -50,16 +51,15 @@ class CrossValidation:
 def task_params(task: str, n_classes: int, y: np.ndarray | None = None) -> dict[str, Any]:
     """XGBoost's parameters that follow from the task rather than from the search.
 
-    A target of numbers that are never negative and very skewed is fitted on a log link: by the gamma deviance, or
-    Tweedie's where there are zeros. Squared error would see little but the few largest. Both predict the mean, on the
-    target's own scale.
+    A target of numbers that are never negative and very skewed is fitted on a log link, by Tweedie's deviance: squared
+    error would see little but the few largest. It predicts the mean, as squared error does.
 
     XGBoost keeps its random state by thread: seeded anew for every round, rows and columns are drawn alike whatever
     was trained on that thread before.
     """
     objective = {"binary": "binary:logistic", "multiclass": "multi:softprob", "regression": "reg:squarederror"}[task]
     if task == "regression" and y is not None and is_skewed(y):
-        objective = "reg:gamma" if y.min() > 0 else "reg:tweedie"
+        objective = "reg:tweedie"
     classes = {"num_class": n_classes} if task == "multiclass" else {}
     fixed = {"tree_method": "hist", "max_bin": 256, "seed_per_iteration": True, "verbosity": 1}
     return {"objective": objective, **classes, **fixed}
@@ -71,6 +71,18 @@ def is_skewed(y: np.ndarray) -> bool:
         return False
     logs = np.log1p(y / np.mean(y))
     return bool(skew(y) > SKEWED and abs(skew(logs)) < skew(y) / 2)
+
+
+def target_unit(y: np.ndarray) -> float:
+    """Give the unit in which numbers are fitted, a power of ten: 1 unless their spread is far from it.
+
+    XGBoost makes no split that gains less than 1e-6, so a target of millionths would not be learned at all; and the
+    deviance of a skewed one is steady near 1.
+    """
+    size = float(np.mean(y)) if is_skewed(y) else float(np.std(y))
+    if not np.isfinite(size) or size == 0 or (SMALLEST <= size <= LARGEST and not is_skewed(y)):
+        return 1.0
+    return float(10.0 ** np.round(np.log10(size)))
 
 
 def quantile_matrix(
@@ -183,6 +195,7 @@ def cross_validate(
     patience: int,
     cpus: int,
     watch: Callable[[int, Mapping[str, float], Mapping[str, float]], bool] | None = None,
+    unit: float = 1.0,
 ) -> CrossValidation:
     """Score parameters on the folds, stopping when the mean over the folds has not improved for `patience` rounds.
 
@@ -196,6 +209,7 @@ def cross_validate(
         cpus: the CPU budget.
         watch: called after each round, from 1, with the mean and the standard deviation over the folds of each metric;
             True ends the training.
+        unit: of the folds' target, by which the metrics of a regression are multiplied.
 
     Raises:
         ValueError: the metric exists in no fold.
@@ -209,7 +223,7 @@ def cross_validate(
 
     def on_round(i: int, scores: np.ndarray) -> bool:
         nonlocal best, best_round
-        means, spreads = (dict(zip(curves, values.tolist(), strict=True)) for values in _mean_and_std(scores))
+        means, spreads = (dict(zip(curves, values.tolist(), strict=True)) for values in _mean_and_std(scores * unit))
         for name in curves:
             mean[name].append(means[name])
             std[name].append(spreads[name])
