@@ -132,8 +132,13 @@ def _scores(task: str, metric: str, scores: dict[str, float]) -> list[str]:
         label = "Held out" if not lines else ""
         interval = f"[{scores[f'{name}_low']:.4f}, {scores[f'{name}_high']:.4f}]"
         dummy = f"   dummy baseline {scores[f'dummy_{name}']:.4f}" if f"dummy_{name}" in scores else ""
-        lines.append(f"{label: <10} {name: <9} {scores[name]:.4f}   95 % interval {interval}{dummy}")
+        lines.append(f"{label: <10} {name: <9} {_figure(scores[name])}   95 % interval {interval}{dummy}")
     return lines
+
+
+def _figure(value: float) -> str:
+    """Give four decimals, or four digits where the first of them stands further behind."""
+    return f"{value:.4f}" if value == 0 or abs(value) >= 0.001 else f"{value:.4g}"
 
 
 def _versions(names: Sequence[str], version: str) -> list[str]:

@@ -97,6 +97,21 @@ def test_words_tell_what_a_text_is_about() -> None:
     assert model.score(np.nan_to_num(encoder.transform(text[300:])), y[300:]) > 0.95
 
 
+@pytest.mark.parametrize("kind", ["classes", "numbers"])
+def test_the_words_that_tell_of_the_target_are_kept_before_common_ones(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("treeline.encoders.MOST_WORDS", 60)
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 600)
+    text = pd.Series([" ".join([*rng.choice([f"w{i}" for i in range(300)], 60), "telling" * int(each)]) for each in y])
+    encoder = Words()
+    made = encoder.fit_transform(text, y if kind == "classes" else y.astype(np.float64))
+    assert made.shape == (600, 60)
+    assert "r: telling" in encoder.names("r")
+    np.testing.assert_array_equal(encoder.transform(text), made)
+
+
 @pytest.mark.parametrize("text", [["", ""], [None, None], ["a b", "c d"], ["!!", "??"]])
 def test_text_without_a_common_word_still_makes_columns(text: list[str]) -> None:
     encoder = Words()
