@@ -78,7 +78,7 @@ def test_a_long_trial_is_written_while_it_trains(iris: Store, monkeypatch: pytes
     score = trials.cross_validate
 
     def slow(*given: Any) -> Any:
-        *rest, watch = given
+        *rest, watch, unit = given
 
         def slowly(round_: int, mean: Any, std: Any) -> bool:
             time.sleep(0.4)
@@ -87,7 +87,7 @@ def test_a_long_trial_is_written_while_it_trains(iris: Store, monkeypatch: pytes
                 seen.append(len(iris.client.get_metric_history(run.info.run_id, "cv_log_loss")))
             return bool(watch(round_, mean, std)) or round_ == 10
 
-        return score(*rest, slowly)
+        return score(*rest, slowly, unit)
 
     monkeypatch.setattr(trials, "cross_validate", slow)
     tune(iris, n_trials=1)
@@ -99,8 +99,8 @@ def test_a_timeout_holds_in_the_first_trial_and_leaves_a_best(iris: Store, monke
     score = trials.cross_validate
 
     def slow(*given: Any) -> Any:
-        *rest, watch = given
-        return score(*rest, lambda *point: (time.sleep(0.1), watch(*point))[1])
+        *rest, watch, unit = given
+        return score(*rest, lambda *point: (time.sleep(0.1), watch(*point))[1], unit)
 
     monkeypatch.setattr(trials, "cross_validate", slow)
     tuning = tune(iris, n_trials=50, timeout=1.5)
