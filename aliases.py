@@ -34,8 +34,10 @@ def crown(name: str, version: str, facts: Mapping[str, Any]) -> None:
         facts: for the record; JSON values.
     """
     champion = aliased(name, "champion")
+    if champion is not None and str(champion.version) == version:
+        return  # judged again; it has been recorded when it won
     aliases = {"champion": version}
-    if champion is not None and str(champion.version) != version:
+    if champion is not None:
         aliases["previous"] = str(champion.version)
     entry = {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "champion": version, **facts}
     entry["previous"] = aliases.get("previous", "")

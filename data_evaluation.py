@@ -139,7 +139,7 @@ def run(settings: EvaluationSettings) -> str:
         baseline = dummy.scores()[metric]
         if not better(problem.task, metric, scores[metric], baseline):
             holds.append(f"{metric} {scores[metric]:.4g} does not beat the dummy baseline's {baseline:.4g}")
-        comparison, worse, about = against_champion(settings, problem, name, version, metric, raw, predictions)
+        comparison, worse, about = against_champion(settings, problem, name, version, metric, raw, train, predictions)
         holds += worse
         if comparison is not None:
             gains = {"gain": comparison.gain, "gain_low": comparison.low, "gain_high": comparison.high}

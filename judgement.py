@@ -69,9 +69,20 @@ def against_champion(
     version: str,
     metric: str,
     frame: pd.DataFrame,
+    train: pd.DataFrame,
     ours: Predictions,
 ) -> tuple[Comparison | None, list[str], str]:
     """Compare with the champion on rows that neither was trained on.
+
+    Args:
+        settings: `promote` and `margin` say what is asked.
+        problem: that the challenger solves.
+        name: of the registered model.
+        version: of the challenger.
+        metric: that decides.
+        frame: the evaluated rows, as they were read.
+        train: the rows that the challenger was trained on.
+        ours: the challenger's predictions for `frame`.
 
     Returns:
         The comparison, if there was one; why not to promote; and a sentence about the rows.
@@ -86,17 +97,18 @@ def against_champion(
         if (theirs.task, theirs.classes, theirs.target) != (problem.task, problem.classes, problem.target):
             return None, [f"the champion {known} predicts something else and cannot be compared"], ""
         check_columns(frame, theirs.kinds, "the evaluated table")
-        trained = row_hashes(load_split(data_run.info.run_id, "train"), theirs.kinds, theirs.target)
-        fresh = ~np.isin(row_hashes(frame, theirs.kinds, theirs.target), trained)
+        fresh = _new_rows(problem, frame, train)
+        fresh &= _new_rows(theirs, frame, load_split(data_run.info.run_id, "train"))
         rows = frame[fresh]
         if len(rows) < FEWEST:
-            why = f"only {len(rows)} of {len(frame)} rows are new to the champion {known}, fewer than {FEWEST}"
+            why = f"only {len(rows)} of {len(frame)} rows are new to the champion {known} and to this model, fewer "
+            why += f"than {FEWEST}"
             return None, [why], why
         estimator = mlflow.sklearn.load_model(f"models:/{name}/{champion.version}")
         comparison = compare(ours.take(np.flatnonzero(fresh)), theirs.predictions(estimator, rows), metric, seed=0)
     except (UserError, MlflowException, KeyError) as error:
         return None, [f"the champion {known} cannot be compared: {error}"], ""
-    about = f"{len(rows)} of {len(frame)} rows are new to the champion {known}"
+    about = f"{len(rows)} of {len(frame)} rows are new to the champion {known} and to this model"
     limit = 0.0 if settings.promote == "better" else -settings.margin
     if not comparison.low > limit:
         wanted = "better than" if settings.promote == "better" else f"no worse by {settings.margin:g} than"
@@ -109,3 +121,8 @@ def against_champion(
             about,
         )
     return comparison, [], about
+
+
+def _new_rows(problem: Problem, frame: pd.DataFrame, train: pd.DataFrame) -> np.ndarray:
+    """Tell which rows are not among the training rows, by what the model sees of them; shape (n_rows,)."""
+    return ~np.isin(row_hashes(frame, problem.kinds, problem.target), row_hashes(train, problem.kinds, problem.target))

@@ -83,7 +83,9 @@ def test_a_champion_gains_nothing_from_rows_it_was_trained_on(store: Store) -> N
     assert seen["rows_new_to_champion"] < 250
     assert f"{seen['rows_new_to_champion']:.0f} of 495 rows are new to the champion" in seen["compared"]
     everything = judge(train(seed=0), eval_dataset="hills.csv")
-    assert everything["rows_new_to_champion"] == 495
+    # Of the whole table those rows count that neither was trained on: the very same, whichever table is given.
+    assert everything["rows_new_to_champion"] == seen["rows_new_to_champion"]
+    assert "and to this model" in everything["compared"]
 
 
 def test_too_few_new_rows_are_a_reason_to_hold(store: Store) -> None:
@@ -115,6 +117,12 @@ def test_a_crown_moves_champion_and_previous_under_all_names_and_is_recorded(reg
     assert (first["champion"], first["previous"], first["why"]) == ("1", "", "better")
     assert (second["champion"], second["previous"]) == ("2", "1")
     assert first["at"] <= second["at"]
+
+
+def test_a_champion_judged_again_is_not_recorded_again(registered: Store) -> None:
+    aliases.crown("HillsModel", "2", {"why": "better"})
+    assert [entry["champion"] for entry in aliases.record("HillsModel")] == ["1", "2"]
+    assert (pointing(registered, "champion"), pointing(registered, "previous")) == ({"2"}, {"1"})
 
 
 def test_rollback_restores_and_the_record_shows_it(registered: Store, refused: Callable[..., str]) -> None:
