@@ -115,7 +115,8 @@ class Moments:
 class Words:
     """Free text: the TF-IDF weights of the words, and in small tables the pairs of words, that tell most of the target.
 
-    An absent word is a missing value, so XGBoost stores and visits only those that are there.
+    An absent word weighs 0. As a missing value it made a round of 1,000 words three times as long, for XGBoost reads a
+    matrix with gaps through an index; the weights are rounded, so that one without gaps takes a byte a cell.
     """
 
     def fit_transform(self, column: pd.Series, y: np.ndarray | None) -> np.ndarray:
@@ -184,8 +185,8 @@ def _telling(weights: csr_matrix, y: np.ndarray | None, most: int) -> np.ndarray
 
 
 def _weights(sparse: csr_matrix) -> np.ndarray:
-    """Spread weights out, rounded up to 32nds; NaN where a word is absent."""
-    weights = sparse.tocoo()
-    made = np.full(weights.shape, np.nan, dtype=np.float32)
-    made[weights.row, weights.col] = np.ceil(weights.data * STEPS) / STEPS
-    return made
+    """Spread weights out, rounded up to 32nds."""
+    made = sparse.toarray()
+    np.multiply(made, STEPS, out=made)
+    np.ceil(made, out=made)
+    return np.divide(made, STEPS, out=made)
