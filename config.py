@@ -170,6 +170,18 @@ class MainSettings(EvaluationSettings, TrainingSettings, TuningSettings, DataSet
         return stage(**{name: getattr(self, name) for name in stage.model_fields} | given)
 
 
+class BatchSettings(Settings):
+    """Score a file with a registered model."""
+
+    input: str = Field("", description="CSV or Parquet file to score: a path, a URL or an MLflow artifact.")
+    output: str = Field(
+        "", description="File to write: the rows with the model's answers, of the same kind as the input."
+    )
+    model_uri: str = Field(
+        "", description="Model to score with; empty takes NAMEService@champion of the only model that has a champion."
+    )
+
+
 class RollbackSettings(Settings):
     """Make an earlier version the champion again."""
 
@@ -187,6 +199,24 @@ class ReproduceSettings(Settings):
     """Run the chain that made a version again and compare what comes out."""
 
     model: str = Field("", description="Version of a registered model: NAME/3 or NAME@champion.")
+
+
+class ExportSettings(Settings):
+    """Pack a version with the runs that made it into one folder or zip."""
+
+    model: str = Field("", description="Version of a registered model: NAME/3 or NAME@champion.")
+    output: str = Field("", description="Folder to make, or a zip where the name ends in .zip.")
+    rows: bool = Field(True, description="Pack the training and test rows too; evaluation and drift need them.")
+
+
+class ImportSettings(Settings):
+    """Register the version that a bundle holds, with its runs."""
+
+    input: str = Field("", description="Folder or zip that export-model made.")
+
+
+class RelocateSettings(Settings):
+    """Find the artifacts again after the project folder was moved."""
 
 
 Stage = TypeVar("Stage", bound=Settings)

@@ -26,12 +26,13 @@ from treeline import UserError, nearest
 from treeline.budget import cpu_budget
 from treeline.checks import check_columns
 from treeline.columns import numbers_of
+from treeline.drift import sample_rows
 from treeline.gate import better, check_thresholds, dummy_predictions, intervals, parse_thresholds
 from treeline.problem import Problem
 from treeline.report import parse_costs
 from treeline.search import DEFAULTS
 from treeline.tables import read_file
-from utils import command, find_run, load_problem, load_split, log_input, stage_run
+from utils import command, find_run, load_problem, load_split, log_input, log_parquet, stage_run
 
 PLAIN_ROUNDS = 100  # of XGBoost's defaults, which are reported beside the model
 
@@ -117,6 +118,7 @@ def run(settings: EvaluationSettings) -> str:
         estimator = mlflow.sklearn.load_model(model_uri)
         known = evaluate_by_mlflow(model_uri, problem, dataset)
         predictions = problem.predictions(estimator, frame)
+        log_parquet(estimator.answer(sample_rows([problem.rows(frame)])), "answers")  # batches are compared with them
         train = load_split(data_run.info.run_id, "train")
         dummy = dummy_predictions(problem.task, problem.truth(train), predictions.y, len(problem.classes))
         plain = problem.estimator({**DEFAULTS, "seed": 0}, PLAIN_ROUNDS, cpu_budget())

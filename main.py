@@ -23,6 +23,7 @@ import data_evaluation
 import data_preprocessing
 import hyperparameters_tuning
 import model_training
+from aliases import forms
 from config import DataSettings, EvaluationSettings, MainSettings, TrainingSettings, TuningSettings
 from treeline import UserError
 from treeline.budget import cpu_budget
@@ -30,7 +31,7 @@ from treeline.gate import parse_thresholds
 from treeline.metrics import metrics_of
 from treeline.search import SPACE, read_space
 from treeline.trainer import Fold, boost, quantile_matrix, task_params
-from utils import command, forms, load_problem, stage_run
+from utils import command, load_problem, stage_run
 
 TYPICAL_ROUNDS = 200  # of a trial, before it stops; for a rough guess of the time
 

@@ -18,6 +18,7 @@ import pandas as pd
 from loguru import logger
 from mlflow.models.model import ModelInfo
 
+from aliases import register_in_step
 from config import TrainingSettings
 from treeline import UserError
 from treeline.budget import cpu_budget
@@ -26,7 +27,7 @@ from treeline.model import TreelineClassifier, TreelineRegressor
 from treeline.plots import bars
 from treeline.problem import Problem
 from treeline.tables import model_name
-from utils import command, find_run, load_problem, load_split, log_input, register_in_step, stage_run
+from utils import command, find_run, load_problem, load_split, log_input, stage_run
 
 GOLDEN = 8  # requests whose answers are recorded
 DESCRIPTIONS = {

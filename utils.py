@@ -7,7 +7,7 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -117,16 +117,36 @@ def find_run(stage: str, run_id: str = "") -> Run:
 
 def log_split(problem: Problem, frame: pd.DataFrame, name: str, context: str) -> None:
     """Log one side of the split as `<name>.parquet` and as an MLflow input."""
+    log_parquet(frame, name)
+    log_input(problem, frame, name, context)
+
+
+def log_parquet(frame: pd.DataFrame, name: str) -> None:
+    """Log rows as `<name>.parquet`."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{name}.parquet"
         frame.to_parquet(path, index=False)
         mlflow.log_artifact(str(path))
-    log_input(problem, frame, name, context)
 
 
 def load_split(run_id: str, name: str) -> pd.DataFrame:
     """Read `train` or `test` of a data run."""
-    return pd.read_parquet(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=f"{name}.parquet"))
+    return pd.read_parquet(split_path(run_id, name))
+
+
+def split_path(run_id: str, name: str) -> Path:
+    """Give the file of `train` or `test` of a data run.
+
+    Raises:
+        UserError: the rows are not there.
+    """
+    try:
+        return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=f"{name}.parquet"))
+    except (MlflowException, OSError) as error:
+        raise UserError(
+            f"The {name} rows of the data run {run_id} are not in this store: they were deleted or moved, or left out "
+            "when the model was exported."
+        ) from error
 
 
 def log_input(problem: Problem, frame: pd.DataFrame, side: str, context: str, source: str = "") -> PandasDataset:
@@ -140,19 +160,30 @@ def log_input(problem: Problem, frame: pd.DataFrame, side: str, context: str, so
         source: the file they come from; empty takes the table's. What is no file, such as a built-in table, is said to
             come from this code, for MLflow resolves no other source on every store.
     """
-    path = source or problem.source
+    name = f"{problem.table}-{side}"
+    return log_dataset(frame, source or problem.source, name, problem.digest, context, problem.target)
+
+
+def log_dataset(
+    frame: pd.DataFrame, source: str, name: str, digest: str, context: str, target: str | None = None
+) -> PandasDataset:
+    """Log rows as an MLflow input.
+
+    Args:
+        frame: the rows, or a part of them that describes the rest.
+        source: where they come from; noted where it is a local file.
+        name: of the dataset.
+        digest: of everything that was read.
+        context: what they are used for.
+        target: the column of labels.
+    """
     with warnings.catch_warnings():
         # MLflow registers the same source class twice for a local path, and picks the one there is.
         warnings.filterwarnings("ignore", "The specified dataset source can be interpreted in multiple ways")
         # The dataset's schema only describes rows; the signature of the model deals with missing integers itself.
         warnings.filterwarnings("ignore", "(?s).*Inferred schema contains integer column")
-        dataset = mlflow.data.from_pandas(
-            frame,
-            source=path if Path(path).is_file() else None,
-            targets=problem.target,
-            name=f"{problem.table}-{side}",
-            digest=problem.digest,
-        )
+        path = source if Path(source).is_file() else None
+        dataset = mlflow.data.from_pandas(frame, source=path, targets=target, name=name, digest=digest)
         # MLflow looks at every value for the schema, half a minute for a million rows; a thousand say as much.
         dataset.schema = mlflow.data.from_pandas(frame.head(1000)).schema
         mlflow.log_input(dataset, context=context)
@@ -191,60 +222,6 @@ def command(
         )
         return 130
     return 0
-
-
-def register_in_step(uris: Mapping[str, str], descriptions: Mapping[str, str], tags: Mapping[str, str]) -> str:
-    """Register the forms of one model under the same version number, then name them all `challenger`.
-
-    A crash may once have left one name a version ahead; the others then skip that number. Where registering fails, what
-    it had registered is deleted again.
-
-    Args:
-        uris: the logged model of each registered name.
-        descriptions: of each name.
-        tags: set on every version.
-
-    Returns:
-        The version.
-    """
-    client = mlflow.MlflowClient()
-    new = {name for name in uris if not client.search_registered_models(f"name = '{name}'")}
-    made: dict[str, str] = {}
-
-    def create(name: str) -> None:
-        made[name] = str(mlflow.register_model(uris[name], name, tags=dict(tags)).version)
-
-    try:
-        for name in uris:
-            create(name)
-        version = max(made.values(), key=int)
-        for name in uris:
-            while made[name] != version:
-                client.delete_model_version(name, made.pop(name))
-                create(name)
-            client.update_registered_model(name, descriptions[name])
-            client.update_model_version(name, version, descriptions[name])
-    except BaseException:
-        for name, number in made.items():
-            client.delete_model_version(name, number)
-        for name in new:
-            if client.search_registered_models(f"name = '{name}'"):
-                client.delete_registered_model(name)
-        raise
-    move_alias(list(uris), "challenger", version)
-    return version
-
-
-def move_alias(names: Sequence[str], alias: str, version: str) -> None:
-    """Point an alias of every name at one version."""
-    client = mlflow.MlflowClient()
-    for name in names:
-        client.set_registered_model_alias(name, alias, version)
-
-
-def forms(name: str) -> list[str]:
-    """Name the three registered models that stand for one."""
-    return [name, f"{name}Booster", f"{name}Service"]
 
 
 def store_folder() -> Path:

@@ -40,7 +40,9 @@ def script_of(entry_point: str) -> str:
 def settings_of(entry_point: str) -> type[Settings]:
     """The settings that the script of an entry point takes."""
     script = importlib.import_module(script_of(entry_point))
-    return typing.get_type_hints(getattr(script, "run", None) or getattr(script, entry_point))["settings"]
+    return typing.get_type_hints(getattr(script, "run", None) or getattr(script, entry_point.replace("-", "_")))[
+        "settings"
+    ]
 
 
 def imports_of(path: Path) -> set[str]:
@@ -150,7 +152,7 @@ def test_the_core_imports_nothing_from_the_top(module: str) -> None:
 @pytest.mark.parametrize("module", [name for name in TOP if name != "main"])
 def test_no_module_but_main_imports_a_stage(module: str) -> None:
     stages = {script_of(name) for name in ENTRY_POINTS}
-    if module == "model_registry":  # which runs two of them again
+    if module == "reproduction":  # which runs two of them again
         stages -= {"data_preprocessing", "hyperparameters_tuning"}
     assert imports_of(REPOSITORY / f"{module}.py") & stages == set()
 

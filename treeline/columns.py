@@ -131,7 +131,9 @@ def numbers_of(column: pd.Series) -> np.ndarray:
     if is_numeric(column) and not isinstance(column.dtype, pd.CategoricalDtype):
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
     values = column.to_numpy(dtype=object, na_value=np.nan)
-    return np.array([np.nan if isinstance(value, str) and _marks(value) else value for value in values], np.float64)
+    return np.array(
+        [np.nan if isinstance(value, str) and marks_missing(value) else value for value in values], np.float64
+    )
 
 
 def first_strange(values: Iterable[Any]) -> Any:
@@ -140,14 +142,18 @@ def first_strange(values: Iterable[Any]) -> Any:
         try:
             float(value)
         except (TypeError, ValueError, OverflowError):
-            if not (value is None or value is pd.NA or value is pd.NaT or (isinstance(value, str) and _marks(value))):
+            if not (
+                value is None or value is pd.NA or value is pd.NaT or (isinstance(value, str) and marks_missing(value))
+            ):
                 return value
     raise AssertionError("every value is a number")
 
 
 def spelled_numbers(column: pd.Series) -> bool:
     """Tell whether text spells numbers, but for a few blanks; codes with leading zeros are none."""
-    values = [value.strip() for value in column.dropna().unique() if isinstance(value, str) and not _marks(value)]
+    values = [
+        value.strip() for value in column.dropna().unique() if isinstance(value, str) and not marks_missing(value)
+    ]
     if not values or len(values) < column.nunique() - len(MARKERS):
         return False
     if any(re.match(r"[+-]?0\d", value) for value in values):
@@ -158,7 +164,8 @@ def spelled_numbers(column: pd.Series) -> bool:
         return False
 
 
-def _marks(value: str) -> bool:
+def marks_missing(value: str) -> bool:
+    """Tell whether text stands for a missing value, as people spell it."""
     return value.strip().lower() in MARKERS
 
 
@@ -214,7 +221,7 @@ def _text(column: pd.Series) -> tuple[str, str]:
     text = pd.Series(levels(column))
     different = int(text.nunique())
     if spelled_numbers(column):
-        blanks = sum(isinstance(value, str) and _marks(value) for value in column.dropna())
+        blanks = sum(isinstance(value, str) and marks_missing(value) for value in column.dropna())
         return "number", "numbers spelled as text" + (f", {blanks} of them blank" if blanks else "")
     codes = text.dropna().str.fullmatch(r"\d+").mean() > 0.5  # such as 0123, which ISO 8601 would take for a year
     written = "" if codes else date_format(text)

@@ -100,25 +100,34 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    """Read a CSV file whose encoding, separator and decimal sign are told by its first 64 KiB."""
-    head = _head(path)
-    if not head.strip():
-        raise pd.errors.EmptyDataError
-    encoding = _encoding(head, path)
-    text = head.decode(encoding, errors="ignore")
-    separator = _separator(text)
-    decimal = "," if separator != "," and _decimal_comma(text, separator) else "."
+    encoding, separator, decimal = csv_dialect(path)
     return pd.read_csv(
         path, sep=separator, decimal=decimal, encoding=encoding, encoding_errors="strict", low_memory=False
     )
 
 
+def csv_dialect(path: Path) -> tuple[str, str, str]:
+    """Tell the encoding, the separator and the decimal sign of a CSV file by its first 64 KiB.
+
+    Raises:
+        pandas.errors.EmptyDataError: it holds nothing.
+    """
+    head = _head(path)
+    if not head.strip():
+        raise pd.errors.EmptyDataError("it is empty")
+    encoding = _encoding(head, path)
+    text = head.decode(encoding, errors="ignore")
+    separator = _separator(text)
+    return encoding, separator, "," if separator != "," and _decimal_comma(text, separator) else "."
+
+
 def _head(path: Path) -> bytes:
-    with _unpacked(path) as file:
+    with unpacked(path) as file:
         return bytes(file.read(HEAD))
 
 
-def _unpacked(path: Path) -> Any:
+def unpacked(path: Path) -> Any:
+    """Open a local file for its bytes, unpacked as its ending says."""
     return fsspec.open(f"file://{path.absolute()}", "rb", compression="infer")
 
 
@@ -128,7 +137,7 @@ def _encoding(head: bytes, path: Path) -> str:
         if head.startswith(mark):
             return encoding
     try:
-        with _unpacked(path) as file, io.TextIOWrapper(file, encoding="utf-8") as text:
+        with unpacked(path) as file, io.TextIOWrapper(file, encoding="utf-8") as text:
             while text.read(1 << 22):
                 pass
     except UnicodeDecodeError:

@@ -4,18 +4,18 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from scipy.stats import ks_2samp, spearmanr
+from scipy.stats import spearmanr
 from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from treeline.columns import levels, numbers_of
 from treeline.dates import date_format, moments
+from treeline.drift import drift
 from treeline.tables import row_hashes
 
 SAMPLE = 5_000  # rows that a column is judged by
 LEAK = 0.995  # share of what there is to know about the target that one column may tell
 RARE = 10  # rows of a class below which nothing can be said about it
-DRIFT = 0.25  # distance of two distributions, from 0 to 1
 JUDGED = 50  # rows, below which a single column may predict the target by chance
 
 
@@ -136,30 +136,15 @@ def inspect_sides(
 
 
 def inspect_drift(train: pd.DataFrame, test: pd.DataFrame, kinds: Mapping[str, str], target: str) -> list[str]:
-    """Name the columns, and the target, whose distribution differs between the two sides of a split by time.
-
-    The distance is that of Kolmogorov and Smirnov for numbers, and the total variation for categories.
-    """
-    found = []
+    """Name the columns, and the target, whose distribution differs between the two sides of a split by time."""
     numeric = pd.api.types.is_numeric_dtype(train[target]) and train[target].nunique() > 20
-    for name, kind in {**kinds, target: "number" if numeric else "category"}.items():
-        if kind in ("text", "datetime", "encoded"):
-            continue
-        early, late = (frame[name].sample(min(len(frame), 20_000), random_state=0) for frame in (train, test))
-        if kind == "category":
-            shares = [pd.Series(levels(side)).fillna("").value_counts(normalize=True) for side in (early, late)]
-            distance = float(shares[0].sub(shares[1], fill_value=0).abs().sum() / 2)
-        else:
-            sides = [values[np.isfinite(values)] for values in (numbers_of(early), numbers_of(late))]
-            distance = float(ks_2samp(*sides).statistic) if min(map(len, sides)) else 0.0
-        if distance > DRIFT and min(len(early), len(late)) >= RARE:
-            what = "target" if name == target else f"column {name!r}"
-            found.append(
-                (distance, f"The {what} drifts: its later values differ from the earlier ones ({distance:.2f})")
-            )
+    found = drift(train, test, {**kinds, target: "number" if numeric else "category"})
+    found = found[found["drifts"] & found["kind"].isin(["number", "boolean", "category"])]
     return [
-        f"{sentence}, where 0 is alike and 1 is nothing in common. Ask what changed; the model will see the new values."
-        for _, sentence in sorted(found, reverse=True)
+        f"The {'target' if name == target else f'column {name!r}'} drifts: its later values differ from the earlier "
+        f"ones ({distance:.2f}), where 0 is alike and 1 is nothing in common. Ask what changed; the model will see the "
+        "new values."
+        for name, distance in zip(found["column"], found["distance"], strict=True)
     ]
 
 

@@ -1,0 +1,243 @@
+"""Batches on a real store: every row of the input stands in the output, or apart with its reason; no half files."""
+
+import gzip
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from conftest import REPOSITORY, Store, houses
+
+import batch_inference
+from batch_inference import rejected_path
+from treeline.pieces import pieces
+
+pytestmark = pytest.mark.store
+
+
+def score(source: str, output: str, *argv: str) -> None:
+    assert batch_inference.main(["--input", source, "--output", output, *argv]) == 0
+
+
+def service(store: Store, name: str) -> mlflow.pyfunc.PyFuncModel:
+    return mlflow.pyfunc.load_model(f"models:/{name}Service@champion")
+
+
+def cancer_rows(store: Store) -> pd.DataFrame:
+    return store.table(store.last("data-preprocessing").info.run_id, "test").drop(columns="target")
+
+
+def last(store: Store) -> tuple[dict[str, str], dict[str, float]]:
+    run = store.last("batch-inference")
+    assert run.info.status == "FINISHED"
+    return run.data.tags, run.data.metrics
+
+
+def test_parquet_goes_through_with_its_own_columns_and_types(cancer_copy: Store) -> None:
+    rows = cancer_rows(cancer_copy).assign(
+        patient=[f"p{i:03d}" for i in range(188)], visits=np.arange(188, dtype="int8")
+    )
+    rows.sample(frac=1, axis=1, random_state=0).to_parquet("new.parquet")
+    score("new.parquet", "scores.parquet")
+    written = pd.read_parquet("scores.parquet")
+    assert written["patient"].tolist() == rows["patient"].tolist()
+    assert written["visits"].dtype == "int8"
+    expected = service(cancer_copy, "CancerModel").predict(rows)
+    pd.testing.assert_frame_equal(written[expected.columns], expected.reset_index(drop=True))
+    tags, metrics = last(cancer_copy)
+    assert (metrics["rows"], metrics["rows_scored"], metrics["rows_rejected"]) == (188, 188, 0)
+    assert metrics["ms_per_1000_rows_p50"] > 0
+    assert (tags["model_name"], tags["model_version"], len(tags["input_digest"])) == ("CancerModel", "1", 16)
+    assert tags["data_run_id"] == cancer_copy.last("data-preprocessing").info.run_id
+    assert [each[2] for each in cancer_copy.inputs(cancer_copy.last("batch-inference").info.run_id)] == ["scoring"]
+    assert sorted(path.name for path in Path().glob("*scores*")) == ["scores.parquet"]
+
+
+@pytest.mark.parametrize("name", ["new.csv", "new.csv.gz"])
+def test_a_csv_goes_through_word_for_word(mixed_copy: Store, name: str) -> None:
+    rows = houses(300, seed=7).drop(columns="kind of house").assign(code=[f"{i:05d}" for i in range(300)])
+    rows.to_csv(name, index=False)
+    score(name, f"scores.{name.partition('.')[2]}")
+    opened = gzip.open if name.endswith("gz") else open
+    with (
+        opened(name, "rt", encoding="utf-8") as before,
+        opened(f"scores.{name.partition('.')[2]}", "rt", encoding="utf-8") as after,
+    ):
+        for line, scored in zip(before.read().splitlines(), after.read().splitlines(), strict=True):
+            assert scored.startswith(line + ",")
+    written = pd.read_csv(f"scores.{name.partition('.')[2]}")
+    expected = service(mixed_copy, "HousesModel").predict(pd.read_csv(name))
+    assert written["prediction"].tolist() == expected["prediction"].tolist()
+    np.testing.assert_allclose(written[expected.columns[1:]], expected.iloc[:, 1:], rtol=1e-6)
+
+
+def test_rows_that_cannot_be_scored_are_kept_apart_with_their_reason(mixed_copy: Store) -> None:
+    rows = houses(60, seed=7).drop(columns="kind of house").astype({"floor": object, "garden": object})
+    rows.loc[3, "floor"], rows.loc[9, "garden"], rows.loc[20, "floor"] = "third", "perhaps", ""
+    lines = rows.to_csv(index=False).splitlines()
+    lines.insert(31, "one,two")
+    Path("new.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    score("new.csv", "scores.csv")
+    apart = pd.read_csv("scores.rejected.csv")
+    assert apart["reason"].tolist() == [
+        "column 'floor' holds 'third', not a number",
+        "column 'garden' holds 'perhaps', not a boolean",
+        "line 32 has 2 fields, the header 6: one,two",
+    ]
+    assert apart["floor"][0] == "third"
+    written = pd.read_csv("scores.csv")
+    assert len(written) == 58
+    fine = rows.drop(index=[3, 9]).assign(floor=lambda frame: pd.to_numeric(frame["floor"], errors="coerce"))
+    expected = service(mixed_copy, "HousesModel").predict(fine.assign(garden=fine["garden"].astype(bool)))
+    assert written["prediction"].tolist() == expected["prediction"].tolist()
+    _, metrics = last(mixed_copy)
+    assert (metrics["rows"], metrics["rows_scored"], metrics["rows_rejected"]) == (61, 58, 3)
+
+    rows.drop(index=[3, 9]).to_csv("new.csv", index=False)
+    score("new.csv", "scores.csv")
+    assert not Path("scores.rejected.csv").exists()
+
+
+def test_parquet_rows_that_cannot_be_scored_are_kept_apart(cancer_copy: Store) -> None:
+    rows = cancer_rows(cancer_copy).astype({"mean area": str})
+    rows.loc[5, "mean area"] = "large"
+    rows.to_parquet("new.parquet")
+    score("new.parquet", "scores.parquet")
+    assert len(pd.read_parquet("scores.parquet")) == 187
+    apart = pd.read_parquet("scores.rejected.parquet")
+    assert apart["reason"].tolist() == ["column 'mean area' holds 'large', not a number"]
+    assert apart["mean texture"].tolist() == [rows["mean texture"][5]]
+
+
+def test_pieces_change_nothing(mixed_copy: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = houses(500, seed=3).drop(columns="kind of house")
+    rows.loc[:200, "city"] = "12"  # a piece of this column alone would be read as numbers
+    rows.to_csv("new.csv", index=False)
+    rows.to_parquet("new.parquet")
+    score("new.csv", "whole.csv")
+    score("new.parquet", "whole.parquet")
+    monkeypatch.setattr("treeline.pieces.BYTES", 4000)
+    monkeypatch.setattr("treeline.pieces.ROWS", 37)
+    assert len(list(pieces(Path("new.csv")))) > 3
+    score("new.csv", "parts.csv")
+    score("new.parquet", "parts.parquet")
+    assert Path("parts.csv").read_text() == Path("whole.csv").read_text()
+    pd.testing.assert_frame_equal(pd.read_parquet("parts.parquet"), pd.read_parquet("whole.parquet"))
+
+
+def test_an_empty_batch_gives_an_empty_file_with_every_column(cancer_copy: Store) -> None:
+    cancer_rows(cancer_copy).head(0).to_parquet("new.parquet")
+    score("new.parquet", "scores.parquet")
+    written = pd.read_parquet("scores.parquet")
+    assert len(written) == 0
+    assert "prediction" in written.columns
+
+
+def test_drift_is_told_where_it_matters(mixed_copy: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = houses(400, seed=5).drop(columns="kind of house")
+    rows.to_parquet("same.parquet")
+    rows.assign(**{"area [m²]": rows["area [m²]"] * 3}, city="東京").to_parquet("other.parquet")
+    score("same.parquet", "scores.parquet")
+    assert "drifts" not in capsys.readouterr().err
+    score("other.parquet", "scores.parquet")
+    told = capsys.readouterr().err
+    assert "The column 'area [m²]' drifts" in told
+    assert "The column 'city' drifts" in told
+    assert "'floor' drifts" not in told
+    run = mixed_copy.last("batch-inference")
+    table = pd.read_csv(mixed_copy.folder_of(run.info.run_id) / "drift.csv").set_index("column")
+    assert table.loc["city", "distance"] > 0.5
+    assert {"prediction", "probability_flat / loft"} <= set(table.index)
+    assert run.data.metrics["columns_drifting"] == table["drifts"].sum()
+    assert "drift.png" in mixed_copy.artifacts(run.info.run_id)
+
+
+def test_a_few_rows_do_not_drift_by_chance(mixed_copy: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in range(5):
+        houses(40, seed=seed).drop(columns="kind of house").head(4).to_parquet("few.parquet")
+        score("few.parquet", "scores.parquet")
+    assert "drifts" not in capsys.readouterr().err
+
+
+def test_any_model_can_be_named(cancer_copy: Store) -> None:
+    rows = cancer_rows(cancer_copy)
+    rows.to_parquet("new.parquet")
+    score("new.parquet", "labels.parquet", "--model-uri", "models:/CancerModel/1")
+    expected = service(cancer_copy, "CancerModel").predict(rows)["prediction"].tolist()
+    assert pd.read_parquet("labels.parquet")["prediction"].tolist() == expected
+    uri = cancer_copy.client.get_model_version("CancerModelService", "1").source
+    score("new.parquet", "plain.parquet", "--model-uri", uri)
+    assert pd.read_parquet("plain.parquet")["prediction"].tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        ([], "Name the file to score with --input"),
+        (["--input", "no.parquet", "--output", "scores.parquet"], "No file"),
+        (["--input", "new.parquet", "--output", "scores.csv"], "must be of one kind"),
+        (["--input", "new.parquet", "--output", "scores.xlsx"], "must be a local path that ends in .csv"),
+        (["--input", "new.parquet", "--output", "no/scores.parquet"], "make it first"),
+        (["--input", "new.parquet", "--output", "new.parquet"], "is the input itself"),
+        (["--input", "broken.parquet", "--output", "scores.parquet"], "Cannot read broken.parquet"),
+        (["--input", "short.parquet", "--output", "scores.parquet"], "lacks 1 of the model's columns: 'mean area'"),
+        (["--input", "clash.parquet", "--output", "scores.parquet"], "has a column 'prediction'"),
+        (["--input", "wrong.parquet", "--output", "scores.parquet"], "None of the 188 rows can be scored"),
+        (
+            ["--input", "new.parquet", "--output", "scores.parquet", "--model-uri", "models:/Cancermodel/1"],
+            "Did you mean 'CancerModel'?",
+        ),
+        (
+            ["--input", "new.parquet", "--output", "scores.parquet", "--model-uri", "models:/m-none"],
+            "Cannot load the model",
+        ),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_leaves_no_file(
+    cancer_copy: Store, refused: Callable[..., str], argv: list[str], sentence: str
+) -> None:
+    rows = cancer_rows(cancer_copy)
+    rows.to_parquet("new.parquet")
+    rows.drop(columns="mean area").to_parquet("short.parquet")
+    rows.assign(prediction=1).to_parquet("clash.parquet")
+    rows.assign(**{"mean area": "large"}).to_parquet("wrong.parquet")
+    Path("broken.parquet").write_bytes(b"PAR1 and nothing more")
+    before = sorted(Path().iterdir())
+    assert sentence in refused(batch_inference.main, *argv)
+    assert sorted(Path().iterdir()) == before
+    assert cancer_copy.last("batch-inference").info.status == "FAILED"
+
+
+def test_without_a_champion_a_sentence_says_what_to_do(store: Store, refused: Callable[..., str]) -> None:
+    Path("new.csv").write_text("a\n1\n")
+    assert "0 have a champion" in refused(batch_inference.main, "--input", "new.csv", "--output", "scores.csv")
+
+
+def test_a_kill_leaves_no_half_file(cancer_copy: Store) -> None:
+    rows = cancer_rows(cancer_copy)
+    pd.concat([rows] * 6000, ignore_index=True).to_parquet("new.parquet")
+    Path("scores.parquet").write_text("of yesterday")
+    partial = Path(".scores.parquet.partial")
+    script = str(REPOSITORY / "batch_inference.py")
+    process = subprocess.Popen([sys.executable, script, "--input", "new.parquet", "--output", "scores.parquet"])
+    while not (partial.exists() and partial.stat().st_size > 100_000):
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert Path("scores.parquet").read_text() == "of yesterday"
+    score("new.parquet", "scores.parquet")
+    assert pq.ParquetFile("scores.parquet").metadata.num_rows == 6000 * 188
+    assert not partial.exists()
+
+
+def test_the_rejected_lie_beside_the_scores() -> None:
+    assert rejected_path(Path("a/scores.csv.gz")) == Path("a/scores.rejected.csv.gz")
