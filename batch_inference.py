@@ -62,7 +62,11 @@ def load(model_uri: str) -> tuple[Scorer, dict[str, str]]:
     tags |= {"model_name": version.name, "model_version": str(version.version)}
     tags |= {key: version.tags[key] for key in LINEAGE if key in version.tags}
     data_run = find_run("data-preprocessing", version.tags["data_run_id"])
-    train = sample_rows(piece.frame for piece in pieces(split_path(data_run.info.run_id, "train")))
+    try:
+        train = sample_rows(piece.frame for piece in pieces(split_path(data_run.info.run_id, "train")))
+    except UserError as error:  # a model can be handed over without its rows; it scores all the same
+        logger.warning(f"drift is not measured: {error}")
+        train = pd.DataFrame()
     return Scorer(model, load_problem(data_run), train, _judged_answers(version)), tags
 
 
@@ -125,7 +129,7 @@ def run(settings: BatchSettings) -> str:
             mlflow.log_text(reasons.to_csv(index_label="reason"), "rejected.csv")
             apart = rejected_path(output)
             logger.warning(f"{reasons.sum()} rows cannot be scored and lie in {apart}; most often: {reasons.index[0]}")
-        if scorer.problem is not None and tally.scored:
+        if scorer.problem is not None and len(scorer.train) and tally.scored:
             _log_drift(scorer, scorer.problem, sample)
         return str(active.info.run_id)
 

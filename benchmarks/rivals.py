@@ -1,6 +1,7 @@
-"""What search.py compares us with: fits on train.parquet, writes what it predicts for test.parquet.
+"""What search.py compares us with: fits on train.npz, writes what it predicts for test.npz.
 
-Runs in the environment of benchmarks/requirements.txt: python rivals.py NAME FOLDER TASK SECONDS SEED
+FLAML runs in the environment of benchmarks/requirements.txt, the others in the project's own; so each imports what it
+needs itself. Run: python rivals.py NAME FOLDER TASK SECONDS SEED
 """
 
 import sys
@@ -10,12 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import optuna
 import pandas as pd
 import xgboost as xgb
-from flaml import AutoML
-from optuna.storages import InMemoryStorage
-from optuna_integration import XGBoostPruningCallback
 from scipy.stats import loguniform, randint, uniform
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import HalvingRandomSearchCV, KFold, StratifiedKFold
@@ -35,6 +32,10 @@ def defaults(X: pd.DataFrame, y: np.ndarray, task: str, seconds: float, seed: in
 
 def with_optuna(X: pd.DataFrame, y: np.ndarray, task: str, seconds: float, seed: int) -> Any:
     """Search with plain Optuna, `xgb.cv`, early stopping and `XGBoostPruningCallback`; refit the best."""
+    import optuna
+    from optuna.storages import InMemoryStorage
+    from optuna_integration import XGBoostPruningCallback
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     data = xgb.DMatrix(X, y)
     metric = {"binary": "logloss", "multiclass": "mlogloss", "regression": "rmse"}[task]
@@ -101,6 +102,8 @@ def halving(X: pd.DataFrame, y: np.ndarray, task: str, seconds: float, seed: int
 
 def with_flaml(X: pd.DataFrame, y: np.ndarray, task: str, seconds: float, seed: int) -> Any:
     """Search with FLAML, XGBoost only."""
+    from flaml import AutoML
+
     automl = AutoML()
     automl.fit(
         X,
@@ -126,12 +129,12 @@ RIVALS: dict[str, Callable[..., Any]] = {
 def main() -> None:
     """Fit one rival and write its predictions and its seconds."""
     name, folder, task, seconds, seed = sys.argv[1:]
-    train, test = (pd.read_parquet(Path(folder) / f"{side}.parquet") for side in ("train", "test"))
-    X, y = train.drop(columns="target"), train["target"].to_numpy()
+    sides = [np.load(Path(folder) / f"{side}.npz") for side in ("train", "test")]
+    X, rows = (pd.DataFrame(side["X"]).rename(columns=str) for side in sides)
+    y = sides[0]["y"]
     start = time.perf_counter()
     fitted = RIVALS[name](X, y, task, float(seconds), int(seed))
     spent = time.perf_counter() - start
-    rows = test.drop(columns="target")
     answers = fitted.predict(rows) if task == "regression" else fitted.predict_proba(rows)
     np.savez(Path(folder) / "answers.npz", answers=answers, seconds=spent)
 

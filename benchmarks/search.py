@@ -6,6 +6,7 @@ Run: make bench-search (some hours with the defaults: 6 tables, 3 seeds, three c
 import argparse
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -60,7 +61,8 @@ def ours(folder: Path, task: str, seconds: float, seed: int) -> tuple[float, flo
     trained = model_training.run(TrainingSettings(tuning_run_id=tuned))
     spent = time.perf_counter() - start
     for side in ("train", "test"):
-        load_split(data, side).to_parquet(folder / f"{side}.parquet")
+        rows = load_split(data, side)
+        np.savez(folder / f"{side}.npz", X=rows.drop(columns="target"), y=rows["target"])
     version = mlflow.get_run(trained).data.tags["model_version"]
     estimator = mlflow.sklearn.load_model(f"models:/TableModel/{version}")
     predictions = load_problem(mlflow.get_run(data)).predictions(estimator, load_split(data, "test"))
@@ -68,11 +70,19 @@ def ours(folder: Path, task: str, seconds: float, seed: int) -> tuple[float, flo
 
 
 def rival(name: str, python: str, folder: Path, task: str, seconds: float, seed: int) -> tuple[float, float]:
-    """Let a rival fit on the same training rows; give its test score and its seconds."""
+    """Let a rival fit on the same training rows; give its test score and its seconds.
+
+    One that knows no time limit (halving) is stopped after twice the seconds and has no score, NaN, then.
+    """
     script = Path(__file__).with_name("rivals.py")
-    subprocess.run([python, str(script), name, str(folder), task, str(seconds), str(seed)], check=True)
+    python = python if name == "FLAML" else sys.executable
+    command = [python, str(script), name, str(folder), task, str(seconds), str(seed)]
+    try:
+        subprocess.run(command, check=True, timeout=2 * seconds)
+    except subprocess.TimeoutExpired:
+        return float("nan"), 2 * seconds
     found = np.load(folder / "answers.npz")
-    y, answers = pd.read_parquet(folder / "test.parquet")["target"].to_numpy(), found["answers"]
+    y, answers = np.load(folder / "test.npz")["y"], found["answers"]
     if task == "regression":
         predictions = Predictions(task, y, answers, np.empty((len(y), 0)))
     else:
@@ -86,7 +96,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--tables", nargs="+", default=list(tables()), choices=list(tables()))
-    parser.add_argument("--python", required=True, help="of the environment of benchmarks/requirements.txt")
+    parser.add_argument("--python", required=True, help="of FLAML's environment, benchmarks/requirements.txt")
     options = parser.parse_args()
     quiet()
     fresh_store()
