@@ -16,8 +16,6 @@ from pathlib import Path
 import mlflow
 import numpy as np
 from mlflow.entities import Run
-from mlflow.models import get_model_info
-from mlflow.types import DataType
 
 import data_evaluation
 import data_preprocessing
@@ -155,18 +153,20 @@ def _versions(names: Sequence[str], version: str) -> list[str]:
 def _next_commands(served: str) -> list[str]:
     """The commands that open the UI, score a file and serve the model, as they work from this folder."""
     beside = Path(sys.executable).with_name("mlflow")
-    inside = beside.is_relative_to(Path.cwd())
-    tool = "mlflow" if "VIRTUAL_ENV" in os.environ else str(beside.relative_to(Path.cwd()) if inside else beside)
-    model = f"-m models:/{served} --env-manager local"
-    # MLflow reads a CSV only where every column is declared a number; JSON goes everywhere.
-    inputs = get_model_info(f"models:/{served}").signature.inputs
-    typed = all(isinstance(kind, DataType) for kind in inputs.input_types())
-    file = "-t csv -i new_rows.csv" if typed else "-t json -i new_rows.json"
+    tool = "mlflow" if "VIRTUAL_ENV" in os.environ else _from_here(beside)
+    python = "python" if "VIRTUAL_ENV" in os.environ else _from_here(Path(sys.executable))
+    script = _from_here(Path(__file__).with_name("batch_inference.py"))
+    model = f"models:/{served}"
     return [
         "Next       see every run:  " + f"{tool} ui",
-        "           score a file:   " + f"{tool} models predict {model} {file} -o scores.json",
-        "           serve it:       " + f"{tool} models serve {model} -p 5001",
+        "           score a file:   "
+        + f"{python} {script} --model-uri {model} --input new_rows.csv --output scores.csv",
+        "           serve it:       " + f"{tool} models serve -m {model} --env-manager local -p 5001",
     ]
+
+
+def _from_here(path: Path) -> str:
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _short(value: str) -> str:
