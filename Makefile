@@ -3,11 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 DATA ?= breast_cancer
 TARGET ?=
+MODEL ?= CancerModel
+PORT ?= 5001
 ARGS ?=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run smoke test test-fast lint types ui env env-dev docker-lint bench-overhead bench-load bench-pruning bench-pipeline bench-memory bench-search bench-growth bench-prediction clean
+.PHONY: help run smoke test test-fast lint types ui serve spark-test env env-dev docker-lint bench-overhead bench-load bench-pruning bench-pipeline bench-memory bench-search bench-growth bench-prediction bench-serving clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -38,6 +40,18 @@ docker-lint: env-dev
 
 ui: env ## The MLflow UI on http://127.0.0.1:5000
 	@mlflow ui
+
+serve: env ## The champion over REST on http://127.0.0.1:5001; MODEL=NAME serves another one, PORT=8080 elsewhere
+	@python -c "import socket, sys, mlflow; \
+	champions = [each.name for each in mlflow.search_registered_models() if 'champion' in each.aliases]; \
+	known = [name.removesuffix('Service') for name in champions if name.endswith('Service')]; \
+	'$(MODEL)' in known or sys.exit('error: $(MODEL) has no champion; make run makes that of the default table, MODEL=NAME serves another. There are: ' + (', '.join(known) or 'none yet') + '.'); \
+	socket.socket().connect_ex(('127.0.0.1', $(PORT))) or sys.exit('error: the port $(PORT) is taken; name another, such as PORT=8080.')"
+	@mlflow models serve -m 'models:/$(MODEL)Service@champion' --env-manager local --workers 1 -p $(PORT)
+
+spark-test: env-dev ## The test of examples/spark_scores.py, on a local Spark that it installs; needs Java 17
+	@$(BIN)/pip install -q --disable-pip-version-check -r requirements-spark.txt
+	@pytest -q tests/test_spark.py
 
 env: $(BIN)/.runtime
 env-dev: $(BIN)/.dev
@@ -76,6 +90,9 @@ bench-search: env-dev ## 60 s of search against XGBoost's defaults, Optuna, halv
 
 bench-prediction: env ## What one prediction costs, and a thousand, and a million
 	@cd benchmarks && python prediction.py
+
+bench-serving: env ## mlflow models serve against a bare FastAPI handler, then 32 clients for five minutes
+	@cd benchmarks && python serving.py $(ARGS)
 
 bench-growth: env ## What a study costs as rows and trials grow; draws benchmarks/growth.png
 	@cd benchmarks && python growth.py

@@ -1,0 +1,313 @@
+"""`make serve` on real stores: every form of request has pyfunc's answer, every wrong one a readable 400."""
+
+import contextlib
+import http.client
+import json
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from conftest import REPOSITORY, Store, mlflow_at
+
+pytestmark = pytest.mark.project
+
+TABLES = ["cancer", "mixed", "diabetes"]
+EVERY_TABLE = pytest.mark.parametrize("table", TABLES)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A champion behind `make serve`, raw rows that training never saw, and pyfunc's answers to them."""
+
+    port: int
+    rows: pd.DataFrame
+    answers: list[dict[str, Any]]
+
+    def ask(self, body: Any, content_type: str = "application/json", path: str = "/invocations") -> tuple[int, str]:
+        """Send a request; anything but text and bytes goes as JSON."""
+        content = body if isinstance(body, str | bytes) else json.dumps(body)
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
+            connection.request("POST", path, content, {"Content-Type": content_type})
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+
+    def predictions(self, body: Any, content_type: str = "application/json") -> list[dict[str, Any]]:
+        status, answer = self.ask(body, content_type)
+        assert status == 200, answer
+        return json.loads(answer)["predictions"]
+
+    def records(self, n: int) -> list[dict[str, Any]]:
+        return json.loads(self.rows.head(n).to_json(orient="records", double_precision=15))
+
+    def split(self, n: int) -> dict[str, Any]:
+        return json.loads(self.rows.head(n).to_json(orient="split", double_precision=15, index=False))
+
+
+def make_serve(store: Store, *variables: str) -> subprocess.Popen:
+    """Start `make serve` on a store, in a process group of its own and with the environment that these tests run in."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "PYTEST_"))}
+    path = os.pathsep.join([str(Path(sys.executable).parent), clean.get("PATH", "")])
+    return subprocess.Popen(
+        ["make", "-o", "env", "serve", *variables],
+        cwd=REPOSITORY,
+        env={**clean, "PATH": path, "MLFLOW_TRACKING_URI": store.uri},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@contextlib.contextmanager
+def serving(store: Store, model: str, port: int) -> Iterator[None]:
+    """Have `make serve` answer on a port."""
+    process = make_serve(store, f"MODEL={model}", f"PORT={port}")
+    try:
+        wait_for(process, port)
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        process.communicate(timeout=60)
+
+
+def wait_for(process: subprocess.Popen, port: int) -> None:
+    for _ in range(1200):
+        assert process.poll() is None, process.stdout.read()
+        with contextlib.suppress(OSError), contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as client:
+            client.request("GET", "/ping")
+            assert client.getresponse().status == 200
+            return
+        time.sleep(0.1)
+    raise TimeoutError("the server does not answer")
+
+
+def free_port() -> int:
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as found:
+        return int(found.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def server(run_chain: Callable[[str], Store]) -> Iterator[Callable[[str], Served]]:
+    """Give the champion of a chain behind a server that runs until the last test of this file."""
+    import mlflow
+
+    running: dict[str, Served] = {}
+    with contextlib.ExitStack() as stack:
+
+        def serve(table: str) -> Served:
+            if table not in running:
+                store, port = run_chain(table), free_port()
+                name = next(name for name in store.versions() if name.endswith("Service"))
+                data = store.last("data-preprocessing").info.run_id
+                rows = store.table(data, "test")[list(store.document(data, "problem.json")["kinds"])]
+                with mlflow_at(store):
+                    answers = mlflow.pyfunc.load_model(f"models:/{name}@champion").predict(rows)
+                stack.enter_context(serving(store, name.removesuffix("Service"), port))
+                running[table] = Served(port, rows, answers.to_dict(orient="records"))
+            return running[table]
+
+        yield serve
+
+
+@pytest.fixture
+def served(server: Callable[[str], Served], table: str) -> Served:
+    return server(table)
+
+
+def same(told: list[dict[str, Any]], expected: list[dict[str, Any]]) -> bool:
+    """Tell whether answers are equal to the last digit."""
+    return json.loads(json.dumps(expected)) == told
+
+
+# --- Right requests
+
+
+@EVERY_TABLE
+@pytest.mark.parametrize("n", [1, 40])
+@pytest.mark.parametrize("form", ["dataframe_split", "dataframe_records", "inputs", "inputs of records", "instances"])
+def test_every_form_of_request_has_the_answer_of_pyfunc(served: Served, form: str, n: int) -> None:
+    split, records = served.split(n), served.records(n)
+    body = {
+        "dataframe_split": {"dataframe_split": split},
+        "dataframe_records": {"dataframe_records": records},
+        "inputs": {"inputs": {name: [record[name] for record in records] for name in split["columns"]}},
+        "inputs of records": {"inputs": records},
+        "instances": {"instances": records},
+    }[form]
+    assert same(served.predictions(body), served.answers[:n])
+
+
+@EVERY_TABLE
+def test_the_answer_is_a_prediction_and_for_classes_their_probabilities(served: Served) -> None:
+    for answer in served.predictions({"dataframe_split": served.split(40)}):
+        label, probabilities = answer.pop("prediction"), answer
+        if not probabilities:  # a regression
+            assert isinstance(label, float)
+            continue
+        assert max(probabilities, key=lambda name: probabilities[name]) == f"probability_{label}"
+        assert math.isclose(sum(probabilities.values()), 1, abs_tol=1e-5)
+
+
+@EVERY_TABLE
+def test_no_rows_have_no_answers(served: Served) -> None:
+    assert served.predictions({"dataframe_split": {**served.split(1), "data": []}}) == []
+
+
+@pytest.mark.parametrize("table", ["cancer"])
+def test_a_table_of_fractions_may_be_sent_as_csv(served: Served) -> None:
+    told = served.predictions(served.rows.head(40).to_csv(index=False), "text/csv")
+    assert same(told, served.answers[:40])
+
+
+@EVERY_TABLE
+def test_a_number_may_be_missing_or_whole_and_columns_may_come_in_any_order(served: Served) -> None:
+    record = served.records(1)[0]
+    first = next(iter(record))
+    for value in (None, 3):
+        body = [{"a further column": 1} | dict(reversed((record | {first: value}).items()))]
+        by_records, by_inputs = (served.predictions({form: body}) for form in ("dataframe_records", "inputs"))
+        assert by_records == by_inputs
+        assert by_records[0].keys() == served.answers[0].keys()
+
+
+@EVERY_TABLE
+def test_callers_at_once_have_each_their_own_answer(served: Served) -> None:
+    def ask(i: int) -> list[dict[str, Any]]:
+        return served.predictions({"dataframe_records": [records[i % len(records)]]})
+
+    records = served.records(40)
+    with ThreadPoolExecutor(32) as pool:
+        told = [answer for answers in pool.map(ask, range(200)) for answer in answers]
+    assert same(told, [served.answers[i % len(records)] for i in range(200)])
+
+
+# --- Wrong requests: a function of a right record that gives the wrong body, and what the answer must say
+
+
+def refused(served: Served, body: Any) -> str:
+    """Send a wrong request; give the sentence of its 400."""
+    status, answer = served.ask(body)
+    assert status == 400, answer
+    told = json.loads(answer)
+    assert "stack_trace" not in told
+    assert "Traceback" not in told["message"]
+    return told["message"]
+
+
+def without(record: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if key != name}
+
+
+A_COLUMN = {"cancer": "mean radius", "mixed": "city", "diabetes": "bmi"}
+BODIES = {
+    "dataframe_split": lambda record: {"dataframe_split": {"columns": list(record), "data": [list(record.values())]}},
+    "dataframe_records": lambda record: {"dataframe_records": [record]},
+    "inputs": lambda record: {"inputs": {name: [value] for name, value in record.items()}},
+}
+
+
+@EVERY_TABLE
+@pytest.mark.parametrize("form", BODIES)
+def test_a_missing_column_is_named(served: Served, table: str, form: str) -> None:
+    sentence = refused(served, BODIES[form](without(served.records(1)[0], A_COLUMN[table])))
+    assert sentence.endswith(f"Model is missing inputs ['{A_COLUMN[table]}'].")
+
+
+@pytest.mark.parametrize(("table", "name"), [("cancer", "mean radius"), ("mixed", "area [m²]"), ("diabetes", "bmi")])
+@pytest.mark.parametrize("form", ["dataframe_split", "dataframe_records"])
+def test_a_word_among_fractions_is_named_with_its_column(served: Served, name: str, form: str) -> None:
+    sentence = refused(served, BODIES[form](served.records(1)[0] | {name: "wide"}))
+    assert f"Failed to convert column {name}" in sentence
+    assert "'wide'" in sentence
+
+
+@pytest.mark.parametrize("table", ["cancer", "mixed"])
+def test_a_word_among_fractions_is_quoted_in_inputs(served: Served, table: str) -> None:
+    name = {"cancer": "mean radius", "mixed": "area [m²]"}[table]
+    assert "'wide'" in refused(served, BODIES["inputs"](served.records(1)[0] | {name: "wide"}))
+
+
+@pytest.mark.parametrize("table", ["mixed"])
+@pytest.mark.parametrize("form", BODIES)
+@pytest.mark.parametrize("name", ["rooms", "floor", "garden", "heated"])
+@pytest.mark.parametrize("value", ["three", [1, 2], {"a": 1}], ids=str)
+def test_what_is_no_number_is_named_with_its_column(served: Served, form: str, name: str, value: Any) -> None:
+    sentence = refused(served, BODIES[form](served.records(1)[0] | {name: value}))
+    assert sentence.endswith(f"The column {name!r} wants numbers, got {value!r}.")
+
+
+@EVERY_TABLE
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ('{"dataframe_split": {"columns": ["mean', "valid JSON"),
+        ("", "valid JSON"),
+        (b"\xff\xfe", "valid JSON"),
+        ([], "JSON dictionary"),
+        ({}, "JSON dictionary with exactly one of the input fields"),
+        ({"rows": [{"a": 1}]}, "JSON dictionary with exactly one of the input fields"),
+        ({"dataframe_split": [[1]]}, "must be a dictionary"),
+        ({"dataframe_split": {"column": ["a"], "data": [[1]]}}, "'column'"),
+        ({"dataframe_split": {"columns": ["a", "b"], "data": [[1]]}}, "2 columns passed"),
+        ({"dataframe_records": {"a": 1}}, "must be a list of records"),
+        ({"dataframe_records": []}, "Model is missing inputs"),
+        ({"inputs": [[1.5]]}, "Model is missing inputs"),
+        ({"input": [1.5]}, "Model is missing inputs"),
+    ],
+    ids=str,
+)
+def test_a_request_that_cannot_be_read_is_told_why(served: Served, body: Any, words: str) -> None:
+    assert words in refused(served, body)
+
+
+@EVERY_TABLE
+def test_two_forms_at_once_are_refused(served: Served) -> None:
+    both = {"dataframe_split": served.split(1), "dataframe_records": served.records(1)}
+    assert "exactly one of the input fields" in refused(served, both)
+
+
+@pytest.mark.parametrize("table", ["cancer"])
+def test_another_content_type_is_told_which_ones_there_are(served: Served) -> None:
+    status, answer = served.ask({"dataframe_split": served.split(1)}, "application/x-www-form-urlencoded")
+    assert status == 415
+    assert "application/json" in answer
+
+
+# --- make serve
+
+
+def ended(process: subprocess.Popen) -> str:
+    """Wait for a command that must fail; give what it printed, which is no traceback."""
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "Traceback" not in printed
+    return printed
+
+
+def test_without_a_champion_make_serve_says_so(store: Store) -> None:
+    printed = ended(make_serve(store, f"PORT={free_port()}"))
+    assert "error: CancerModel has no champion" in printed
+    assert "There are: none yet." in printed
+
+
+def test_a_name_without_a_champion_is_told_which_names_have_one(cancer_copy: Store) -> None:
+    printed = ended(make_serve(cancer_copy, "MODEL=CanserModel", f"PORT={free_port()}"))
+    assert "There are: CancerModel." in printed
+
+
+def test_a_port_that_is_taken_is_named(cancer_copy: Store) -> None:
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+        assert f"error: the port {port} is taken" in ended(make_serve(cancer_copy, f"PORT={port}"))
