@@ -190,3 +190,9 @@ def test_a_missing_level_is_nan(value: Any) -> None:
 def test_numbers_are_read_from_text_blanks_as_missing() -> None:
     read = numbers_of(values("1.5", " 2 ", "", "?", "N/A", None, "-"))
     np.testing.assert_array_equal(read, [1.5, 2, np.nan, np.nan, np.nan, np.nan, np.nan])
+
+
+@pytest.mark.parametrize("value", ["three", [1, 2], [1], {"a": 1}, 1j, 10**400], ids=str)
+def test_what_is_no_number_is_not_read_as_one(value: object) -> None:
+    with pytest.raises((ValueError, TypeError, OverflowError)):
+        numbers_of(pd.Series([value], dtype=object))

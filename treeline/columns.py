@@ -131,9 +131,8 @@ def numbers_of(column: pd.Series) -> np.ndarray:
     if is_numeric(column) and not isinstance(column.dtype, pd.CategoricalDtype):
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
     values = column.to_numpy(dtype=object, na_value=np.nan)
-    return np.array(
-        [np.nan if isinstance(value, str) and marks_missing(value) else value for value in values], np.float64
-    )
+    read = (np.nan if isinstance(value, str) and marks_missing(value) else value for value in values)
+    return np.fromiter(read, np.float64, len(values))  # np.array would take lists of one length for a table of numbers
 
 
 def first_strange(values: Iterable[Any]) -> Any:
