@@ -15,6 +15,7 @@ from mlflow.types import ColSpec, DataType
 from pyspark.errors import AnalysisException, PythonException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql.functions import col
+from pyspark.sql.types import StructField, StructType
 
 
 def raw_column(spec: ColSpec) -> Column:
@@ -31,9 +32,9 @@ def scored(rows: DataFrame, model_uri: str) -> DataFrame:
         model_uri: of a model NAMEService.
     """
     signature = mlflow.models.get_model_info(model_uri).signature
-    answer = mlflow.pyfunc.spark_udf(
-        rows.sparkSession, model_uri, result_type=signature.outputs.as_spark_schema(), env_manager="local"
-    )
+    # Said in full: MLflow would guess no struct for a single output, and its own schema forbids the nulls Spark allows.
+    answers = StructType([StructField(spec.name, spec.type.to_spark()) for spec in signature.outputs])
+    answer = mlflow.pyfunc.spark_udf(rows.sparkSession, model_uri, result_type=answers, env_manager="local")
     told = rows.withColumn("answer of the model", answer(*map(raw_column, signature.inputs)))
     return told.select("*", "`answer of the model`.*").drop("answer of the model")
 

@@ -149,6 +149,17 @@ def test_every_form_of_request_has_the_answer_of_pyfunc(served: Served, form: st
     assert same(served.predictions(body), served.answers[:n])
 
 
+@pytest.mark.parametrize("table", ["cancer"])
+@pytest.mark.parametrize("form", ["dataframe_split", "dataframe_records", "inputs"])
+def test_the_requests_among_the_examples_ask_for_the_first_row_of_the_default_table(served: Served, form: str) -> None:
+    from sklearn.datasets import load_breast_cancer
+
+    first = load_breast_cancer(as_frame=True).data.head(1)
+    told = served.predictions((REPOSITORY / "examples" / f"{form}.json").read_bytes())
+    assert told == served.predictions({"dataframe_records": first.to_dict(orient="records")})
+    assert told[0]["prediction"] == "malignant"
+
+
 @EVERY_TABLE
 def test_the_answer_is_a_prediction_and_for_classes_their_probabilities(served: Served) -> None:
     for answer in served.predictions({"dataframe_split": served.split(40)}):
