@@ -36,18 +36,19 @@ FORMATS = {"cold start": "{:.1f} s", "memory": "{:,.0f} MiB", "requests a second
 
 @dataclass
 class Server:
-    """A command that serves on a port."""
+    """A command that serves; each start finds a port of its own."""
 
     command: Sequence[str]
-    port: int
     environment: Mapping[str, str]
+    port: int = 0
 
     @contextlib.contextmanager
     def running(self, seconds: list[float]) -> Iterator[None]:
         """Start it, note how long that took, and stop it at the end."""
+        self.port = free_port()
         begin = time.perf_counter()
         self.process = subprocess.Popen(
-            self.command,
+            [*self.command, "--port", str(self.port)],
             cwd=HERE,
             env={**os.environ, **self.environment},
             stdout=subprocess.DEVNULL,
@@ -136,6 +137,7 @@ def compare(servers: Mapping[str, Server], rows: pd.DataFrame, seconds: float, r
 
     def note(what: str, name: str, value: float) -> None:
         found.setdefault(what, {each: [] for each in servers})[name].append(value)
+        print(f"  {name: <8} {what: <18} {value:10.2f}", flush=True)
 
     for _ in range(repeats):
         with contextlib.ExitStack() as stack:
@@ -212,16 +214,13 @@ def main() -> None:
         command = [sys.executable, str(HERE.parent / "main.py"), "--n-trials", str(options.trials)]
         subprocess.run(command, cwd=folder, env={**os.environ, **store}, check=True, stderr=subprocess.DEVNULL)
         mlflow.set_tracking_uri(store["MLFLOW_TRACKING_URI"])
-        uri, port, bare = "models:/CancerModelService@champion", free_port(), free_port()
-        tool = Path(sys.executable).parent
-        serve = [str(tool / "mlflow"), "models", "serve", "-m", uri, "--env-manager", "local", "-p", str(port)]
+        uri, tool = "models:/CancerModelService@champion", Path(sys.executable).parent
+        path = {"PATH": f"{tool}{os.pathsep}{os.environ['PATH']}"}
+        serve = ["mlflow", "models", "serve", "-m", uri, "--env-manager", "local"]
+        model = {"MODEL_URI": "models:/CancerModel@champion"}
         servers = {
-            "mlflow": Server(serve, port, {**store, "PATH": f"{tool}{os.pathsep}{os.environ['PATH']}"}),
-            "bare": Server(
-                [str(tool / "uvicorn"), "bare_app:app", "--port", str(bare)],
-                bare,
-                {**store, "MODEL_URI": "models:/CancerModel@champion"},
-            ),
+            "mlflow": Server([str(tool / serve[0]), *serve[1:]], {**store, **path}),
+            "bare": Server([str(tool / "uvicorn"), "bare_app:app"], {**store, **model}),
         }
         rows = table(0)[0]
         compare(servers, rows.sample(1000, replace=True, random_state=0), options.seconds, options.repeats)
