@@ -9,7 +9,7 @@ ARGS ?=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run smoke test test-fast lint types ui serve spark-test env env-dev docker-lint bench-overhead bench-load bench-pruning bench-pipeline bench-memory bench-search bench-growth bench-prediction bench-serving clean
+.PHONY: help run smoke test test-fast lint types ui serve spark-test notebook env env-dev docker-lint bench-overhead bench-load bench-pruning bench-pipeline bench-memory bench-search bench-growth bench-prediction bench-serving clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -53,6 +53,10 @@ serve: env ## The champion over REST on http://127.0.0.1:5001; MODEL=NAME serves
 spark-test: env-dev ## The test of examples/spark_scores.py, on a local Spark that it installs; needs Java 17
 	@$(BIN)/pip install -q --disable-pip-version-check -r requirements-spark.txt
 	@pytest -q tests/test_spark.py
+
+notebook: env-dev ## Build notebooks/modeling.ipynb from the .py beside it and execute it; TREELINE_TRIALS=20 searches longer
+	@jupytext --quiet --to ipynb notebooks/modeling.py
+	@jupyter execute --inplace notebooks/modeling.ipynb
 
 env: $(BIN)/.runtime
 env-dev: $(BIN)/.dev
