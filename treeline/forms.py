@@ -34,8 +34,8 @@ def requirements() -> list[str]:
     for name in REQUIRED:
         try:
             pins.append(f"{name}=={version(name)}")
-        except PackageNotFoundError:  # XGBoost's build without GPU code goes by another name
-            pins.append(f"{name}-cpu=={version(f'{name}-cpu')}")
+        except PackageNotFoundError:  # XGBoost's build without GPU code, which is not made for every platform
+            pins.append(f"{name}=={version(f'{name}-cpu')}")
     return pins
 
 
