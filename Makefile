@@ -9,7 +9,7 @@ ARGS ?=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run smoke test test-fast lint types ui serve spark-test notebook env env-dev docker-lint bench-overhead bench-load bench-pruning bench-pipeline bench-memory bench-search bench-growth bench-prediction bench-serving clean
+.PHONY: help run smoke test test-fast lint types ui serve spark-test notebook docker-test env env-dev docker-lint bench-overhead bench-load bench-pruning bench-pipeline bench-memory bench-search bench-growth bench-prediction bench-serving clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -27,16 +27,19 @@ test: env-dev ## All tests
 test-fast: env-dev ## The tests of the pure functions, under a minute
 	@pytest -q -m 'not store and not project'
 
-lint: env-dev docker-lint ## Style of code and Dockerfile
+lint: env-dev docker-lint ## Style of code and Dockerfiles
 	@ruff check . && ruff format --check .
 
 types: env-dev ## Types
 	@mypy
 
 docker-lint: env-dev
-	@hadolint docker/Dockerfile
+	@hadolint docker/Dockerfile docker/*/Dockerfile
 	@if command -v docker >/dev/null && docker compose version >/dev/null 2>&1; \
-	then docker compose -f docker/docker-compose.yml config -q; else echo "docker compose is not installed: compose file not checked"; fi
+	then docker compose -f docker/docker-compose.yml --profile '*' config -q; else echo "docker compose is not installed: compose file not checked"; fi
+
+docker-test: env-dev ## The images built and every service run for real; needs a Docker engine
+	@pytest -q -rs tests/test_docker.py
 
 ui: env ## The MLflow UI on http://127.0.0.1:5000
 	@mlflow ui

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Run the main job as the owner of the working folder, so that what it writes belongs to the caller.
+# Run a command as the owner of the working folder, so that what it writes belongs to the caller.
 set -eu
 
 # Compose hands on a variable that the caller has set to nothing; MLflow wants such a one to be absent.
@@ -9,7 +9,6 @@ set -eu
 # no account in here.
 export USER="${USER:-treeline}"
 
-set -- python /opt/treeline/main.py "$@"
 # Compose starts the container as root, which alone may become another user. Whoever starts it as someone else
 # (docker run --user, or the image's own user) has chosen already. A folder of root's belongs to a root caller, or to
 # the caller of a rootless engine, who is root in here: to stay root is right for both.
