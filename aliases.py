@@ -13,11 +13,13 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from treeline import UserError, nearest
+from utils import registry_lock
 
 MOVING = "moving"  # tag of NAME while aliases move: what is to be true when they have
 RECORD = "record."  # tags of NAME, numbered: one a move
 
 
+@registry_lock()
 def register_in_step(uris: Mapping[str, str], descriptions: Mapping[str, str], tags: Mapping[str, str]) -> str:
     """Register the forms of one model under the same version number, then name them all `challenger`.
 

@@ -76,7 +76,12 @@ class Settings(BaseSettings):
 
     def parameters(self) -> dict[str, str]:
         """Give each setting by its name on the command line, as text for MLflow."""
-        return {name.replace("_", "-"): str(value) for name, value in self.model_dump().items()}
+        return {self.option(name): str(value) for name, value in self.model_dump().items()}
+
+    @classmethod
+    def option(cls, name: str) -> str:
+        """Spell a setting as it is on the command line, after the dashes."""
+        return name.replace("_", "-") if cls.model_config["cli_kebab_case"] else name
 
 
 class DataSettings(Settings):
@@ -170,6 +175,18 @@ class MainSettings(EvaluationSettings, TrainingSettings, TuningSettings, DataSet
         return stage(**{name: getattr(self, name) for name in stage.model_fields} | given)
 
 
+class SweepSettings(Settings):
+    """Run the chain for each combination of parameters, as a Hydra multirun."""
+
+    model_config = SettingsConfigDict(cli_kebab_case=False)  # the name of its parameter is Hydra's way of spelling
+
+    hydra_options: str = Field(
+        "",
+        description="Parameters of main in Hydra's grammar, underscores for hyphens: -m n_trials=5,10 "
+        "test_size=0.2,0.3 or seed=range(0,3); hydra/launcher=joblib runs the combinations side by side.",
+    )
+
+
 class BatchSettings(Settings):
     """Score a file with a registered model."""
 
@@ -256,20 +273,16 @@ def log_to_stderr() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # a line a trial would break the progress bar
 
 
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
 def _complaint(settings: type[Settings], detail: Any) -> str:
     name = str(detail["loc"][0])
     field = settings.model_fields.get(name)
     meaning = f" ({field.description})" if field else ""
-    return f"{_option(name)} got {detail['input']!r}: {detail['msg'][0].lower()}{detail['msg'][1:]}{meaning}"
+    return f"--{settings.option(name)} got {detail['input']!r}: {detail['msg'][0].lower()}{detail['msg'][1:]}{meaning}"
 
 
 def _flags(settings: type[Settings], arguments: list[str]) -> list[str]:
     """Let `--dry-run` stand for `--dry-run true`."""
-    flags = [_option(name) for name, field in settings.model_fields.items() if field.annotation is bool]
+    flags = [f"--{settings.option(name)}" for name, field in settings.model_fields.items() if field.annotation is bool]
     spelled: list[str] = []
     for i, word in enumerate(arguments):
         bare = word in flags and (i + 1 == len(arguments) or arguments[i + 1].startswith("--"))
@@ -279,7 +292,7 @@ def _flags(settings: type[Settings], arguments: list[str]) -> list[str]:
 
 def _refuse_unknown(settings: type[Settings], arguments: Sequence[str]) -> None:
     """Name an unknown parameter before argparse sees it, which would take `--test` for `--test-size`."""
-    options = [_option(name) for name in settings.model_fields] + ["--help"]
+    options = [f"--{settings.option(name)}" for name in settings.model_fields] + ["--help"]
     for word in arguments:
         name = word.partition("=")[0]
         if word.startswith("--") and name not in options:

@@ -1,5 +1,6 @@
 """The run store: open a stage's run, find the last good one, hand a dataset over, end with a sentence."""
 
+import fcntl
 import os
 import re
 import signal
@@ -222,6 +223,19 @@ def command(
         )
         return 130
     return 0
+
+
+@contextmanager
+def registry_lock() -> Iterator[None]:
+    """Let one process at a time change the registry, of those that share the folder of a store: they lock the folder
+    itself, which leaves no file behind and is undone by the system when a process is killed.
+    """
+    folder = os.open(store_folder(), os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def store_folder() -> Path:

@@ -14,6 +14,7 @@ CPUS = 16
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that allows this process 16 CPUs."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(CPUS)), raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
 
 
 def tree(folder: Path, own: str, files: dict[str, str]) -> tuple[Path, Path]:
@@ -87,6 +88,16 @@ def test_where_affinity_is_unknown_the_machine_s_count_decides(
 ) -> None:
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: count)
+    assert cpu_budget(tmp_path / "absent", tmp_path / "absent") == cpus
+
+
+@pytest.mark.parametrize(
+    ("share", "cpus"), [("3", 3), ("64", CPUS), ("1", 1), ("", CPUS), ("4,2", CPUS), ("all", CPUS)]
+)
+def test_the_share_that_a_caller_leaves_is_not_exceeded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: str, cpus: int
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", share)
     assert cpu_budget(tmp_path / "absent", tmp_path / "absent") == cpus
 
 

@@ -45,6 +45,13 @@ def settings_of(entry_point: str) -> type[Settings]:
     ]
 
 
+def option_of(entry_point: str, name: str) -> str:
+    """A setting's name in MLproject and on the command line: kebab-case, but for `hydra_options`, which the contract
+    spells as Hydra would.
+    """
+    return name if entry_point == "sweep" else name.replace("_", "-")
+
+
 def imports_of(path: Path) -> set[str]:
     """Every module that a file imports, at its top or deeper, by its full name."""
     names: set[str] = set()
@@ -75,7 +82,7 @@ def test_parameters_and_defaults_are_those_of_the_settings(entry_point: str) -> 
     declared = ENTRY_POINTS[entry_point]["parameters"]
     fields = settings_of(entry_point).model_fields
     expected = {
-        name.replace("_", "-"): str(field.default).lower() if field.annotation is bool else field.default
+        option_of(entry_point, name): str(field.default).lower() if field.annotation is bool else field.default
         for name, field in fields.items()
     }
     assert {name: parameter["default"] for name, parameter in declared.items()} == expected
@@ -154,6 +161,8 @@ def test_no_module_but_main_imports_a_stage(module: str) -> None:
     stages = {script_of(name) for name in ENTRY_POINTS}
     if module == "reproduction":  # which runs two of them again
         stages -= {"data_preprocessing", "hyperparameters_tuning"}
+    if module == "sweep":  # which runs the chain once a combination, has the best one judged, and names itself
+        stages -= {"main", "data_evaluation", "sweep"}
     assert imports_of(REPOSITORY / f"{module}.py") & stages == set()
 
 
@@ -222,7 +231,7 @@ def test_help_explains_every_parameter_with_its_default_and_range(
     assert stopped.value.code == 0
     words = " ".join(capsys.readouterr().out.split())
     for name, field in settings_of(entry_point).model_fields.items():
-        assert f"--{name.replace('_', '-')}" in words
+        assert f"--{option_of(entry_point, name)}" in words
         assert f"{field.description} (default: {field.default}".replace("default: )", "default:") in words
         for limit in (getattr(each, "ge", getattr(each, "gt", None)) for each in field.metadata):
             assert limit is None or str(limit) in field.description
@@ -329,6 +338,20 @@ def test_mlflow_run_chains_the_stages_without_an_experiment_name(project: Projec
     data, tuning = (project.last(stage, "Default") for stage in STAGES[:2])
     assert data.data.metrics["test_size"] == 57
     assert (tuning.info.status, tuning.data.tags["data_run_id"]) == ("FINISHED", data.info.run_id)
+
+
+@pytest.mark.project
+def test_mlflow_run_sweeps_over_combinations(project: Project) -> None:
+    options = "-m data=iris n_trials=1,2 folds=2 drop='sepal length (cm),sepal width (cm)'"
+    ran = project.run("sweep", "--experiment-name", "swept", "-P", f"hydra_options={options}")
+    assert ran.returncode == 0, ran.stderr
+    run = project.last("sweep", "swept")
+    assert (run.info.status, run.info.run_name) == ("FINISHED", "sweep")
+    assert run.data.params == {"hydra_options": options}
+    chains = [each for each in project.store.children(run.info.run_id) if each.data.tags["stage"] == "main"]
+    assert sorted(each.data.params["n-trials"] for each in chains) == ["1", "2"]
+    assert {each.data.params["drop"] for each in chains} == {"sepal length (cm),sepal width (cm)"}
+    assert not {"outputs", "multirun"} & {path.name for path in project.source.iterdir()}
 
 
 @pytest.mark.project

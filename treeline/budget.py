@@ -1,4 +1,6 @@
-"""How many CPUs this process really has: its affinity and its cgroup's quota, not the host's count."""
+"""How many CPUs this process really has: its affinity and its cgroup's quota, not the host's count, and of those what
+OMP_NUM_THREADS leaves it, which joblib sets for processes that it runs side by side.
+"""
 
 import os
 from pathlib import Path
@@ -12,7 +14,9 @@ def cpu_budget(cgroups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/s
         own: the file that names this process's cgroup.
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min([allowed, *(int(quota) for quota in _quotas(cgroups, own))]))
+    share = os.environ.get("OMP_NUM_THREADS", "")
+    shares = [int(share)] if share.isdigit() else []  # OpenMP also allows a list, one a nesting level
+    return max(1, min([allowed, *shares, *(int(quota) for quota in _quotas(cgroups, own))]))
 
 
 def _quotas(cgroups: Path, own: Path) -> list[float]:
