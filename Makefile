@@ -9,7 +9,7 @@ ARGS ?=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run smoke test test-fast lint types ui serve spark-test notebook docker-test env env-dev docker-lint bench-overhead bench-load bench-pruning bench-pipeline bench-memory bench-search bench-growth bench-prediction bench-serving clean
+.PHONY: help run smoke test test-fast lint types ui serve spark-test notebook docker-test test-oldest env env-dev docker-lint bench-overhead bench-load bench-pruning bench-pipeline bench-memory bench-search bench-growth bench-prediction bench-serving clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -17,9 +17,11 @@ help: ## List the targets
 run: env ## The main job; DATA=table.csv TARGET=column takes your table, ARGS="--n-trials 10" any parameter
 	@python main.py --data '$(DATA)' --target '$(TARGET)' $(ARGS)
 
-smoke: env ## The whole chain with tiny trial counts, in a store of its own that is thrown away
-	@store=$$(mktemp -d) && trap 'rm -rf "$$store"' EXIT && cd "$$store" \
+SMOKE = store=$$(mktemp -d) && trap 'rm -rf "$$store"' EXIT && cd "$$store" \
 	&& python '$(CURDIR)/main.py' --n-trials 2 --folds 2 && python '$(CURDIR)/main.py' --data diabetes --n-trials 2 --folds 2
+
+smoke: env ## The whole chain with tiny trial counts, in a store of its own that is thrown away
+	@$(SMOKE)
 
 test: env-dev ## All tests
 	@pytest -q -n auto --dist loadfile
@@ -28,6 +30,11 @@ test-fast: env-dev ## The tests of the pure functions, under a minute
 	@pytest -q -m 'not store and not project'
 
 lint: env-dev docker-lint ## Style of code and Dockerfiles
+
+test-oldest: .venv-oldest/.done ## All tests and the smoke run on Python 3.10 with requirements-oldest.txt
+	@export PATH='$(CURDIR)/.venv-oldest/bin':"$$PATH" && pytest -q -n auto --dist loadfile && $(SMOKE)
+
+lint: env-dev docker-lint ## Style of code and Dockerfile
 	@ruff check . && ruff format --check .
 
 types: env-dev ## Types
@@ -76,6 +83,13 @@ $(BIN)/.dev: requirements-dev.txt $(BIN)/.runtime
 	@$(BIN)/pip install -q --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
+.venv-oldest/.done: requirements-oldest.txt
+	@command -v uv >/dev/null || $(MAKE) env
+	@rm -rf .venv-oldest && uv venv -q --seed --python 3.10 .venv-oldest
+	@echo "Installing the oldest versions into .venv-oldest ..."
+	@uv pip install -q --python .venv-oldest/bin/python -r requirements-oldest.txt
+	@touch $@
+
 bench-overhead: env ## What tracking costs: our study against a bare Optuna and xgb.cv loop
 	@cd benchmarks && python overhead.py
 
@@ -106,5 +120,5 @@ bench-growth: env ## What a study costs as rows and trials grow; draws benchmark
 	@cd benchmarks && python growth.py
 
 clean: ## Remove the environment and caches; the experiment store stays
-	@rm -rf .venv .venv-rivals .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-rivals .venv-oldest .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

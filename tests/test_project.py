@@ -17,6 +17,7 @@ import yaml
 from conftest import REPOSITORY, STAGES, _copy, mlflow_at, python
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 from config import Settings
 
@@ -129,7 +130,7 @@ def test_conda_installs_the_pinned_requirements_on_a_python_that_the_project_all
     assert version.partition("=")[2] in SpecifierSet(project["requires-python"])
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "requirements-oldest.txt"])
 def test_every_requirement_is_one_exact_version_and_names_no_host(name: str) -> None:
     for requirement in pins(name):
         assert requirement.url is None
@@ -145,6 +146,20 @@ def test_every_python_gets_each_package_once(python_version: str) -> None:
     ]
     assert len(chosen) == len(set(chosen))
     assert set(chosen) == {each.name for each in pins("requirements.txt")}
+
+
+def test_the_oldest_versions_are_of_every_package_and_none_is_newer_than_the_newest() -> None:
+    """Python's own range is stated once more in the workflow."""
+    oldest = {each.name: str(each.specifier)[2:] for each in pins("requirements-oldest.txt")}
+    for requirement in [*pins("requirements.txt"), *pins("requirements-dev.txt")]:
+        name, newest = requirement.name, str(requirement.specifier)[2:]
+        if name in oldest:
+            assert Version(oldest[name]) <= Version(newest), name
+    assert {each.name for each in pins("requirements.txt")} <= set(oldest)
+    jobs = yaml.safe_load((REPOSITORY / ".github/workflows/ci.yml").read_text(encoding="utf-8"))["jobs"]
+    assert jobs["check"]["strategy"]["matrix"]["python"] == PYTHONS
+    assert {"run": "make test-oldest"} in jobs["oldest"]["steps"]
+    assert f"--python {PYTHONS[0]} .venv-oldest" in (REPOSITORY / "Makefile").read_text(encoding="utf-8")
 
 
 # --- the house
