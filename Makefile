@@ -29,12 +29,10 @@ test: env-dev ## All tests
 test-fast: env-dev ## The tests of the pure functions, under a minute
 	@pytest -q -m 'not store and not project'
 
-lint: env-dev docker-lint ## Style of code and Dockerfiles
-
 test-oldest: .venv-oldest/.done ## All tests and the smoke run on Python 3.10 with requirements-oldest.txt
 	@export PATH='$(CURDIR)/.venv-oldest/bin':"$$PATH" && pytest -q -n auto --dist loadfile && $(SMOKE)
 
-lint: env-dev docker-lint ## Style of code and Dockerfile
+lint: env-dev docker-lint ## Style of code and Dockerfiles
 	@ruff check . && ruff format --check .
 
 types: env-dev ## Types
