@@ -451,5 +451,6 @@ print(f"{refusal.status_code}: ... {refusal.json()['message'].rpartition('Error:
 print(shlex.join(["mlflow", "ui", "--backend-store-uri", os.environ["MLFLOW_TRACKING_URI"]]))
 
 # %% [markdown]
-# Your own table: `DataSettings(data="path/to/table.csv", target="column")` in section 1, or from a terminal
-# `make run DATA=path/to/table.csv TARGET=column`, which does sections 1, 2, 4 and 5 in one go in the project's store.
+# Your own table, if it is classes that you predict: `DataSettings(data="/whole/path/of/table.csv", target="column")` in
+# section 1. Any table, from a terminal: `make run DATA=path/of/table.csv TARGET=column` does sections 1, 2, 4 and 5 in
+# one go, in the project's store.
