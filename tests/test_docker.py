@@ -391,6 +391,7 @@ def stages_and_statuses(folder: Path) -> dict[str, str]:
         return {}
 
 
+@pytest.mark.engine
 @pytest.mark.usefixtures("images")
 @pytest.mark.parametrize("service", BUILT)
 def test_an_image_holds_no_compiler_and_is_not_roots(service):
@@ -416,6 +417,7 @@ def test_a_run_leaves_a_store_that_is_the_callers_and_that_the_host_can_read(ran
     assert re.search(r"^xgboost==\d", store["requirements"], re.MULTILINE)
 
 
+@pytest.mark.engine
 @pytest.mark.usefixtures("images")
 def test_a_users_error_is_one_sentence_and_exit_code_1(folder):
     refused = compose("run", "--rm", "pipeline", "--test-size", "3", folder=folder)
@@ -425,6 +427,7 @@ def test_a_users_error_is_one_sentence_and_exit_code_1(folder):
     assert not list(folder.iterdir())
 
 
+@pytest.mark.engine
 @pytest.mark.usefixtures("images")
 def test_a_user_who_cannot_write_the_folder_is_told_so(folder):
     folder.chmod(0o755)
@@ -434,6 +437,7 @@ def test_a_user_who_cannot_write_the_folder_is_told_so(folder):
     assert refused.stderr.startswith(f"error: The user 54321 cannot write the experiment store to {folder}")
 
 
+@pytest.mark.engine
 @pytest.mark.usefixtures("images")
 def test_a_stopped_container_ends_at_once_and_its_run_is_failed(folder):
     started = compose("run", "-d", "pipeline", "--n-trials", "100000", folder=folder)
@@ -477,6 +481,7 @@ def test_serving_answers_rows_as_pyfunc_does_and_refuses_others_readably(ran, po
     assert sorted(folder.iterdir()) == before
 
 
+@pytest.mark.engine
 @pytest.mark.usefixtures("images")
 @pytest.mark.parametrize("service", ["serving", "mlserver"])
 def test_a_folder_without_a_store_is_told_in_one_sentence_and_stays_as_it_is(folder, service):
@@ -541,6 +546,7 @@ def test_mlserver_answers_the_v2_protocol_as_pyfunc_does(ran, port):
     assert sorted(folder.iterdir()) == before
 
 
+@pytest.mark.engine
 @pytest.mark.usefixtures("images")
 def test_mlserver_takes_text_booleans_whole_numbers_and_gaps(run_chain: Callable[[str], Store], port):
     folder = run_chain("mixed").folder
@@ -573,6 +579,7 @@ def team(images) -> Iterator[None]:
     compose("--profile", "*", "down", "--volumes", folder=ROOT)
 
 
+@pytest.mark.engine
 @pytest.mark.usefixtures("team")
 def test_a_team_shares_a_server_whose_state_outlives_its_containers(folder, owner, port, tmp_path_factory):
     there = {"TREELINE_PORT": str(port)}

@@ -162,10 +162,3 @@ def test_it_finds_the_project_from_its_folders(executed: Executed, folder: str) 
     assert ran.returncode == 0, ran.stderr
     store = executed.store
     assert ran.stdout.split() == [str(store.folder), store.uri, str(executed.project / "data_preprocessing.py")]
-
-
-def test_run_again_it_adds_versions_and_the_champion_stays(executed: Executed) -> None:
-    again = make(executed.project)
-    assert again.store.versions()["CancerModelService"] == ["1", "2"]
-    assert again.store.aliases("CancerModelService") == {"challenger": "2", "champion": "1"}
-    assert again.store.last("data-evaluation").data.tags["decision"] == "hold"
