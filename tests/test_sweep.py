@@ -299,7 +299,8 @@ def test_a_sweep_that_is_stopped_leaves_no_run_open(store: Store) -> None:
         process.send_signal(signal.SIGTERM)
         stderr = process.communicate(timeout=120)[1]
     assert process.returncode == 130, stderr
-    assert stderr.splitlines()[-1].startswith("interrupted: ")
+    # loky's own tracker of resources may have the last word
+    assert any(line.startswith("interrupted: ") for line in stderr.splitlines())
     assert {each.info.status for each in store.runs()} <= {"FINISHED", "FAILED", "KILLED"}
     assert store.last("sweep").info.status == "FAILED"
     assert store.versions() == {}

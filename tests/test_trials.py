@@ -105,7 +105,7 @@ def test_a_timeout_holds_in_the_first_trial_and_leaves_a_best(iris: Store, monke
     monkeypatch.setattr(trials, "cross_validate", slow)
     tuning = tune(iris, n_trials=50, timeout=1.5)
     (only,) = iris.children(tuning.info.run_id)
-    assert 5 <= len(iris.client.get_metric_history(only.info.run_id, "cv_log_loss")) <= 16
+    assert 1 <= len(iris.client.get_metric_history(only.info.run_id, "cv_log_loss")) <= 16
     assert only.data.tags["state"] == "COMPLETE"
     assert tuning.data.metrics["best_score"] == only.data.metrics["score"]
 

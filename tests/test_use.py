@@ -71,6 +71,8 @@ def serving(command: str, port: int, folder: Path) -> Iterator[None]:
                 break
             assert process.poll() is None
             time.sleep(0.2)
+        else:
+            pytest.fail(f"{command} does not answer on port {port}")
         yield
     finally:
         os.killpg(process.pid, signal.SIGTERM)
@@ -109,9 +111,9 @@ def test_a_model_is_shared(project: Path, tmp_path: Path) -> None:
 
 def test_the_champion_is_served(project: Path) -> None:
     started, *asked = blocks("Over REST")
-    with serving(started.replace("5001", "5991") + " PORT=5991", 5991, project):
+    with serving(started, 5001, project):
         for commands in asked:
-            told = shell(commands.replace("5001", "5991"), project)
+            told = shell(commands, project)
             assert '"prediction"' in told
             assert '"probability_malignant"' in told
 
