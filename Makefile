@@ -9,7 +9,7 @@ ARGS ?=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run smoke test test-fast lint types ui serve spark-test notebook docker-test test-oldest env env-dev docker-lint bench-overhead bench-load bench-pruning bench-pipeline bench-memory bench-search bench-growth bench-prediction bench-serving clean
+.PHONY: help run smoke test test-fast lint types ui serve spark-test notebook docker-test test-oldest env env-dev docker-lint bench-overhead bench-load bench-pruning bench-pipeline bench-memory bench-search bench-growth bench-prediction bench-serving bench-batch clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -114,6 +114,9 @@ bench-prediction: env ## What one prediction costs, and a thousand, and a millio
 
 bench-serving: env ## mlflow models serve against a bare FastAPI handler, then 32 clients for five minutes
 	@cd benchmarks && python serving.py $(ARGS)
+
+bench-batch: env ## Peak memory and speed of batch-inference on 5,000,000 rows
+	@cd benchmarks && python batch.py
 
 bench-growth: env ## What a study costs as rows and trials grow; draws benchmarks/growth.png
 	@cd benchmarks && python growth.py
