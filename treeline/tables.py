@@ -107,7 +107,9 @@ def row_hashes(frame: pd.DataFrame, kinds: Mapping[str, str], target: str) -> np
     hashes = np.zeros(len(frame), dtype=np.uint64)
     for name, kind in {**kinds, target: "category"}.items():  # column by column: a copy of the frame may not fit
         plain = kind in ("number", "boolean") or is_numeric(frame[name])
-        values = numbers_of(frame[name]) + 0.0 if plain else levels(frame[name]).astype(str)  # -0.0 is 0.0
+        # In float32, as the model sees numbers: pandas may read the last digit of a float64 wrong. -0.0 is 0.0.
+        with np.errstate(over="ignore"):
+            values = (numbers_of(frame[name]) + 0.0).astype(np.float32) if plain else levels(frame[name]).astype(str)
         hashes = hashes * np.uint64(1_000_003) ^ pd.util.hash_array(values if plain else values.astype(object))
     return hashes
 
