@@ -11,6 +11,7 @@ Run: mlflow run . -e batch-inference -P input=new.parquet -P output=scores.parqu
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import mlflow
@@ -103,10 +104,12 @@ def check_paths(settings: BatchSettings) -> Path:
 
 def run(settings: BatchSettings) -> str:
     """Score a file; return the run id."""
-    with stage_run("batch-inference", settings) as active, local_copy(settings.input) as source:
+    with ExitStack() as stack:
+        active = stack.enter_context(stage_run("batch-inference", settings))
         output = check_paths(settings)
+        source = stack.enter_context(local_copy(settings.input))
         scorer, tags = load(settings.model_uri)
-        digest = file_digest(source)
+        digest = file_digest(source)[:16]
         mlflow.set_tags({**tags, "input_digest": digest})
         start = time.perf_counter()
         tally, sample = score(scorer, source, output)

@@ -5,7 +5,6 @@ them, which load from there too) and `runs/` (parameters, metrics, tags and arti
 training and evaluation; the trials are in the tuning run's table). Its models are code: import from those you trust.
 """
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -25,6 +24,7 @@ from mlflow.models import Model
 from aliases import chain_of, forms, register_in_step
 from judgement import wrong_answers
 from treeline import UserError
+from treeline.pieces import file_digest
 
 FORMAT, VERSION = "treeline-bundle", 1
 EXPERIMENT = "imported"  # of its own, so that no stage takes an imported run for the last one here
@@ -98,7 +98,7 @@ def register(folder: Path, manifest: Mapping[str, Any], run_id: str) -> str:
     Raises:
         UserError: it is registered here already, or its served form does not answer here as it did there.
     """
-    name, digest = manifest["name"], _digest(folder / MANIFEST)
+    name, digest = manifest["name"], file_digest(folder / MANIFEST)
     client = mlflow.MlflowClient()
     for known in client.search_model_versions(f"name = '{name}'"):
         if known.tags.get("bundle") == digest:
@@ -223,12 +223,4 @@ def _checked_manifest(folder: Path, source: Path) -> dict[str, Any]:
 
 def _digests(folder: Path) -> dict[str, str]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): _digest(path) for path in files}
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        sha = hashlib.sha256()
-        while chunk := file.read(1 << 20):
-            sha.update(chunk)
-        return sha.hexdigest()
+    return {path.relative_to(folder).as_posix(): file_digest(path) for path in files}

@@ -37,18 +37,20 @@ def main() -> None:
     parser.add_argument("--trials", type=int, nargs="+", default=[10, 50, 200, 500])
     options = parser.parse_args()
     quiet()
-    by_rows = {rows: cost(rows, options.trials[0]) for rows in options.rows}
-    by_trials = {trials: cost(options.rows[0], trials) for trials in options.trials}
     figure = Figure(figsize=(11, 6), layout="constrained")
     axes = figure.subplots(2, 3)
     titles = ["seconds a trial", "seconds of tracking a trial", "store, MiB"]
-    measured = {f"rows ({options.trials[0]} trials)": by_rows, f"trials ({options.rows[0]:,} rows)": by_trials}
-    for i, (label, costs) in enumerate(measured.items()):
-        for work, values in costs.items():
-            print(
-                f"  {work:>9,} {label: <22} "
-                + "   ".join(f"{value:.3f} {t}" for value, t in zip(values, titles, strict=True))
-            )
+    series = {
+        f"rows ({options.trials[0]} trials)": [(rows, options.trials[0]) for rows in options.rows],
+        f"trials ({options.rows[0]:,} rows)": [(options.rows[0], trials) for trials in options.trials],
+    }
+    for i, (label, works) in enumerate(series.items()):
+        costs = {}
+        for rows, trials in works:
+            values = cost(rows, trials)
+            costs[rows if i == 0 else trials] = values
+            told = "   ".join(f"{value:.3f} {title}" for value, title in zip(values, titles, strict=True))
+            print(f"  {rows:>9,} rows {trials:>3} trials   {told}", flush=True)
         for j, title in enumerate(titles):
             axes[i, j].plot(list(costs), [values[j] for values in costs.values()], marker="o", color="#4c72b0")
             axes[i, j].set(xscale="log", xlabel=label, title=title)

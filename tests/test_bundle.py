@@ -156,7 +156,7 @@ def spoil(folder: Path, fault: str) -> Path:
         golden.write_text(json.dumps(told))
         import bundle
 
-        manifest["files"]["runs/training/artifacts/golden.json"] = bundle._digest(golden)
+        manifest["files"]["runs/training/artifacts/golden.json"] = bundle.file_digest(golden)
         (faulty / "manifest.json").write_text(json.dumps(manifest))
     elif fault == "cut short":
         content = (folder / "model.zip").read_bytes()

@@ -84,12 +84,7 @@ def check_columns(frame: pd.DataFrame, kinds: dict[str, str], what: str) -> None
     Raises:
         UserError: columns are missing, or a column of numbers holds text.
     """
-    missing = [name for name in kinds if name not in frame.columns]
-    if missing:
-        raise UserError(
-            f"{what} lacks {len(missing)} of the model's columns: {', '.join(map(repr, missing[:10]))}. Add them "
-            "under these names."
-        )
+    check_present(frame, kinds, what)
     for name, kind in kinds.items():
         if kind in ("number", "boolean"):
             try:
@@ -98,6 +93,20 @@ def check_columns(frame: pd.DataFrame, kinds: dict[str, str], what: str) -> None
                 raise UserError(
                     f"The column {name!r} of {what} holds {first_strange(frame[name])!r}; the model wants a {kind}."
                 ) from None
+
+
+def check_present(frame: pd.DataFrame, kinds: dict[str, str], what: str) -> None:
+    """Make sure that the raw columns that a model was trained on are there.
+
+    Raises:
+        UserError: columns are missing.
+    """
+    missing = [name for name in kinds if name not in frame.columns]
+    if missing:
+        raise UserError(
+            f"{what} lacks {len(missing)} of the model's columns: {', '.join(map(repr, missing[:10]))}. Add them "
+            "under these names."
+        )
 
 
 def _read_numbers(rows: pd.DataFrame, target: str, task: str) -> pd.DataFrame:

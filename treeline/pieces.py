@@ -80,12 +80,12 @@ def count_rows(path: Path) -> int:
 
 
 def file_digest(path: Path) -> str:
-    """Hash a file's bytes; 16 hexadecimal digits."""
+    """Hash a file's bytes by SHA-256; 64 hexadecimal digits."""
     sha = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(BYTES):
             sha.update(chunk)
-    return sha.hexdigest()[:16]
+    return sha.hexdigest()
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from mlflow.exceptions import MlflowException
 from tqdm import tqdm
 
 from treeline import UserError
+from treeline.checks import check_present
 from treeline.columns import is_text, marks_missing, numbers_of
 from treeline.drift import sample_rows
 from treeline.pieces import WRITABLE, Piece, count_rows, pieces, written_whole
@@ -110,7 +111,9 @@ def score(scorer: Scorer, source: Path, output: Path) -> tuple[Tally, pd.DataFra
 
         def scored() -> Iterator[pd.DataFrame]:
             for piece in pieces(source, scorer.text_columns()):
-                frame, reasons = ready(_with_all_columns(piece.frame, scorer.problem, source), scorer.problem)
+                if scorer.problem is not None:
+                    check_present(piece.frame, scorer.problem.kinds, source.name)
+                frame, reasons = ready(piece.frame, scorer.problem)
                 fine = reasons == ""
                 start = time.perf_counter()
                 answers = scorer.answer(frame[fine])
@@ -136,17 +139,6 @@ def rejected_path(output: Path) -> Path:
     """Name the file of the rejected rows: `scores.rejected.parquet` for `scores.parquet`."""
     ending = next(ending for ending in WRITABLE if output.name.lower().endswith(ending))
     return output.with_name(f"{output.name[: -len(ending)]}.rejected{output.name[-len(ending) :]}")
-
-
-def _with_all_columns(frame: pd.DataFrame, problem: Problem | None, source: Path) -> pd.DataFrame:
-    """Make sure that the columns of the model are there."""
-    missing = [name for name in problem.kinds if name not in frame.columns] if problem else []
-    if missing:
-        raise UserError(
-            f"{source.name} lacks {len(missing)} of the model's columns: {', '.join(map(repr, missing[:10]))}. Its "
-            f"columns are {', '.join(map(repr, frame.columns[:20]))}."
-        )
-    return frame
 
 
 def _beside(raw: pa.Table, answers: pd.DataFrame, source: Path) -> pa.Table:
