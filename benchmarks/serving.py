@@ -1,8 +1,9 @@
-"""What serving costs: `mlflow models serve` against a bare FastAPI handler round the same pipeline (bare_app.py).
+"""What serving costs: `make serve` against a bare FastAPI handler round the same pipeline (bare_app.py).
 
-The champion of a small `main` on the default table; one uvicorn worker each; requests in blocks by turns, from a client
-that keeps its connection, then from 32 at once. At last 32 clients ask MLflow's server alone for five minutes, each
-answer held against the one that pyfunc gives. Run: make bench-serving
+And against it `mlflow models serve` on the registered model, which checks each request by the signature as well. The
+champion of a small `main` on the default table; one uvicorn worker each; requests in blocks by turns, from a client
+that keeps its connection, then from 32 at once. At last 32 clients ask `make serve`'s server alone for five minutes,
+each answer held against the one that pyfunc gives. Run: make bench-serving
 """
 
 import argparse
@@ -132,12 +133,12 @@ def throughput(server: Server, body: bytes, seconds: float) -> float:
 
 
 def compare(servers: Mapping[str, Server], rows: pd.DataFrame, seconds: float, repeats: int) -> None:
-    """Measure every server, by turns; print each figure, and the ratio of the first server's to the second's."""
+    """Measure every server, by turns; print each figure, and its ratio to that of the last server."""
     found: dict[str, dict[str, list[float]]] = {}
 
     def note(what: str, name: str, value: float) -> None:
         found.setdefault(what, {each: [] for each in servers})[name].append(value)
-        print(f"  {name: <8} {what: <18} {value:10.2f}", flush=True)
+        print(f"  {name: <20} {what: <18} {value:10.2f}", flush=True)
 
     for _ in range(repeats):
         with contextlib.ExitStack() as stack:
@@ -155,9 +156,10 @@ def compare(servers: Mapping[str, Server], rows: pd.DataFrame, seconds: float, r
                 note("memory", name, server.memory())
     for what, values in found.items():
         show = FORMATS.get(what, "{:.2f} ms")
-        figures = "   ".join(f"{name} {show.format(statistics.median(each))}" for name, each in values.items())
-        first, second = values.values()
-        print(f"  {what: <18} {figures}   ratio {ratio(first, second)}", flush=True)
+        *_, last = values.values()
+        for name, each in values.items():
+            told = f"{name: <20} {show.format(statistics.median(each)): <12}"
+            print(f"  {what: <18} {told}" + (f" ratio {ratio(each, last)}" if each is not last else ""), flush=True)
 
 
 def soak(server: Server, service: mlflow.pyfunc.PyFuncModel, rows: pd.DataFrame, seconds: float) -> None:
@@ -214,18 +216,21 @@ def main() -> None:
         command = [sys.executable, str(HERE.parent / "main.py"), "--n-trials", str(options.trials)]
         subprocess.run(command, cwd=folder, env={**os.environ, **store}, check=True, stderr=subprocess.DEVNULL)
         mlflow.set_tracking_uri(store["MLFLOW_TRACKING_URI"])
-        uri, tool = "models:/CancerModelService@champion", Path(sys.executable).parent
+        uri, tool, copy = "models:/CancerModelService@champion", Path(sys.executable).parent, f"{folder}/champion"
         path = {"PATH": f"{tool}{os.pathsep}{os.environ['PATH']}"}
-        serve = ["mlflow", "models", "serve", "-m", uri, "--env-manager", "local"]
-        model = {"MODEL_URI": "models:/CancerModel@champion"}
+        unchecked = [sys.executable, str(HERE.parent / "champion.py"), "--unchecked", copy]
+        serve = [str(tool / "mlflow"), "models", "serve", "--env-manager", "local", "-m"]
         servers = {
-            "mlflow": Server([str(tool / serve[0]), *serve[1:]], {**store, **path}),
-            "bare": Server([str(tool / "uvicorn"), "bare_app:app"], {**store, **model}),
+            "make serve": Server([*unchecked, *serve, copy], {**store, **path}),
+            "mlflow models serve": Server([*serve, uri], {**store, **path}),
+            "bare": Server(
+                [str(tool / "uvicorn"), "bare_app:app"], {**store, "MODEL_URI": "models:/CancerModel@champion"}
+            ),
         }
         rows = table(0)[0]
         compare(servers, rows.sample(1000, replace=True, random_state=0), options.seconds, options.repeats)
         if options.soak:
-            soak(servers["mlflow"], mlflow.pyfunc.load_model(uri), rows, options.soak)
+            soak(servers["make serve"], mlflow.pyfunc.load_model(uri), rows, options.soak)
 
 
 if __name__ == "__main__":

@@ -495,8 +495,8 @@ def test_a_folder_without_a_store_is_told_in_one_sentence_and_stays_as_it_is(fol
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"TREELINE_MODEL": "Nobody"}, "error: Cannot take the champion of NobodyService out of the store sqlite:///"),
-        ({"MLFLOW_TRACKING_URI": "http://localhost:9"}, "error: Cannot take the champion of CancerModelService out of"),
+        ({"TREELINE_MODEL": "Nobody"}, "error: Nobody has no champion in the store sqlite:///"),
+        ({"MLFLOW_TRACKING_URI": "http://localhost:9"}, "error: Cannot take the champion of CancerModel out of"),
     ],
 )
 def test_a_champion_that_is_not_there_is_told_in_one_sentence(ran, given, sentence):

@@ -73,10 +73,9 @@ class TreelineClassifier(ClassifierMixin, _TreelineEstimator):
 
     def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
         """Give the probability of each class in the order of `classes_`, shape (n_rows, n_classes)."""
-        check_is_fitted(self)
+        scores = self._scores(X)
         if not len(X):
             return np.empty((0, len(self.classes_)))
-        scores = self._scores(X)
         return np.column_stack([1 - scores, scores]) if scores.ndim == 1 else scores
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
