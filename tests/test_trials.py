@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -96,16 +97,25 @@ def test_a_long_trial_is_written_while_it_trains(iris: Store, monkeypatch: pytes
 
 
 def test_a_timeout_holds_in_the_first_trial_and_leaves_a_best(iris: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    score = trials.cross_validate
+    score, now = trials.cross_validate, [0.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0], perf_counter=time.perf_counter, process_time=time.process_time)
 
     def slow(*given: Any) -> Any:
         *rest, watch, unit = given
-        return score(*rest, lambda *point: (time.sleep(0.1), watch(*point))[1], unit)
+
+        def an_eighth_of_a_second(*point: Any) -> bool:
+            now[0] += 0.125
+            return bool(watch(*point))
+
+        return score(*rest, an_eighth_of_a_second, unit)
 
     monkeypatch.setattr(trials, "cross_validate", slow)
+    for module in (trials, hyperparameters_tuning):
+        monkeypatch.setattr(module, "time", clock)
     tuning = tune(iris, n_trials=50, timeout=1.5)
     (only,) = iris.children(tuning.info.run_id)
-    assert 1 <= len(iris.client.get_metric_history(only.info.run_id, "cv_log_loss")) <= 16
+    rounds = iris.client.get_metric_history(only.info.run_id, "cv_log_loss")
+    assert len(rounds) == 13  # the last is the first that ends behind 1.5 s
     assert only.data.tags["state"] == "COMPLETE"
     assert tuning.data.metrics["best_score"] == only.data.metrics["score"]
 

@@ -17,6 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from treeline import UserError
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+STARTUP = 5  # trials, the known points and one drawn at random, after which the sampler learns and trials are pruned
+WARMUP = 2  # the first checkpoint at which a trial may be pruned: before it, what learns fast looks best
 LOCK_SECONDS = 3  # after which the lock of a killed process is broken
 
 
@@ -71,7 +73,7 @@ def open_study(
         study_name=name,
         direction="maximize" if maximize else "minimize",
         load_if_exists=True,
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=WARMUP),
     )
     known = study.user_attrs.get("facts")
     if known is None:
@@ -107,7 +109,7 @@ def draw(study: optuna.Study, space: Mapping[str, BaseDistribution], seed: int) 
     """Ask for the next trial; what it is follows from the seed and the trials that count, so a resumed study goes on
     as if it had never stopped, and never draws a point twice.
     """
-    study.sampler = optuna.samplers.TPESampler(seed=seed + len(counted(study)))
+    study.sampler = optuna.samplers.TPESampler(n_startup_trials=STARTUP, seed=seed + len(counted(study)))
     return study.ask(dict(space))
 
 
