@@ -14,10 +14,6 @@ import shutil
 import sys
 from pathlib import Path
 
-# A wrong address is to be told in seconds; MLflow's own patience is some minutes.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-
 import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
@@ -67,14 +63,22 @@ def uncheck(folder: Path) -> None:
         model.save(folder / "MLmodel")
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main() -> None:
+    """Fetch, and become the server."""
+    parser = argparse.ArgumentParser(description="Take a champion out of the store, then become its server.")
     parser.add_argument("--unchecked", action="store_true", help="leave the check of requests to the pipeline")
     parser.add_argument("folder", type=Path)
     parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args()
-    model = os.environ.get("TREELINE_MODEL", "CancerModel")
-    sys.stderr.write(f"Serving {model}Service version {fetch(model, options.folder)}\n")
+    # A wrong address is to be told in seconds; MLflow's own patience is some minutes.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    name = os.environ.get("TREELINE_MODEL", "CancerModel")
+    sys.stderr.write(f"Serving {name}Service version {fetch(name, options.folder)}\n")
     if options.unchecked:
         uncheck(options.folder)
     os.execvp(options.command[0], options.command)
+
+
+if __name__ == "__main__":
+    main()

@@ -100,7 +100,7 @@ display(train.head(3))
 # ## 2. Search
 #
 # Optuna tries parameters, and each try is scored by cross-validation on the training rows: five folds, early stopping
-# on their mean. The first two trials are known good points, XGBoost's defaults and a meta-tuned set; a trial that falls
+# on their mean. The first trials are known good points, XGBoost's defaults and meta-tuned sets; a trial that falls
 # behind is pruned. Every trial is a run nested under the run of this stage.
 #
 # `search_runs` gives a frame, one row a run, with columns `metrics.…`, `params.…` and `tags.…`; the store filters and

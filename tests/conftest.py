@@ -23,6 +23,8 @@ import pandas as pd
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+# Of the environment that runs the tests, as make wants it; the Makefile's own is another one under `make test-oldest`.
+BIN = f"BIN={os.path.relpath(Path(sys.executable).parent, REPOSITORY)}"
 STAGES = ["data-preprocessing", "hyperparameters-tuning", "model-training", "data-evaluation"]
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import REPOSITORY, Store, mlflow_at
+from conftest import BIN, REPOSITORY, Store, mlflow_at
 
 pytestmark = pytest.mark.project
 
@@ -59,7 +59,7 @@ def make_serve(store: Store, *variables: str) -> subprocess.Popen:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "PYTEST_"))}
     path = os.pathsep.join([str(Path(sys.executable).parent), clean.get("PATH", "")])
     return subprocess.Popen(
-        ["make", "-o", "env", "serve", *variables],
+        ["make", "-o", "env", BIN, "serve", *variables],
         cwd=REPOSITORY,
         env={**clean, "PATH": path, "MLFLOW_TRACKING_URI": store.uri},
         stdout=subprocess.PIPE,
