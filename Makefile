@@ -112,7 +112,7 @@ bench-search: env-dev ## 60 s of search against XGBoost's defaults, Optuna, halv
 bench-prediction: env ## What one prediction costs, and a thousand, and a million
 	@cd benchmarks && python prediction.py
 
-bench-serving: env ## mlflow models serve against a bare FastAPI handler, then 32 clients for five minutes
+bench-serving: env ## make serve against a bare FastAPI handler, then 32 clients for five minutes
 	@cd benchmarks && python serving.py $(ARGS)
 
 bench-batch: env ## Peak memory and speed of batch-inference on 5,000,000 rows

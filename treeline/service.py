@@ -26,7 +26,7 @@ class Service(PythonModel):
         Args:
             context: unused.
             model_input: a frame; or what a server that leaves the check of a request to us makes of its `inputs`, a
-                list of records or a column of values a name.
+                list of records or a column of values a name. Annotated as a frame, for MLflow warns of any other.
 
         Raises:
             MlflowException: the rows are not what the model wants; a server answers it with 400 and the sentence,
