@@ -8,7 +8,7 @@ Run: mlflow run . -e data-evaluation -P eval-dataset=file.csv
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import mlflow
 import numpy as np
@@ -27,7 +27,7 @@ from treeline.budget import cpu_budget
 from treeline.checks import check_columns
 from treeline.columns import numbers_of
 from treeline.drift import sample_rows
-from treeline.gate import better, check_thresholds, dummy_predictions, intervals, parse_thresholds
+from treeline.gate import Predictions, better, check_thresholds, dummy_predictions, intervals, parse_thresholds
 from treeline.problem import Problem
 from treeline.report import parse_costs
 from treeline.search import DEFAULTS
@@ -83,6 +83,34 @@ def labelled_rows(eval_dataset: str, problem: Problem) -> pd.DataFrame:
     return labelled
 
 
+def log_scores(
+    problem: Problem, frame: pd.DataFrame, train: pd.DataFrame, predictions: Predictions, known: Collection[str]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Log the metrics with their intervals, and those of a dummy and of XGBoost's defaults on the same rows.
+
+    Args:
+        problem: that the model solves.
+        frame: the evaluated rows.
+        train: the rows that the dummy and the defaults learn from.
+        predictions: the model's, for `frame`.
+        known: metrics that MLflow has logged already.
+
+    Returns:
+        The model's scores, and the dummy's.
+    """
+    dummy = dummy_predictions(problem.task, problem.truth(train), predictions.y, len(problem.classes)).scores()
+    plain = problem.estimator({**DEFAULTS, "seed": 0}, PLAIN_ROUNDS, cpu_budget())
+    plain.fit(problem.rows(train), train[problem.target])
+    scores = predictions.scores()
+    logged = {key: value for key, value in scores.items() if key not in known}
+    for key, (low, high) in intervals(predictions, seed=0).items():
+        logged |= {f"{key}_low": low, f"{key}_high": high}
+    logged |= {f"dummy_{key}": value for key, value in dummy.items()}
+    logged |= {f"defaults_{key}": value for key, value in problem.predictions(plain, frame).scores().items()}
+    mlflow.log_metrics({key: value for key, value in logged.items() if np.isfinite(value)})
+    return scores, dummy
+
+
 def run(settings: EvaluationSettings) -> str:
     """Run the stage; return its run id.
 
@@ -120,17 +148,7 @@ def run(settings: EvaluationSettings) -> str:
         predictions = problem.predictions(estimator, frame)
         log_parquet(estimator.answer(sample_rows([problem.rows(frame)])), "answers")  # batches are compared with them
         train = load_split(data_run.info.run_id, "train")
-        dummy = dummy_predictions(problem.task, problem.truth(train), predictions.y, len(problem.classes))
-        plain = problem.estimator({**DEFAULTS, "seed": 0}, PLAIN_ROUNDS, cpu_budget())
-        plain.fit(problem.rows(train), train[problem.target])
-        defaults = problem.predictions(plain, frame)
-        scores = predictions.scores()
-        logged = {key: value for key, value in scores.items() if key not in known}
-        for key, (low, high) in intervals(predictions, seed=0).items():
-            logged |= {f"{key}_low": low, f"{key}_high": high}
-        logged |= {f"dummy_{key}": value for key, value in dummy.scores().items()}
-        logged |= {f"defaults_{key}": value for key, value in defaults.scores().items()}
-        mlflow.log_metrics({key: value for key, value in logged.items() if np.isfinite(value)})
+        scores, dummy = log_scores(problem, frame, train, predictions, known)
         found = Findings()
         look_closer(found, problem, estimator, frame, predictions, metric, costs)
 
@@ -138,9 +156,8 @@ def run(settings: EvaluationSettings) -> str:
         refusals = missed_thresholds(settings.min_score, predictions)
         refusals += wrong_answers(f"models:/{name}Service/{version}", golden)
         holds = [] if settings.promote != "never" else ["--promote never"]
-        baseline = dummy.scores()[metric]
-        if not better(problem.task, metric, scores[metric], baseline):
-            holds.append(f"{metric} {scores[metric]:.4g} does not beat the dummy baseline's {baseline:.4g}")
+        if not better(problem.task, metric, scores[metric], dummy[metric]):
+            holds.append(f"{metric} {scores[metric]:.4g} does not beat the dummy baseline's {dummy[metric]:.4g}")
         comparison, worse, about = against_champion(settings, problem, name, version, metric, raw, train, predictions)
         holds += worse
         if comparison is not None:

@@ -19,6 +19,7 @@ import pandas as pd
 from mlflow.data.pandas_dataset import PandasDataset
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
+from sqlalchemy import make_url
 
 from config import Settings, Stage, log_to_stderr, parse
 from treeline import UserError
@@ -213,7 +214,9 @@ def command(
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop ends runs as Ctrl-C does
     try:
-        run(parse(settings, Path(script).name, argv))
+        given = parse(settings, Path(script).name, argv)
+        _check_store()
+        run(given)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -223,6 +226,21 @@ def command(
         )
         return 130
     return 0
+
+
+def _check_store() -> None:
+    """Refuse a folder whose store MLflow would look for elsewhere: its default URI says %20 for a blank, and SQLAlchemy
+    before 2.1, the last for Python 3.10, takes that for the folder's name.
+
+    Raises:
+        UserError: it is such a folder.
+    """
+    uri = mlflow.get_tracking_uri()
+    if uri.startswith("sqlite:///") and "%" in uri and make_url(uri).database == uri.removeprefix("sqlite:///"):
+        raise UserError(
+            f"MLflow cannot find its store in {str(store_folder())!r}, for a character in the folder's name: set "
+            "MLFLOW_TRACKING_URI=sqlite:///mlflow.db for every command, rename the folder, or use Python 3.11 or later."
+        )
 
 
 @contextmanager

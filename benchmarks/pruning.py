@@ -20,7 +20,7 @@ from treeline.budget import cpu_budget
 from treeline.problem import Problem
 from treeline.search import SPACE, known_points
 from treeline.splits import Split
-from treeline.study import counted
+from treeline.study import HopelessPruner, counted
 from treeline.trainer import make_folds, task_params
 from trial_log import TrialLog
 from trials import Search, run_trial
@@ -30,7 +30,7 @@ def ours_until(X: pd.DataFrame, y: np.ndarray, score: float, most: int) -> tuple
     """Run our study, tracked, until it is as good as a score; give the seconds, the score reached and the trials."""
     start = time.perf_counter()
     problem = Problem("benchmark", "", "y", "binary", "", [0, 1], dict.fromkeys(X.columns, "number"), {}, "")
-    study = optuna.create_study(pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1))
+    study = optuna.create_study(pruner=HopelessPruner())
     for point in known_points("binary", SPACE):
         study.enqueue_trial(point)
     with mlflow.start_run() as run:

@@ -5,11 +5,11 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.distributions import FloatDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
 from treeline import UserError
-from treeline.study import bury_the_dead, checkpoint, counted, draw, open_storage, open_study
+from treeline.study import HopelessPruner, bury_the_dead, checkpoint, counted, draw, open_storage, open_study
 
 SPACE = {"learning_rate": FloatDistribution(0.01, 0.3, log=True), "subsample": FloatDistribution(0.5, 1.0)}
 POINTS = [{"learning_rate": 0.3, "subsample": 1.0}, {"learning_rate": 0.05, "subsample": 0.7}]
@@ -26,7 +26,8 @@ def value(params: dict[str, float]) -> float:
 
 def finish(study: optuna.Study, trials: int) -> None:
     for _ in range(trials):
-        trial = draw(study, SPACE, seed=0)
+        trial = draw(study, SPACE, seed=0, rounds=1000)
+        trial.set_user_attr("rounds", 400)
         study.tell(trial, value(trial.params))
 
 
@@ -55,13 +56,13 @@ def test_no_point_is_drawn_twice(tmp_path: Path) -> None:
     assert len(set(drawn)) == 12
 
 
-@pytest.mark.parametrize("killed_at", [0, 1, 2, 12])
+@pytest.mark.parametrize("killed_at", [0, 1, 2, 3, 12])
 def test_a_killed_trial_does_not_count_and_its_point_is_tried_again(tmp_path: Path, killed_at: int) -> None:
     whole = reopen(tmp_path, name="whole")
     finish(whole, 14)
     study = reopen(tmp_path)
     finish(study, killed_at)
-    lost = draw(study, SPACE, seed=0).params
+    lost = draw(study, SPACE, seed=0, rounds=1000).params
     resumed = reopen(tmp_path)
     bury_the_dead(resumed)
     assert len(counted(resumed)) == killed_at
@@ -78,10 +79,68 @@ def test_a_killed_trial_does_not_count_and_its_point_is_tried_again(tmp_path: Pa
 
 def test_a_trial_that_failed_of_itself_counts(tmp_path: Path) -> None:
     study = reopen(tmp_path)
-    trial = draw(study, SPACE, seed=0)
+    trial = draw(study, SPACE, seed=0, rounds=1000)
     trial.set_user_attr("error", "ValueError: no")
     study.tell(trial, state=TrialState.FAIL)
     assert len(counted(study)) == 1
+
+
+def test_each_new_best_is_tried_again_at_half_its_learning_rate(tmp_path: Path) -> None:
+    study = reopen(tmp_path)
+    finish(study, 5)
+    best = POINTS[1]
+    assert finished_params(study)[2:4] == [{**best, "learning_rate": rate} for rate in (0.025, 0.0125)]
+    assert finished_params(study)[4]["learning_rate"] != 0.0125 / 2  # which the space does not hold
+
+
+def test_a_slower_trial_that_was_no_better_is_not_tried_again(tmp_path: Path) -> None:
+    study = reopen(tmp_path)
+    for _ in range(8):
+        trial = draw(study, SPACE, seed=0, rounds=1000)
+        trial.set_user_attr("rounds", 400)
+        study.tell(trial, abs(trial.params["learning_rate"] - 0.05))
+    assert [trial.params["learning_rate"] for trial in study.trials].count(0.025) == 1
+
+
+@pytest.mark.parametrize(
+    ("space", "rounds"),
+    [
+        (SPACE, 599),
+        ({**SPACE, "learning_rate": CategoricalDistribution([0.3, 0.05, 0.025])}, 1000),
+        ({"subsample": SPACE["subsample"]}, 1000),
+    ],
+)
+def test_no_slower_trial_where_there_is_no_room(space: dict[str, BaseDistribution], rounds: int) -> None:
+    study = optuna.create_study()
+    for _ in range(8):
+        trial = draw(study, space, seed=0, rounds=rounds)
+        trial.set_user_attr("rounds", 400)
+        study.tell(trial, trial.params["subsample"])
+    assert not any("fixed_params" in trial.system_attrs for trial in study.trials)
+
+
+@pytest.mark.parametrize("maximize", [False, True])
+@pytest.mark.parametrize(
+    ("curve", "pruned"),
+    [
+        ([9.0, 8.0, 7.0, 6.0], True),  # behind the median, and at 5 after as great a gain again
+        ([9.0, 9.0, 9.0, 6.0], False),  # behind the median, but at 3 after as great a gain again
+        ([9.0, 5.1, 5.0, 4.9], False),  # slow, but before the median
+        ([9.0, 9.0, 9.0], False),  # too early to say
+    ],
+)
+def test_a_trial_is_hopeless_when_it_is_behind_and_would_stay_so(
+    curve: list[float], pruned: bool, maximize: bool
+) -> None:
+    sign = -1 if maximize else 1
+    study = optuna.create_study(direction="maximize" if maximize else "minimize", pruner=HopelessPruner())
+    for _ in range(5):
+        others = {step: sign * value for step, value in enumerate([8.0, 7.0, 6.0, 5.0])}
+        study.add_trial(optuna.create_trial(value=sign * 4.0, intermediate_values=others))
+    trial = study.ask()
+    for step, value in enumerate(curve):
+        trial.report(sign * value, step)
+    assert trial.should_prune() == pruned
 
 
 @pytest.mark.parametrize(("key", "other"), [("data", "xyz"), ("metric", "error"), ("folds", 3), ("seed", 1)])

@@ -41,7 +41,8 @@ class Scorer:
     def answer(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Give the model's answers, one row each, under columns that begin with `prediction` or `probability`."""
         try:
-            found = self.model.predict(frame)
+            # By new numbers, for MLflow before 3.17 mixes up rows whose numbers are not 0, 1, 2 and so on.
+            found = self.model.predict(frame.reset_index(drop=True))
         except MlflowException as error:
             raise UserError(f"The model refuses the rows: {str(error.message).splitlines()[0]}") from error
         if isinstance(found, pd.DataFrame):

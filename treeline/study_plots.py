@@ -4,6 +4,7 @@ Drawn here because Optuna's matplotlib pictures clip their labels at this many p
 script of 4 MB or a network.
 """
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -31,9 +32,11 @@ def study_pictures(study: optuna.Study, metric: str) -> dict[str, Figure]:
     figures = {"optimization_history": _history(study, trials, metric)}
     names = sorted({name for trial in trials for name in trial.params})
     if len(trials) > 1 and names:
-        importances = optuna.importance.get_param_importances(
-            study, evaluator=optuna.importance.PedAnovaImportanceEvaluator()
-        )
+        with warnings.catch_warnings():
+            # Optuna 4 says so; Optuna 5 has taken the word back.
+            warnings.filterwarnings("ignore", "PedAnovaImportanceEvaluator is experimental")
+            evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+        importances = optuna.importance.get_param_importances(study, evaluator=evaluator)
         shares = pd.Series(importances).sort_values(ascending=False)
         figures["parameter_importances"] = bars(shares, "Importance of the parameters", "share (PED-ANOVA)")
         figures["parallel_coordinate"] = _parallel(study, trials, names, metric)
