@@ -24,7 +24,7 @@ from treeline.budget import cpu_budget
 from treeline.metrics import curves_of, metrics_of
 from treeline.problem import Problem
 from treeline.search import known_points, read_space
-from treeline.study import bury_the_dead, counted, open_storage, open_study
+from treeline.study import bury_the_dead, counted, offer_slower, open_storage, open_study
 from treeline.study_plots import study_pictures
 from treeline.trainer import make_folds, target_unit, task_params
 from trial_log import TrialLog, gather_runs
@@ -70,6 +70,8 @@ def run_study(search: Search, study: optuna.Study, log: TrialLog, settings: Tuni
     done = counted(study)
     with tqdm(total=settings.n_trials, initial=len(done), desc="tuning", unit="trial", disable=None) as progress:
         while len(done) < settings.n_trials and (time.monotonic() < search.deadline or not has_best(done)):
+            if is_late(len(done), settings, search.deadline):
+                offer_slower(study, search.space, search.rounds)
             run_trial(search, study, log, settings.seed)
             done = counted(study)
             if len(done) >= FAILURES and all(trial.state == TrialState.FAIL for trial in done[-FAILURES:]):
@@ -81,6 +83,14 @@ def run_study(search: Search, study: optuna.Study, log: TrialLog, settings: Tuni
             progress.update()
             if has_best(done):
                 progress.set_postfix({search.metric: f"{study.best_value:.4g}", "pruned": pruned})
+
+
+def is_late(done: int, settings: TuningSettings, deadline: float) -> bool:
+    """Tell whether a study is in its last tenth of trials, at least one, or in the last two fifths of its seconds: it
+    then tries the best it has at lower learning rates, which is dear and nearly sure to help.
+    """
+    last = max(1, settings.n_trials // 10)
+    return done >= settings.n_trials - last or time.monotonic() > deadline - 0.4 * settings.timeout
 
 
 def has_best(trials: Sequence[FrozenTrial]) -> bool:

@@ -74,7 +74,7 @@ class Search:
 
 def run_trial(search: Search, study: optuna.Study, log: TrialLog, seed: int) -> None:
     """Draw, train and log one trial; one that raises is failed, not fatal."""
-    trial = draw(study, search.space, seed, search.rounds)
+    trial = draw(study, search.space, seed)
     log.start(trial.number, trial.params)
     pruned = False
 

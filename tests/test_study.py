@@ -9,7 +9,16 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import TrialState
 
 from treeline import UserError
-from treeline.study import HopelessPruner, bury_the_dead, checkpoint, counted, draw, open_storage, open_study
+from treeline.study import (
+    HopelessPruner,
+    bury_the_dead,
+    checkpoint,
+    counted,
+    draw,
+    offer_slower,
+    open_storage,
+    open_study,
+)
 
 SPACE = {"learning_rate": FloatDistribution(0.01, 0.3, log=True), "subsample": FloatDistribution(0.5, 1.0)}
 POINTS = [{"learning_rate": 0.3, "subsample": 1.0}, {"learning_rate": 0.05, "subsample": 0.7}]
@@ -26,7 +35,8 @@ def value(params: dict[str, float]) -> float:
 
 def finish(study: optuna.Study, trials: int) -> None:
     for _ in range(trials):
-        trial = draw(study, SPACE, seed=0, rounds=1000)
+        offer_slower(study, SPACE, 1000)
+        trial = draw(study, SPACE, seed=0)
         trial.set_user_attr("rounds", 400)
         study.tell(trial, value(trial.params))
 
@@ -62,7 +72,8 @@ def test_a_killed_trial_does_not_count_and_its_point_is_tried_again(tmp_path: Pa
     finish(whole, 14)
     study = reopen(tmp_path)
     finish(study, killed_at)
-    lost = draw(study, SPACE, seed=0, rounds=1000).params
+    offer_slower(study, SPACE, 1000)
+    lost = draw(study, SPACE, seed=0).params
     resumed = reopen(tmp_path)
     bury_the_dead(resumed)
     assert len(counted(resumed)) == killed_at
@@ -79,13 +90,13 @@ def test_a_killed_trial_does_not_count_and_its_point_is_tried_again(tmp_path: Pa
 
 def test_a_trial_that_failed_of_itself_counts(tmp_path: Path) -> None:
     study = reopen(tmp_path)
-    trial = draw(study, SPACE, seed=0, rounds=1000)
+    trial = draw(study, SPACE, seed=0)
     trial.set_user_attr("error", "ValueError: no")
     study.tell(trial, state=TrialState.FAIL)
     assert len(counted(study)) == 1
 
 
-def test_each_new_best_is_tried_again_at_half_its_learning_rate(tmp_path: Path) -> None:
+def test_the_best_is_tried_again_at_half_its_learning_rate(tmp_path: Path) -> None:
     study = reopen(tmp_path)
     finish(study, 5)
     best = POINTS[1]
@@ -96,7 +107,8 @@ def test_each_new_best_is_tried_again_at_half_its_learning_rate(tmp_path: Path) 
 def test_a_slower_trial_that_was_no_better_is_not_tried_again(tmp_path: Path) -> None:
     study = reopen(tmp_path)
     for _ in range(8):
-        trial = draw(study, SPACE, seed=0, rounds=1000)
+        offer_slower(study, SPACE, 1000)
+        trial = draw(study, SPACE, seed=0)
         trial.set_user_attr("rounds", 400)
         study.tell(trial, abs(trial.params["learning_rate"] - 0.05))
     assert [trial.params["learning_rate"] for trial in study.trials].count(0.025) == 1
@@ -113,7 +125,8 @@ def test_a_slower_trial_that_was_no_better_is_not_tried_again(tmp_path: Path) ->
 def test_no_slower_trial_where_there_is_no_room(space: dict[str, BaseDistribution], rounds: int) -> None:
     study = optuna.create_study()
     for _ in range(8):
-        trial = draw(study, space, seed=0, rounds=rounds)
+        offer_slower(study, space, rounds)
+        trial = draw(study, space, seed=0)
         trial.set_user_attr("rounds", 400)
         study.tell(trial, trial.params["subsample"])
     assert not any("fixed_params" in trial.system_attrs for trial in study.trials)

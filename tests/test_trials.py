@@ -1,5 +1,6 @@
 """Trials on a real store: pruned, failed, stopped by the clock, killed and gone on with; written in few calls."""
 
+import math
 import signal
 import subprocess
 import sys
@@ -47,6 +48,32 @@ def test_a_pruned_trial_is_no_failure_and_keeps_its_curve(iris: Store) -> None:
         assert trial.data.metrics["score"] >= tuning.data.metrics["best_score"]
     assert tuning.data.metrics["trials"] == 12
     assert tuning.data.metrics["trials_pruned"] == len(pruned)
+
+
+def test_the_last_trial_is_the_best_at_half_its_learning_rate(iris: Store) -> None:
+    trials = iris.children(tune(iris, n_trials=5).info.run_id)
+    before = [trial for trial in trials if trial.data.tags["trial"] != "4"]
+    best = min(before, key=lambda trial: trial.data.metrics["score"]).data.params
+    (last,) = (trial.data.params for trial in trials if trial.data.tags["trial"] == "4")
+    assert last == {**best, "learning_rate": str(float(best["learning_rate"]) / 2)}
+
+
+@pytest.mark.parametrize(
+    ("done", "n_trials", "timeout", "left", "late"),
+    [
+        (3, 5, 0, math.inf, False),
+        (4, 5, 0, math.inf, True),
+        (44, 50, 0, math.inf, False),
+        (45, 50, 0, math.inf, True),
+        (0, 50, 100, 50, False),
+        (0, 50, 100, 30, True),
+    ],
+)
+def test_the_end_of_a_study_is_told_by_trials_or_seconds(
+    done: int, n_trials: int, timeout: float, left: float, late: bool
+) -> None:
+    settings = TuningSettings(n_trials=n_trials, timeout=timeout)
+    assert hyperparameters_tuning.is_late(done, settings, time.monotonic() + left) is late
 
 
 def test_folds_are_built_once_a_study(iris: Store, monkeypatch: pytest.MonkeyPatch) -> None:

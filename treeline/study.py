@@ -127,40 +127,31 @@ def counted(study: optuna.Study) -> list[FrozenTrial]:
     return [trial for trial in trials if trial.state in FINISHED or "error" in trial.user_attrs]
 
 
-def draw(study: optuna.Study, space: Mapping[str, BaseDistribution], seed: int, rounds: int) -> optuna.Trial:
-    """Ask for the next trial: a known point; or the best so far at half its learning rate, where that has not been
-    tried; or what the sampler draws.
-
-    What it is follows from the seed and the trials that count, so a resumed study goes on as if it had never stopped,
-    and never draws a point twice.
-
-    Args:
-        study: to go on with.
-        space: what a trial may draw.
-        seed: of the study.
-        rounds: the most that a trial may train.
+def draw(study: optuna.Study, space: Mapping[str, BaseDistribution], seed: int) -> optuna.Trial:
+    """Ask for the next trial; what it is follows from the seed and the trials that count, so a resumed study goes on
+    as if it had never stopped, and never draws a point twice.
     """
-    if not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-        slower = _slower(study, space, rounds)
-        if slower:
-            study.enqueue_trial(slower, skip_if_exists=True)
     study.sampler = optuna.samplers.TPESampler(n_startup_trials=STARTUP, seed=seed + len(counted(study)))
     return study.ask(dict(space))
 
 
-def _slower(study: optuna.Study, space: Mapping[str, BaseDistribution], rounds: int) -> dict[str, Any] | None:
-    """Give the best trial's parameters at half its learning rate, which is nearly always a little better; None where
-    the space or the rounds leave no room, or no trial has finished.
+def offer_slower(study: optuna.Study, space: Mapping[str, BaseDistribution], rounds: int) -> None:
+    """Queue the best trial's parameters at half its learning rate, which is nearly always a little better, unless that
+    was tried, other points are queued, or the space or the rounds leave no room.
+
+    Args:
+        study: to go on with.
+        space: what a trial may draw.
+        rounds: the most that a trial may train.
     """
     rates = space.get("learning_rate")
-    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if not done or not isinstance(rates, FloatDistribution):
-        return None
+    states = {trial.state for trial in study.get_trials(deepcopy=False)}
+    if not isinstance(rates, FloatDistribution) or TrialState.WAITING in states or TrialState.COMPLETE not in states:
+        return
     best = study.best_trial
     rate = best.params["learning_rate"] / 2
-    if rate < rates.low or ROOM * best.user_attrs["rounds"] > rounds:
-        return None
-    return {**best.params, "learning_rate": rate}
+    if rate >= rates.low and ROOM * best.user_attrs["rounds"] <= rounds:
+        study.enqueue_trial({**best.params, "learning_rate": rate}, skip_if_exists=True)
 
 
 def checkpoint(learning_rate: float, round_: int) -> int | None:
