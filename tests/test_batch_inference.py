@@ -95,7 +95,11 @@ def test_rows_that_cannot_be_scored_are_kept_apart_with_their_reason(mixed_copy:
     assert apart["floor"][0] == "third"
     written = pd.read_csv("scores.csv")
     assert len(written) == 58
-    fine = rows.drop(index=[3, 9]).assign(floor=lambda frame: pd.to_numeric(frame["floor"], errors="coerce"))
+    fine = (
+        rows.drop(index=[3, 9])
+        .reset_index(drop=True)
+        .assign(floor=lambda frame: pd.to_numeric(frame["floor"], errors="coerce"))
+    )
     expected = service(mixed_copy, "HousesModel").predict(fine.assign(garden=fine["garden"].astype(bool)))
     assert written["prediction"].tolist() == expected["prediction"].tolist()
     _, metrics = last(mixed_copy)
