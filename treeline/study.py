@@ -38,8 +38,8 @@ class HopelessPruner(optuna.pruners.MedianPruner):
         """Judge a trial by its last checkpoint; Optuna's method."""
         if not super().prune(study, trial):
             return False
-        before, now = list(trial.intermediate_values.values())[-2:]
-        outlook = now + (now - before)
+        values, step = trial.intermediate_values, max(trial.intermediate_values)
+        outlook = values[step] + (values[step] - values[step - 1])
         maximize = study.direction == optuna.study.StudyDirection.MAXIMIZE
         return outlook < study.best_value if maximize else outlook > study.best_value
 
