@@ -24,7 +24,7 @@ from treeline.budget import cpu_budget
 from treeline.metrics import curves_of, metrics_of
 from treeline.problem import Problem
 from treeline.search import known_points, read_space
-from treeline.study import bury_the_dead, counted, offer_slower, open_storage, open_study
+from treeline.study import bury_the_dead, counted, open_storage, open_study
 from treeline.study_plots import study_pictures
 from treeline.trainer import make_folds, target_unit, task_params
 from trial_log import TrialLog, gather_runs
@@ -70,9 +70,7 @@ def run_study(search: Search, study: optuna.Study, log: TrialLog, settings: Tuni
     done = counted(study)
     with tqdm(total=settings.n_trials, initial=len(done), desc="tuning", unit="trial", disable=None) as progress:
         while len(done) < settings.n_trials and (time.monotonic() < search.deadline or not has_best(done)):
-            if is_late(len(done), settings, search.deadline):
-                offer_slower(study, search.space, search.rounds)
-            run_trial(search, study, log, settings.seed)
+            run_trial(search, study, log, settings.seed, is_late(len(done), settings, search.deadline))
             done = counted(study)
             if len(done) >= FAILURES and all(trial.state == TrialState.FAIL for trial in done[-FAILURES:]):
                 reason = done[-1].user_attrs["error"]
@@ -117,7 +115,8 @@ def log_study(study: optuna.Study, search: Search, start: float, cpu_start: floa
         | {f"trials_{state}": count for state, count in counts.items()}
         | {"study_seconds": wall, "cpu_seconds": cpu, "cpu_utilisation": cpu / (wall * search.cpus)}
     )
-    mlflow.log_text(study.trials_dataframe().to_csv(index=False), "trials.csv")
+    table = study.trials_dataframe()
+    mlflow.log_text(table[table["state"] != "WAITING"].to_csv(index=False), "trials.csv")  # queued, but not tried
     for name, figure in study_pictures(study, search.metric).items():
         mlflow.log_figure(figure, f"{name}.png")
     logger.info(

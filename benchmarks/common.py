@@ -64,7 +64,12 @@ def drawn(trials: int) -> list[dict[str, Any]]:
 
 
 def bare_loop(
-    X: pd.DataFrame, y: np.ndarray, points: Sequence[Mapping[str, Any]], rounds: int = ROUNDS, trials: int = 0
+    X: pd.DataFrame,
+    y: np.ndarray,
+    points: Sequence[Mapping[str, Any]],
+    rounds: int = ROUNDS,
+    trials: int = 0,
+    seed: int = SEED,
 ) -> float:
     """Optuna and `xgb.cv` with XGBoost's default threads, and nothing else; return the best score.
 
@@ -74,18 +79,19 @@ def bare_loop(
         points: tried first.
         rounds: of every trial.
         trials: how many there are; 0 for as many as there are points.
+        seed: of the sampler and of XGBoost; the folds are always the same.
     """
     data = xgb.DMatrix(X, y)
     folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=SEED).split(X, y))
     metrics = list(curves_of("binary").values())
-    fixed = {**task_params("binary", 2), "seed": SEED}
+    fixed = {**task_params("binary", 2), "seed": seed}
 
     def objective(trial: optuna.Trial) -> float:
         params = {name: trial._suggest(name, distribution) for name, distribution in SPACE.items()}
         result = xgb.cv({**fixed, **params}, data, rounds, folds=folds, metrics=metrics)
         return float(result["test-logloss-mean"].min())
 
-    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=SEED))
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
     for point in points:
         study.enqueue_trial(dict(point))
     study.optimize(objective, n_trials=trials or len(points))

@@ -1,7 +1,9 @@
 """How long our study, with early stopping and pruning, takes to reach the final score of the bare loop.
 
-The bare loop trains every trial for all rounds, with the same sampler, space, folds and seed; ours starts from nothing
-and stops as soon as its best score is at least as good.
+The bare loop trains every trial for all rounds, with the same kind of sampler, the same space and folds; ours is a
+study of as many trials, which starts from nothing, stops as soon as its best score is at least as good, and goes on
+beyond its last trial until it is. Each repeat draws from a seed of its own: a score that one seed reached by luck says
+little.
 
 Run: make bench-pruning
 """
@@ -16,6 +18,8 @@ import optuna
 import pandas as pd
 from common import FOLDS, SEED, bare_loop, fresh_store, quiet, table
 
+from config import TuningSettings
+from hyperparameters_tuning import is_late
 from treeline.budget import cpu_budget
 from treeline.problem import Problem
 from treeline.search import SPACE, known_points
@@ -26,8 +30,10 @@ from trial_log import TrialLog
 from trials import Search, run_trial
 
 
-def ours_until(X: pd.DataFrame, y: np.ndarray, score: float, most: int) -> tuple[float, float, int]:
-    """Run our study, tracked, until it is as good as a score; give the seconds, the score reached and the trials."""
+def ours_until(X: pd.DataFrame, y: np.ndarray, score: float, n_trials: int, seed: int) -> tuple[float, float, int]:
+    """Run our study, tracked, until it is as good as a score, or three times its total is spent; give the seconds, the
+    score reached and the trials.
+    """
     start = time.perf_counter()
     problem = Problem("benchmark", "", "y", "binary", "", [0, 1], dict.fromkeys(X.columns, "number"), {}, "")
     study = optuna.create_study(pruner=HopelessPruner())
@@ -36,10 +42,11 @@ def ours_until(X: pd.DataFrame, y: np.ndarray, score: float, most: int) -> tuple
     with mlflow.start_run() as run:
         log = TrialLog(run.info.experiment_id, run.info.run_id, {})
         folds = make_folds(problem.features(), X, y, Split().folds(X, y, True, FOLDS, SEED))
-        params = {**task_params("binary", 2), "seed": SEED}
+        params = {**task_params("binary", 2), "seed": seed}
         search = Search(problem, folds, SPACE, params, "log_loss", cpu_budget(), float("inf"))
-        while len(counted(study)) < most:
-            run_trial(search, study, log, SEED)
+        settings = TuningSettings(n_trials=n_trials)
+        while len(counted(study)) < 3 * n_trials:
+            run_trial(search, study, log, seed, is_late(len(counted(study)), settings, search.deadline))
             if study.best_value <= score:
                 break
         log.finish()
@@ -59,13 +66,17 @@ def main() -> None:
         X, y = table(rows)
         fresh_store()
         ratios = []
-        print(f"{X.shape[0]} x {X.shape[1]}, bare loop of {options.trials} trials, {options.rounds} rounds each")
-        for _ in range(options.repeats):
+        work = f"bare loop of {options.trials} trials, {options.rounds} rounds each"
+        print(f"{X.shape[0]} x {X.shape[1]}, {work}", flush=True)
+        for seed in range(options.repeats):
             start = time.perf_counter()
-            score = bare_loop(X, y, [], options.rounds, options.trials)
+            score = bare_loop(X, y, [], options.rounds, options.trials, seed)
             bare = time.perf_counter() - start
-            seconds, reached, trials = ours_until(X, y, score, most=3 * options.trials)
-            print(f"  bare loop {bare:7.1f} s to {score:.5f}; ours {seconds:7.1f} s to {reached:.5f}, {trials} trials")
+            seconds, reached, trials = ours_until(X, y, score, options.trials, seed)
+            print(
+                f"  bare loop {bare:7.1f} s to {score:.5f}; ours {seconds:7.1f} s to {reached:.5f}, {trials} trials",
+                flush=True,
+            )
             ratios.append(seconds / bare)
         print(
             f"  ours / bare loop: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})", flush=True

@@ -9,6 +9,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import TrialState
 
 from treeline import UserError
+from treeline.search import RATE
+from treeline.search import SPACE as BUILT_IN
 from treeline.study import (
     HopelessPruner,
     bury_the_dead,
@@ -36,7 +38,7 @@ def value(params: dict[str, float]) -> float:
 def finish(study: optuna.Study, trials: int) -> None:
     for _ in range(trials):
         offer_slower(study, SPACE, 1000)
-        trial = draw(study, SPACE, seed=0)
+        trial = draw(study, SPACE, seed=0, late=True)
         trial.set_user_attr("rounds", 400)
         study.tell(trial, value(trial.params))
 
@@ -73,7 +75,7 @@ def test_a_killed_trial_does_not_count_and_its_point_is_tried_again(tmp_path: Pa
     study = reopen(tmp_path)
     finish(study, killed_at)
     offer_slower(study, SPACE, 1000)
-    lost = draw(study, SPACE, seed=0).params
+    lost = draw(study, SPACE, seed=0, late=True).params
     resumed = reopen(tmp_path)
     bury_the_dead(resumed)
     assert len(counted(resumed)) == killed_at
@@ -90,7 +92,7 @@ def test_a_killed_trial_does_not_count_and_its_point_is_tried_again(tmp_path: Pa
 
 def test_a_trial_that_failed_of_itself_counts(tmp_path: Path) -> None:
     study = reopen(tmp_path)
-    trial = draw(study, SPACE, seed=0)
+    trial = draw(study, SPACE, seed=0, late=True)
     trial.set_user_attr("error", "ValueError: no")
     study.tell(trial, state=TrialState.FAIL)
     assert len(counted(study)) == 1
@@ -108,7 +110,7 @@ def test_a_slower_trial_that_was_no_better_is_not_tried_again(tmp_path: Path) ->
     study = reopen(tmp_path)
     for _ in range(8):
         offer_slower(study, SPACE, 1000)
-        trial = draw(study, SPACE, seed=0)
+        trial = draw(study, SPACE, seed=0, late=True)
         trial.set_user_attr("rounds", 400)
         study.tell(trial, abs(trial.params["learning_rate"] - 0.05))
     assert [trial.params["learning_rate"] for trial in study.trials].count(0.025) == 1
@@ -126,10 +128,36 @@ def test_no_slower_trial_where_there_is_no_room(space: dict[str, BaseDistributio
     study = optuna.create_study()
     for _ in range(8):
         offer_slower(study, space, rounds)
-        trial = draw(study, space, seed=0)
+        trial = draw(study, space, seed=0, late=True)
         trial.set_user_attr("rounds", 400)
         study.tell(trial, trial.params["subsample"])
     assert not any("fixed_params" in trial.system_attrs for trial in study.trials)
+
+
+def test_until_the_end_of_a_study_only_the_known_points_learn_at_a_rate_of_their_own(tmp_path: Path) -> None:
+    space = SPACE | {"learning_rate": BUILT_IN["learning_rate"]}
+    study = open_study(open_storage("", "s", tmp_path), "s", False, space, FACTS, POINTS)
+    for _ in range(8):
+        study.tell(draw(study, space, seed=0, late=False), 1.0)
+    drawn = [trial.params for trial in study.trials]
+    assert [params["learning_rate"] for params in drawn] == [0.3, 0.05] + 6 * [RATE]
+    assert len({params["subsample"] for params in drawn}) == 8
+    assert draw(study, space, seed=0, late=True).params["learning_rate"] != RATE
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        SPACE,  # whose rates are not the built-in ones
+        {"learning_rate": BUILT_IN["learning_rate"]},
+        {"learning_rate": BUILT_IN["learning_rate"], "max_depth": CategoricalDistribution([4, 6])},
+    ],
+)
+def test_rates_that_a_person_gave_or_that_alone_are_searched_are_drawn(space: dict[str, BaseDistribution]) -> None:
+    study = optuna.create_study()
+    for _ in range(8):
+        study.tell(draw(study, space, seed=0, late=False), 1.0)
+    assert len({trial.params["learning_rate"] for trial in study.trials}) == 8
 
 
 @pytest.mark.parametrize("maximize", [False, True])

@@ -51,10 +51,10 @@ def test_a_pruned_trial_is_no_failure_and_keeps_its_curve(iris: Store) -> None:
 
 
 def test_the_last_trial_is_the_best_at_half_its_learning_rate(iris: Store) -> None:
-    trials = iris.children(tune(iris, n_trials=5).info.run_id)
-    before = [trial for trial in trials if trial.data.tags["trial"] != "4"]
+    trials = iris.children(tune(iris, n_trials=6).info.run_id)
+    before = [trial for trial in trials if trial.data.tags["trial"] != "5"]
     best = min(before, key=lambda trial: trial.data.metrics["score"]).data.params
-    (last,) = (trial.data.params for trial in trials if trial.data.tags["trial"] == "4")
+    (last,) = (trial.data.params for trial in trials if trial.data.tags["trial"] == "5")
     assert last == {**best, "learning_rate": str(float(best["learning_rate"]) / 2)}
 
 
@@ -217,7 +217,7 @@ def kill_in_trial(store: Store, data_run_id: str, number: int) -> None:
 
 def test_a_killed_study_goes_on_to_its_total(store: Store) -> None:
     data_run_id = data_preprocessing.run(DataSettings(data="iris"))
-    kill_in_trial(store, data_run_id, 3)
+    kill_in_trial(store, data_run_id, 4)  # the last of the known points
     killed = store.last(STAGE)
     assert killed.info.status == "RUNNING"
     resumed = tune(store, data_run_id=data_run_id, n_trials=8, folds=3, study_name="s")

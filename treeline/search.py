@@ -54,9 +54,15 @@ TUNED_REGRESSION = {"learning_rate": 0.05, "max_depth": 9, "min_child_weight": 2
 # The same with columns drawn for each level and node, and XGBoost's reg_lambda, for tables where they learn too fast:
 # better than they are in cross-validation, and on held-out rows, on each of the six tables of benchmarks/search.py.
 SAMPLED = {"colsample_bylevel": 0.7, "colsample_bynode": 0.7, "reg_lambda": 1.0}
-# Shallow and quick: the second XGBoost of AutoGluon's zero-shot portfolio of 2023 (its `r89`, rounded; columns are
-# drawn for each level instead of each tree).
+# Deep, for classes that lie in many clusters: the depth and min_child_weight of the first XGBoost of AutoGluon's
+# zero-shot portfolio of 2023 (its `r33`, rounded).
+DEEP = SAMPLED | {"max_depth": 10, "min_child_weight": 0.6}
+# Shallow and quick: the second XGBoost of the same portfolio (its `r89`, rounded; columns are drawn for each level
+# instead of each tree).
 SHALLOW = {"learning_rate": 0.088, "max_depth": 5, "min_child_weight": 0.63, "colsample_bylevel": 0.66}
+
+
+RATE = 0.08  # at which a study learns until its end: that of the meta-tuned defaults for classification
 
 
 @dataclass(frozen=True)
@@ -137,15 +143,30 @@ def read_space(path: str) -> tuple[dict[str, BaseDistribution], dict[str, Any]]:
 
 def known_points(task: str, space: Mapping[str, BaseDistribution]) -> list[dict[str, Any]]:
     """Give the points that a study tries before it searches, moved into the space: XGBoost's defaults, so that no
-    study is worse than no tuning, the meta-tuned ones, and two that differ much from them.
+    study is worse than no tuning, the meta-tuned ones, and some that differ much from them (those for regression are
+    deep already).
     """
     tuned = DEFAULTS | (TUNED_REGRESSION if task == "regression" else TUNED_CLASSIFICATION)
-    points = []
-    for point in (DEFAULTS, tuned, tuned | SAMPLED, DEFAULTS | SHALLOW):
+    deep = [] if task == "regression" else [tuned | DEEP]
+    points: list[dict[str, Any]] = []
+    for point in (DEFAULTS, tuned, tuned | SAMPLED, *deep, DEFAULTS | SHALLOW):
         moved = {name: _moved(point[name], space[name]) for name in space if name in point}
         if moved not in points:
             points.append(moved)
     return points
+
+
+def at_one_rate(space: Mapping[str, BaseDistribution]) -> dict[str, BaseDistribution]:
+    """Hold the built-in learning rate where trials are quick, and what else they draw can be told apart: a lower rate
+    is dear, and nearly always a little better, whatever the rest.
+
+    A range that a person gave stays, and so does the built-in one with no other real number beside it, for a study
+    would draw the same point twice.
+    """
+    rates = SPACE["learning_rate"]
+    others = any(isinstance(drawn, FloatDistribution) for name, drawn in space.items() if name != "learning_rate")
+    held = {"learning_rate": FloatDistribution(RATE, RATE, log=True)}
+    return {**space, **held} if others and space.get("learning_rate") == rates else dict(space)
 
 
 def _moved(value: Any, distribution: BaseDistribution) -> Any:

@@ -15,9 +15,10 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from treeline import UserError
+from treeline.search import at_one_rate
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-STARTUP = 5  # trials, the known points and one more, after which the sampler learns and trials are pruned
+STARTUP = 5  # trials, which are the known points, after which the sampler learns and trials are pruned
 WARMUP = 3  # the first checkpoint at which a trial may be pruned: before it, what learns fast looks best
 ROOM = 1.5  # how many times the rounds of the best trial must be left to one at half its learning rate
 LOCK_SECONDS = 3  # after which the lock of a killed process is broken
@@ -127,10 +128,19 @@ def counted(study: optuna.Study) -> list[FrozenTrial]:
     return [trial for trial in trials if trial.state in FINISHED or "error" in trial.user_attrs]
 
 
-def draw(study: optuna.Study, space: Mapping[str, BaseDistribution], seed: int) -> optuna.Trial:
+def draw(study: optuna.Study, space: Mapping[str, BaseDistribution], seed: int, late: bool) -> optuna.Trial:
     """Ask for the next trial; what it is follows from the seed and the trials that count, so a resumed study goes on
     as if it had never stopped, and never draws a point twice.
+
+    Args:
+        study: to go on with.
+        space: what a trial may draw.
+        seed: of the study.
+        late: whether the learning rate is drawn from all of its range; before, it is held (`at_one_rate`).
     """
+    queued = any(trial.state == TrialState.WAITING for trial in study.get_trials(deepcopy=False))
+    if not late and not queued:
+        space = at_one_rate(space)
     study.sampler = optuna.samplers.TPESampler(n_startup_trials=STARTUP, seed=seed + len(counted(study)))
     return study.ask(dict(space))
 

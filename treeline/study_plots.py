@@ -37,7 +37,8 @@ def study_pictures(study: optuna.Study, metric: str) -> dict[str, Figure]:
             warnings.filterwarnings("ignore", "PedAnovaImportanceEvaluator is experimental")
             evaluator = optuna.importance.PedAnovaImportanceEvaluator()
         importances = optuna.importance.get_param_importances(study, evaluator=evaluator)
-        shares = pd.Series(importances).sort_values(ascending=False)
+        held = {name for trial in trials for name, drawn in trial.distributions.items() if drawn.single()}
+        shares = pd.Series(importances).drop(list(held), errors="ignore").sort_values(ascending=False)
         figures["parameter_importances"] = bars(shares, "Importance of the parameters", "share (PED-ANOVA)")
         figures["parallel_coordinate"] = _parallel(study, trials, names, metric)
         figures["slices"] = _slices(trials, names, metric)
@@ -73,7 +74,7 @@ def _slices(trials: list[FrozenTrial], names: list[str], metric: str) -> Figure:
         seen = [trial for trial in trials if name in trial.params]
         drawn = [trial.params[name] for trial in seen]
         axes.scatter(drawn, [trial.value for trial in seen], c=[trial.number for trial in seen], cmap=MAP, s=16)
-        distribution: Any = seen[0].distributions[name]
+        distribution = _range(trials, name)
         if getattr(distribution, "log", False):
             low, high = distribution.low, distribution.high
             ticks = [low, (low * high) ** 0.5, high]
@@ -92,13 +93,13 @@ def _parallel(study: optuna.Study, trials: list[FrozenTrial], names: list[str], 
     """One line a trial, each axis scaled to its parameter's range; the best trial stands out."""
     figure = Figure(figsize=(1.3 * len(names) + 1, 4.5), layout="constrained")
     axes = figure.subplots()
+    ranges = {name: _range(trials, name) for name in names}
     for trial in trials:
-        heights = [_height(trial, name) for name in names]
+        heights = [_height(trial, name, ranges[name]) for name in names]
         best = trial.number == study.best_trial.number
         axes.plot(heights, color="#c44e52" if best else COLOUR, alpha=1 if best else 0.25, linewidth=2 if best else 1)
     for place, name in enumerate(names):
-        distribution = next(trial.distributions[name] for trial in trials if name in trial.distributions)
-        low, high = _ends(distribution)
+        low, high = _ends(ranges[name])
         axes.axvline(place, color=FAINT, linewidth=0.8, zorder=0)
         axes.annotate(low, (place, 0), (0, -12), textcoords="offset points", ha="center", fontsize=8)
         axes.annotate(high, (place, 1), (0, 4), textcoords="offset points", ha="center", fontsize=8)
@@ -111,12 +112,17 @@ def _parallel(study: optuna.Study, trials: list[FrozenTrial], names: list[str], 
     return figure
 
 
-def _height(trial: FrozenTrial, name: str) -> float:
+def _range(trials: list[FrozenTrial], name: str) -> Any:
+    """Give the widest range that a trial drew a parameter from: a learning rate that was held has one value only."""
+    drawn: list[Any] = [trial.distributions[name] for trial in trials if name in trial.distributions]
+    return max(drawn, key=lambda each: 0 if isinstance(each, CategoricalDistribution) else each.high - each.low)
+
+
+def _height(trial: FrozenTrial, name: str, distribution: Any) -> float:
     """Give a parameter's place in its range, from 0 to 1; NaN where the trial did not draw it."""
     if name not in trial.params:
         return float("nan")
     value = trial.params[name]
-    distribution: Any = trial.distributions[name]
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices.index(value) / max(1, len(distribution.choices) - 1)
     ends = np.array([distribution.low, value, distribution.high], dtype=float)
