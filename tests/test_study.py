@@ -1,8 +1,10 @@
 """The study: where it lives, how it goes on after a kill, what it draws next, when trials are compared."""
 
+import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
@@ -21,6 +23,7 @@ from treeline.study import (
     open_storage,
     open_study,
 )
+from treeline.study_plots import study_pictures
 
 SPACE = {"learning_rate": FloatDistribution(0.01, 0.3, log=True), "subsample": FloatDistribution(0.5, 1.0)}
 POINTS = [{"learning_rate": 0.3, "subsample": 1.0}, {"learning_rate": 0.05, "subsample": 0.7}]
@@ -143,6 +146,17 @@ def test_until_the_end_of_a_study_only_the_known_points_learn_at_a_rate_of_their
     assert [params["learning_rate"] for params in drawn] == [0.3, 0.05] + 6 * [RATE]
     assert len({params["subsample"] for params in drawn}) == 8
     assert draw(study, space, seed=0, late=True).params["learning_rate"] != RATE
+
+
+def test_a_rate_that_was_held_stands_in_its_place_and_has_no_importance() -> None:
+    study = optuna.create_study()
+    space = SPACE | {"learning_rate": BUILT_IN["learning_rate"]}
+    for late in (True, *6 * [False]):
+        study.tell(draw(study, space, 0, late), 1.0)
+    pictures = study_pictures(study, "log_loss")
+    assert [label.get_text() for label in pictures["parameter_importances"].axes[0].get_yticklabels()] == ["subsample"]
+    rates, _ = np.transpose([line.get_ydata() for line in pictures["parallel_coordinate"].axes[0].lines[:7]])
+    assert rates[1:] == pytest.approx(math.log(RATE / 0.005) / math.log(0.3 / 0.005))
 
 
 @pytest.mark.parametrize(
