@@ -152,7 +152,8 @@ def test_a_rate_that_was_held_stands_in_its_place_and_has_no_importance() -> Non
     study = optuna.create_study()
     space = SPACE | {"learning_rate": BUILT_IN["learning_rate"]}
     for late in (True, *6 * [False]):
-        study.tell(draw(study, space, 0, late), 1.0)
+        trial = draw(study, space, 0, late)
+        study.tell(trial, value(trial.params))
     pictures = study_pictures(study, "log_loss")
     assert [label.get_text() for label in pictures["parameter_importances"].axes[0].get_yticklabels()] == ["subsample"]
     rates, _ = np.transpose([line.get_ydata() for line in pictures["parallel_coordinate"].axes[0].lines[:7]])

@@ -36,9 +36,10 @@ def study_pictures(study: optuna.Study, metric: str) -> dict[str, Figure]:
             # Optuna 4 says so; Optuna 5 has taken the word back.
             warnings.filterwarnings("ignore", "PedAnovaImportanceEvaluator is experimental")
             evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-        importances = optuna.importance.get_param_importances(study, evaluator=evaluator)
         held = {name for trial in trials for name, drawn in trial.distributions.items() if drawn.single()}
-        shares = pd.Series(importances).drop(list(held), errors="ignore").sort_values(ascending=False)
+        free = [name for name in names if name not in held]
+        importances = optuna.importance.get_param_importances(study, evaluator=evaluator, params=free)
+        shares = pd.Series(importances).sort_values(ascending=False)
         figures["parameter_importances"] = bars(shares, "Importance of the parameters", "share (PED-ANOVA)")
         figures["parallel_coordinate"] = _parallel(study, trials, names, metric)
         figures["slices"] = _slices(trials, names, metric)
