@@ -1,6 +1,6 @@
 """The whole job, `mlflow run` to `mlflow run`: main against the four stages of the tutorial way, one by one.
 
-Each has a store of its own that exists before the clock starts, and the same trials to make.
+Each has a store of its own that exists before the clock starts, and as many trials to make.
 
 Run: make bench-pipeline
 """
