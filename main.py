@@ -152,16 +152,18 @@ def _versions(names: Sequence[str], version: str) -> list[str]:
 
 def _next_commands(served: str) -> list[str]:
     """The commands that open the UI, score a file and serve the model, as they work from this folder."""
-    beside = Path(sys.executable).with_name("mlflow")
-    tool = "mlflow" if "VIRTUAL_ENV" in os.environ else _from_here(beside)
-    python = "python" if "VIRTUAL_ENV" in os.environ else _from_here(Path(sys.executable))
+    tool, python, path = "mlflow", "python", ""
+    if "VIRTUAL_ENV" not in os.environ:
+        beside, python = Path(sys.executable).with_name("mlflow"), _from_here(Path(sys.executable))
+        tool = _from_here(beside)
+        path = f"PATH={_from_here(beside.parent)}:$PATH "  # on which `mlflow models serve` looks for uvicorn
     script = _from_here(Path(__file__).with_name("batch_inference.py"))
     model = f"models:/{served}"
     return [
         "Next       see every run:  " + f"{tool} ui",
         "           score a file:   "
         + f"{python} {script} --model-uri {model} --input new_rows.csv --output scores.csv",
-        "           serve it:       " + f"{tool} models serve -m {model} --env-manager local -p 5001",
+        "           serve it:       " + f"{path}{tool} models serve -m {model} --env-manager local -p 5001",
     ]
 
 

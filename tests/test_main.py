@@ -1,6 +1,8 @@
 """The whole chain on a real store, read back: one parent, four stages, one seed, and the page it prints."""
 
 import re
+import sys
+from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -183,6 +185,18 @@ def test_the_summary_says_why_a_model_is_not_promoted(diabetes_copy: Store, caps
     printed = capsys.readouterr().out
     assert "not promoted: --promote never" in printed
     assert "DiabetesModel version 1 (challenger, champion)" in printed
+
+
+def test_outside_an_environment_the_commands_of_the_summary_bring_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
+    folder = Path(sys.executable).parent
+    monkeypatch.chdir(folder.parent)
+    look, score, serve = (line.split(":", 1)[1].strip() for line in main._next_commands("M@champion"))
+    assert look == f"{folder.name}/mlflow ui"
+    assert score.startswith(f"{folder.name}/{Path(sys.executable).name} ")
+    assert serve.startswith(f"PATH={folder.name}:$PATH {folder.name}/mlflow models serve")
+    monkeypatch.setenv("VIRTUAL_ENV", str(folder.parent))
+    assert [line.split(":", 1)[1].split()[0] for line in main._next_commands("M")] == ["mlflow", "python", "mlflow"]
 
 
 def test_the_commands_of_the_summary_name_a_model_that_exists(
