@@ -61,7 +61,6 @@ DEEP = SAMPLED | {"max_depth": 10, "min_child_weight": 0.6}
 # instead of each tree).
 SHALLOW = {"learning_rate": 0.088, "max_depth": 5, "min_child_weight": 0.63, "colsample_bylevel": 0.66}
 
-
 RATE = 0.08  # at which a study learns until its end: that of the meta-tuned defaults for classification
 
 

@@ -18,7 +18,7 @@ from treeline import UserError
 from treeline.search import at_one_rate
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-STARTUP = 5  # trials, which are the known points, after which the sampler learns and trials are pruned
+STARTUP = 5  # trials, as many as there are known points at most, after which the sampler learns and trials are pruned
 WARMUP = 3  # the first checkpoint at which a trial may be pruned: before it, what learns fast looks best
 ROOM = 1.5  # how many times the rounds of the best trial must be left to one at half its learning rate
 LOCK_SECONDS = 3  # after which the lock of a killed process is broken
