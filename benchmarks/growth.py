@@ -52,9 +52,10 @@ def main() -> None:
             told = "   ".join(f"{value:.3f} {title}" for value, title in zip(values, titles, strict=True))
             print(f"  {rows:>9,} rows {trials:>3} trials   {told}", flush=True)
         for j, title in enumerate(titles):
-            axes[i, j].plot(list(costs), [values[j] for values in costs.values()], marker="o", color="#4c72b0")
+            heights = [values[j] for values in costs.values()]
+            axes[i, j].plot(list(costs), heights, marker="o", color="#4c72b0")
             axes[i, j].set(xscale="log", xlabel=label, title=title)
-            axes[i, j].set_ylim(bottom=min(0, *(values[j] for values in costs.values())))
+            axes[i, j].set_ylim(min(0, *heights), 1.1 * max(heights))
             axes[i, j].spines[["top", "right"]].set_visible(False)
     figure.suptitle(f"A study of 30 columns, 5 folds, {ROUNDS} rounds a trial")
     figure.savefig(Path(__file__).with_name("growth.png"), dpi=100)
