@@ -104,7 +104,7 @@ bench-pipeline: env ## The main job by mlflow run, against the tutorial way
 bench-memory: env ## Peak memory of a study on 1,000,000 x 30, against the bare loop
 	@cd benchmarks && python memory.py
 
-bench-search: env-dev ## 60 s of search against XGBoost's defaults, Optuna, halving and FLAML: some hours
+bench-search: env-dev ## 60 s of search against XGBoost's defaults, Optuna, halving and FLAML: 80 minutes
 	@test -x .venv-rivals/bin/python || uv venv -q --python .venv/bin/python .venv-rivals
 	@uv pip install -q --python .venv-rivals/bin/python -r benchmarks/requirements.txt
 	@cd benchmarks && python search.py --python ../.venv-rivals/bin/python $(ARGS)
