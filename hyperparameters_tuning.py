@@ -24,7 +24,7 @@ from treeline.budget import cpu_budget
 from treeline.metrics import curves_of, metrics_of
 from treeline.problem import Problem
 from treeline.search import known_points, read_space
-from treeline.study import bury_the_dead, counted, open_storage, open_study
+from treeline.study import STARTUP, bury_the_dead, counted, offer_slower, open_storage, open_study
 from treeline.study_plots import study_pictures
 from treeline.trainer import make_folds, target_unit, task_params
 from trial_log import TrialLog, gather_runs
@@ -32,6 +32,7 @@ from trials import Search, rewrite, run_trial
 from utils import command, find_run, load_problem, load_split, log_input, stage_run, store_folder
 
 FAILURES = 3  # trials in a row that may raise before the study stops
+MANY = 20  # trials of a study that can spend one early on a lower learning rate
 
 
 def choose_metric(metric: str, task: str) -> str:
@@ -70,7 +71,7 @@ def run_study(search: Search, study: optuna.Study, log: TrialLog, settings: Tuni
     done = counted(study)
     with tqdm(total=settings.n_trials, initial=len(done), desc="tuning", unit="trial", disable=None) as progress:
         while len(done) < settings.n_trials and (time.monotonic() < search.deadline or not has_best(done)):
-            run_trial(search, study, log, settings.seed, is_late(len(done), settings, search.deadline))
+            run_next(search, study, log, settings)
             done = counted(study)
             if len(done) >= FAILURES and all(trial.state == TrialState.FAIL for trial in done[-FAILURES:]):
                 reason = done[-1].user_attrs["error"]
@@ -81,6 +82,24 @@ def run_study(search: Search, study: optuna.Study, log: TrialLog, settings: Tuni
             progress.update()
             if has_best(done):
                 progress.set_postfix({search.metric: f"{study.best_value:.4g}", "pruned": pruned})
+
+
+def run_next(search: Search, study: optuna.Study, log: TrialLog, settings: TuningSettings) -> None:
+    """Run one trial: where it is time for that, the best so far at a lower learning rate."""
+    done = len(counted(study))
+    late = is_late(done, settings, search.deadline)
+    if late:
+        offer_slower(study, search.space, search.rounds, by=2)
+    elif is_early(done, settings):
+        offer_slower(study, search.space, search.rounds, by=4)
+    run_trial(search, study, log, settings.seed, late)
+
+
+def is_early(done: int, settings: TuningSettings) -> bool:
+    """Tell whether a study has just tried its known points, and has trials enough to spend one on the best of them at
+    a lower learning rate: a good model soon, whatever the rest finds. Where seconds count, that waits for the end.
+    """
+    return done == STARTUP and settings.n_trials >= MANY and not settings.timeout
 
 
 def is_late(done: int, settings: TuningSettings, deadline: float) -> bool:

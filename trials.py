@@ -11,7 +11,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from treeline.problem import Problem
-from treeline.study import checkpoint, draw, offer_slower
+from treeline.study import checkpoint, draw
 from treeline.trainer import CrossValidation, Fold, cross_validate
 from trial_log import TrialLog
 
@@ -73,12 +73,9 @@ class Search:
 
 
 def run_trial(search: Search, study: optuna.Study, log: TrialLog, seed: int, late: bool = False) -> None:
-    """Draw, train and log one trial; one that raises is failed, not fatal.
-
-    Late in a study the best so far is tried at half its learning rate, while that helps, and other trials draw theirs.
+    """Draw, train and log one trial, whose learning rate is its own late in a study; one that raises is failed, not
+    fatal.
     """
-    if late:
-        offer_slower(study, search.space, search.rounds)
     trial = draw(study, search.space, seed, late)
     log.start(trial.number, trial.params)
     pruned = False

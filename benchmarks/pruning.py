@@ -19,7 +19,7 @@ import pandas as pd
 from common import FOLDS, SEED, bare_loop, fresh_store, quiet, table
 
 from config import TuningSettings
-from hyperparameters_tuning import is_late
+from hyperparameters_tuning import run_next
 from treeline.budget import cpu_budget
 from treeline.problem import Problem
 from treeline.search import SPACE, known_points
@@ -27,7 +27,7 @@ from treeline.splits import Split
 from treeline.study import HopelessPruner, counted
 from treeline.trainer import make_folds, task_params
 from trial_log import TrialLog
-from trials import Search, run_trial
+from trials import Search
 
 
 def ours_until(X: pd.DataFrame, y: np.ndarray, score: float, n_trials: int, seed: int) -> tuple[float, float, int]:
@@ -44,9 +44,9 @@ def ours_until(X: pd.DataFrame, y: np.ndarray, score: float, n_trials: int, seed
         folds = make_folds(problem.features(), X, y, Split().folds(X, y, True, FOLDS, SEED))
         params = {**task_params("binary", 2), "seed": seed}
         search = Search(problem, folds, SPACE, params, "log_loss", cpu_budget(), float("inf"))
-        settings = TuningSettings(n_trials=n_trials)
+        settings = TuningSettings(n_trials=n_trials, seed=seed)
         while len(counted(study)) < 3 * n_trials:
-            run_trial(search, study, log, seed, is_late(len(counted(study)), settings, search.deadline))
+            run_next(search, study, log, settings)
             if study.best_value <= score:
                 break
         log.finish()

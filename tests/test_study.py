@@ -40,7 +40,7 @@ def value(params: dict[str, float]) -> float:
 
 def finish(study: optuna.Study, trials: int) -> None:
     for _ in range(trials):
-        offer_slower(study, SPACE, 1000)
+        offer_slower(study, SPACE, 1000, by=2)
         trial = draw(study, SPACE, seed=0, late=True)
         trial.set_user_attr("rounds", 400)
         study.tell(trial, value(trial.params))
@@ -77,7 +77,7 @@ def test_a_killed_trial_does_not_count_and_its_point_is_tried_again(tmp_path: Pa
     finish(whole, 14)
     study = reopen(tmp_path)
     finish(study, killed_at)
-    offer_slower(study, SPACE, 1000)
+    offer_slower(study, SPACE, 1000, by=2)
     lost = draw(study, SPACE, seed=0, late=True).params
     resumed = reopen(tmp_path)
     bury_the_dead(resumed)
@@ -109,14 +109,38 @@ def test_the_best_is_tried_again_at_half_its_learning_rate(tmp_path: Path) -> No
     assert finished_params(study)[4]["learning_rate"] != 0.0125 / 2  # which the space does not hold
 
 
-def test_a_slower_trial_that_was_no_better_is_not_tried_again(tmp_path: Path) -> None:
+def test_what_has_been_found_since_the_best_was_tried_at_a_lower_rate_is_tried_at_lower_rates_first() -> None:
+    study = optuna.create_study()
+
+    def tell(subsample: float, value: float) -> None:
+        study.enqueue_trial({"learning_rate": 0.08, "subsample": subsample}, skip_if_exists=True)
+        trial = draw(study, SPACE, seed=0, late=True)
+        trial.set_user_attr("rounds", 100)
+        study.tell(trial, value)
+
+    def offered(by: int) -> tuple[float, float]:
+        offer_slower(study, SPACE, 1000, by)
+        trial = draw(study, SPACE, seed=0, late=True)
+        trial.set_user_attr("rounds", 200)
+        study.tell(trial, 8 + trial.params["learning_rate"] + trial.params["subsample"])
+        return trial.params["subsample"], trial.params["learning_rate"]
+
+    tell(0.7, 9.0)
+    assert offered(by=4) == (0.7, 0.02)  # 8.72
+    tell(0.6, 8.9)  # behind that, but ahead of what it was at its first rate
+    tell(0.8, 9.1)
+    assert [offered(by=2) for _ in range(3)] == [(0.6, 0.04), (0.6, 0.02), (0.6, 0.01)]
+
+
+def test_a_slower_trial_that_was_no_better_is_not_tried_again_nor_slower_still(tmp_path: Path) -> None:
     study = reopen(tmp_path)
     for _ in range(8):
-        offer_slower(study, SPACE, 1000)
+        offer_slower(study, SPACE, 1000, by=2)
         trial = draw(study, SPACE, seed=0, late=True)
         trial.set_user_attr("rounds", 400)
         study.tell(trial, abs(trial.params["learning_rate"] - 0.05))
-    assert [trial.params["learning_rate"] for trial in study.trials].count(0.025) == 1
+    rates = [trial.params["learning_rate"] for trial in study.trials]
+    assert (rates.count(0.025), rates.count(0.0125)) == (1, 0)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +154,7 @@ def test_a_slower_trial_that_was_no_better_is_not_tried_again(tmp_path: Path) ->
 def test_no_slower_trial_where_there_is_no_room(space: dict[str, BaseDistribution], rounds: int) -> None:
     study = optuna.create_study()
     for _ in range(8):
-        offer_slower(study, space, rounds)
+        offer_slower(study, space, rounds, by=2)
         trial = draw(study, space, seed=0, late=True)
         trial.set_user_attr("rounds", 400)
         study.tell(trial, trial.params["subsample"])

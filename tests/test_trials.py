@@ -18,6 +18,7 @@ import data_preprocessing
 import hyperparameters_tuning
 import trials
 from config import DataSettings, TuningSettings
+from treeline.search import RATE
 from treeline.trainer import make_folds
 
 pytestmark = pytest.mark.store
@@ -74,6 +75,28 @@ def test_the_end_of_a_study_is_told_by_trials_or_seconds(
 ) -> None:
     settings = TuningSettings(n_trials=n_trials, timeout=timeout)
     assert hyperparameters_tuning.is_late(done, settings, time.monotonic() + left) is late
+
+
+def test_the_best_known_point_is_tried_at_a_quarter_of_its_learning_rate_at_once(
+    iris: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hyperparameters_tuning, "MANY", 8)
+    children = iris.children(tune(iris, n_trials=8).info.run_id)
+    tried = sorted((trial.data for trial in children), key=lambda data: int(data.tags["trial"]))
+    best = min(tried[:5], key=lambda data: data.metrics["score"]).params
+    assert tried[5].params == {**best, "learning_rate": str(float(best["learning_rate"]) / 4)}
+    assert float(tried[6].params["learning_rate"]) == RATE
+
+
+@pytest.mark.parametrize(
+    ("done", "n_trials", "timeout", "early"),
+    [(4, 20, 0, False), (5, 20, 0, True), (6, 20, 0, False), (5, 19, 0, False), (5, 20, 3600, False)],
+)
+def test_only_a_long_study_without_a_time_limit_tries_a_lower_rate_early(
+    done: int, n_trials: int, timeout: float, early: bool
+) -> None:
+    settings = TuningSettings(n_trials=n_trials, timeout=timeout)
+    assert hyperparameters_tuning.is_early(done, settings) is early
 
 
 def test_folds_are_built_once_a_study(iris: Store, monkeypatch: pytest.MonkeyPatch) -> None:

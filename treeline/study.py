@@ -20,7 +20,7 @@ from treeline.search import at_one_rate
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 STARTUP = 5  # trials, as many as there are known points at most, after which the sampler learns and trials are pruned
 WARMUP = 3  # the first checkpoint at which a trial may be pruned: before it, what learns fast looks best
-ROOM = 1.5  # how many times the rounds of the best trial must be left to one at half its learning rate
+ROOM = 0.75  # a trial at a rate lower by a factor must have this times the factor of the best one's rounds
 LOCK_SECONDS = 3  # after which the lock of a killed process is broken
 
 
@@ -145,23 +145,44 @@ def draw(study: optuna.Study, space: Mapping[str, BaseDistribution], seed: int, 
     return study.ask(dict(space))
 
 
-def offer_slower(study: optuna.Study, space: Mapping[str, BaseDistribution], rounds: int) -> None:
-    """Queue the best trial's parameters at half its learning rate, which is nearly always a little better, unless that
+def offer_slower(study: optuna.Study, space: Mapping[str, BaseDistribution], rounds: int, by: int) -> None:
+    """Queue the best trial's parameters at a lower learning rate, which is nearly always a little better, unless that
     was tried, other points are queued, or the space or the rounds leave no room.
+
+    Where the best trial's rate was lowered before, and another has since been better than those parameters were at
+    their first rate, it is that one's turn.
 
     Args:
         study: to go on with.
         space: what a trial may draw.
         rounds: the most that a trial may train.
+        by: what the rate is divided by.
     """
     rates = space.get("learning_rate")
-    states = {trial.state for trial in study.get_trials(deepcopy=False)}
-    if not isinstance(rates, FloatDistribution) or TrialState.WAITING in states or TrialState.COMPLETE not in states:
+    trials = study.get_trials(deepcopy=False)
+    if not isinstance(rates, FloatDistribution) or any(trial.state == TrialState.WAITING for trial in trials):
         return
-    best = study.best_trial
-    rate = best.params["learning_rate"] / 2
-    if rate >= rates.low and ROOM * best.user_attrs["rounds"] <= rounds:
-        study.enqueue_trial({**best.params, "learning_rate": rate}, skip_if_exists=True)
+    maximize = study.direction == optuna.study.StudyDirection.MAXIMIZE
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    ranked = sorted(complete, key=lambda trial: trial.values[0], reverse=maximize)  # the best first
+    if not ranked:
+        return
+    highest = max(_rate(trial) for trial in _at_any_rate(ranked[0], ranked))
+    leader = next(trial for trial in ranked if _rate(trial) >= highest)
+    tried = _at_any_rate(leader, ranked)
+    slowest = min(tried, key=_rate)
+    rate = _rate(slowest) / by
+    if slowest is tried[0] and rate >= rates.low and ROOM * by * slowest.user_attrs["rounds"] <= rounds:
+        study.enqueue_trial({**slowest.params, "learning_rate": rate}, skip_if_exists=True)
+
+
+def _rate(trial: FrozenTrial) -> float:
+    return float(trial.params["learning_rate"])
+
+
+def _at_any_rate(like: FrozenTrial, trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    others = like.params | {"learning_rate": None}
+    return [trial for trial in trials if trial.params | {"learning_rate": None} == others]
 
 
 def checkpoint(learning_rate: float, round_: int) -> int | None:
