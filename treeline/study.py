@@ -20,7 +20,7 @@ from treeline.search import at_one_rate
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 STARTUP = 5  # trials, as many as there are known points at most, after which the sampler learns and trials are pruned
 WARMUP = 3  # the first checkpoint at which a trial may be pruned: before it, what learns fast looks best
-ROOM = 0.75  # a trial at a rate lower by a factor must have this times the factor of the best one's rounds
+ROOM = 0.75  # a trial at 1/n of the best one's rate must be allowed this times n times its rounds
 LOCK_SECONDS = 3  # after which the lock of a killed process is broken
 
 
