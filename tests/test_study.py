@@ -109,20 +109,24 @@ def test_the_best_is_tried_again_at_half_its_learning_rate(tmp_path: Path) -> No
     assert finished_params(study)[4]["learning_rate"] != 0.0125 / 2  # which the space does not hold
 
 
-def test_what_has_been_found_since_the_best_was_tried_at_a_lower_rate_is_tried_at_lower_rates_first() -> None:
-    study = optuna.create_study()
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_what_has_been_found_since_the_best_was_tried_at_a_lower_rate_is_tried_at_lower_rates_first(
+    direction: str,
+) -> None:
+    study = optuna.create_study(direction=direction)
+    sign = 1 if direction == "minimize" else -1
 
     def tell(subsample: float, value: float) -> None:
         study.enqueue_trial({"learning_rate": 0.08, "subsample": subsample}, skip_if_exists=True)
         trial = draw(study, SPACE, seed=0, late=True)
         trial.set_user_attr("rounds", 100)
-        study.tell(trial, value)
+        study.tell(trial, sign * value)
 
     def offered(by: int) -> tuple[float, float]:
         offer_slower(study, SPACE, 1000, by)
         trial = draw(study, SPACE, seed=0, late=True)
         trial.set_user_attr("rounds", 200)
-        study.tell(trial, 8 + trial.params["learning_rate"] + trial.params["subsample"])
+        study.tell(trial, sign * (8 + trial.params["learning_rate"] + trial.params["subsample"]))
         return trial.params["subsample"], trial.params["learning_rate"]
 
     tell(0.7, 9.0)
