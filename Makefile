@@ -55,7 +55,7 @@ serve: env ## The champion over REST on http://127.0.0.1:5001; MODEL=NAME serves
 	@python -c "import socket, sys; \
 	socket.socket().connect_ex(('127.0.0.1', $(PORT))) or sys.exit('error: the port $(PORT) is taken; name another, such as PORT=8080.')"
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT INT TERM \
-	&& TREELINE_MODEL='$(MODEL)' OMP_THREAD_LIMIT=1 MLFLOW_DISABLE_TELEMETRY=true python champion.py --unchecked "$$folder/model" \
+	&& TREELINE_MODEL='$(MODEL)' OMP_THREAD_LIMIT=1 MLFLOW_DISABLE_TELEMETRY=true python serve.py --unchecked "$$folder/model" \
 	mlflow models serve -m "$$folder/model" --env-manager local --workers 1 -p $(PORT)
 
 spark-test: env-dev ## The test of examples/spark_scores.py, on a local Spark that it installs; needs Java 17

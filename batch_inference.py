@@ -21,16 +21,17 @@ from loguru import logger
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from aliases import find_version, only_champion
 from config import BatchSettings
+from tracking.registry import find_version, only_champion
+from tracking.runs import find_run, load_problem, log_dataset, split_path, stage_run
 from treeline import UserError
-from treeline.drift import drift, sample_rows
-from treeline.files import is_remote, local_copy
-from treeline.pieces import WRITABLE, file_digest, is_csv, pieces
-from treeline.plots import bars
-from treeline.problem import Problem
-from treeline.scoring import Scorer, Tally, ready, rejected_path, score
-from utils import command, find_run, load_problem, log_dataset, split_path, stage_run
+from treeline.data.chunks import WRITABLE, file_digest, is_csv, pieces
+from treeline.data.drift import drift, sample_rows
+from treeline.data.files import is_remote, local_copy
+from treeline.data.problem import Problem
+from treeline.reporting.plots import bars
+from treeline.serving.scoring import Scorer, Tally, ready, rejected_path, score
+from utils import command
 
 ANSWERS = "answers.parquet"  # of the evaluation
 LINEAGE = ("data_run_id", "tuning_run_id", "training_run_id", "data_digest")

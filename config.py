@@ -22,7 +22,7 @@ from pydantic_settings import (
 )
 
 from treeline import UserError, nearest
-from treeline.tables import BUILT_IN
+from treeline.data.tables import BUILT_IN
 
 
 def _whole(value: Any) -> Any:

@@ -17,22 +17,30 @@ from loguru import logger
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from aliases import crown, heal
 from config import EvaluationSettings
-from findings import Findings, evaluate_by_mlflow, look_closer
-from judgement import against_champion, missed_thresholds, wrong_answers
-from model_card import log_card
+from tracking.evaluation_log import Findings, evaluate_by_mlflow, look_closer
+from tracking.model_card import log_card
+from tracking.promotion import against_champion, missed_thresholds, wrong_answers
+from tracking.registry import crown, heal
+from tracking.runs import find_run, load_problem, load_split, log_input, log_parquet, stage_run
 from treeline import UserError, nearest
-from treeline.budget import cpu_budget
-from treeline.checks import check_columns
-from treeline.columns import numbers_of
-from treeline.drift import sample_rows
-from treeline.gate import Predictions, better, check_thresholds, dummy_predictions, intervals, parse_thresholds
-from treeline.problem import Problem
-from treeline.report import parse_costs
-from treeline.search import DEFAULTS
-from treeline.tables import read_file
-from utils import command, find_run, load_problem, load_split, log_input, log_parquet, stage_run
+from treeline.cpus import cpu_budget
+from treeline.data.columns import numbers_of
+from treeline.data.drift import sample_rows
+from treeline.data.problem import Problem
+from treeline.data.tables import read_file
+from treeline.data.target import check_columns
+from treeline.evaluation.comparison import (
+    Predictions,
+    better,
+    check_thresholds,
+    dummy_predictions,
+    intervals,
+    parse_thresholds,
+)
+from treeline.evaluation.diagnostics import parse_costs
+from treeline.tuning.search_space import DEFAULTS
+from utils import command
 
 PLAIN_ROUNDS = 100  # of XGBoost's defaults, which are reported beside the model
 

@@ -17,16 +17,17 @@ import pandas as pd
 from loguru import logger
 
 from config import DataSettings
+from tracking.runs import log_problem, log_split, stage_run
 from treeline import UserError, nearest
-from treeline.checks import check_target
-from treeline.columns import ASKED, levels, read_names, settle_columns
-from treeline.expressions import derived_by_default, parse_derived
-from treeline.inspection import SAMPLE, inspect_drift, inspect_leaks, inspect_rows, inspect_sides, knows
-from treeline.problem import Problem
-from treeline.profile import profile_page
-from treeline.splits import Split
-from treeline.tables import Table, digest, read_table
-from utils import command, log_problem, log_split, stage_run
+from treeline.data.columns import ASKED, levels, read_names, settle_columns
+from treeline.data.problem import Problem
+from treeline.data.quality import SAMPLE, inspect_drift, inspect_leaks, inspect_rows, inspect_sides, knows
+from treeline.data.splits import Split
+from treeline.data.tables import Table, digest, read_table
+from treeline.data.target import check_target
+from treeline.model.expressions import derived_by_default, parse_derived
+from treeline.reporting.profile import profile_page
+from utils import command
 
 SHOWN = 12  # columns named in the log; the rest stand in the profile
 CELLS = 250_000  # by which columns are judged one by one, so that hundreds take seconds

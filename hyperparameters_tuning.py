@@ -19,17 +19,18 @@ from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
 from config import TuningSettings
+from tracking.runs import find_run, load_problem, load_split, log_input, stage_run, store_folder
+from tracking.trial_log import TrialLog, gather_runs
 from treeline import UserError
-from treeline.budget import cpu_budget
+from treeline.cpus import cpu_budget
+from treeline.data.problem import Problem
 from treeline.metrics import curves_of, metrics_of
-from treeline.problem import Problem
-from treeline.search import known_points, read_space
-from treeline.study import STARTUP, bury_the_dead, counted, offer_slower, open_storage, open_study
-from treeline.study_plots import study_pictures
-from treeline.trainer import make_folds, target_unit, task_params
-from trial_log import TrialLog, gather_runs
-from trials import Search, rewrite, run_trial
-from utils import command, find_run, load_problem, load_split, log_input, stage_run, store_folder
+from treeline.model.boosting import make_folds, target_unit, task_params
+from treeline.reporting.study_plots import study_pictures
+from treeline.tuning.search_space import known_points, read_space
+from treeline.tuning.study import STARTUP, bury_the_dead, counted, offer_slower, open_storage, open_study
+from treeline.tuning.trial import Search, rewrite, run_trial
+from utils import command
 
 FAILURES = 3  # trials in a row that may raise before the study stops
 MANY = 20  # trials of a study that can spend one early on a lower learning rate

@@ -21,15 +21,16 @@ import data_evaluation
 import data_preprocessing
 import hyperparameters_tuning
 import model_training
-from aliases import forms
 from config import DataSettings, EvaluationSettings, MainSettings, TrainingSettings, TuningSettings
+from tracking.registry import forms
+from tracking.runs import load_problem, stage_run
 from treeline import UserError
-from treeline.budget import cpu_budget
-from treeline.gate import parse_thresholds
+from treeline.cpus import cpu_budget
+from treeline.evaluation.comparison import parse_thresholds
 from treeline.metrics import metrics_of
-from treeline.search import SPACE, read_space
-from treeline.trainer import Fold, boost, quantile_matrix, task_params
-from utils import command, load_problem, stage_run
+from treeline.model.boosting import Fold, boost, quantile_matrix, task_params
+from treeline.tuning.search_space import SPACE, read_space
+from utils import command
 
 TYPICAL_ROUNDS = 200  # of a trial, before it stops; for a rough guess of the time
 

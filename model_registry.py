@@ -18,8 +18,6 @@ from loguru import logger
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from aliases import aliased, chain_of, crown, find_version, forms, heal, only_champion, record
-from bundle import pack, register, unpacked
 from config import (
     ExportSettings,
     ImportSettings,
@@ -28,10 +26,13 @@ from config import (
     ReproduceSettings,
     RollbackSettings,
 )
-from relocation import relocate as move_places
 from reproduction import reproduce
+from tracking.bundle import pack, register, unpacked
+from tracking.registry import aliased, chain_of, crown, find_version, forms, heal, only_champion, record
+from tracking.relocation import relocate as move_places
+from tracking.runs import choose_experiment, load_problem, stage_run, store_folder
 from treeline import UserError
-from utils import choose_experiment, command, load_problem, stage_run, store_folder
+from utils import command
 
 
 def rollback(settings: RollbackSettings) -> str:

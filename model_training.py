@@ -18,16 +18,17 @@ import pandas as pd
 from loguru import logger
 from mlflow.models.model import ModelInfo
 
-from aliases import register_in_step
 from config import TrainingSettings
+from tracking.models import PACKAGE, SERVICE, TRUSTED, requirements, signatures
+from tracking.registry import register_in_step
+from tracking.runs import find_run, load_problem, load_split, log_input, stage_run
 from treeline import UserError
-from treeline.budget import cpu_budget
-from treeline.forms import PACKAGE, SERVICE, TRUSTED, requirements, signatures
-from treeline.model import TreelineClassifier, TreelineRegressor
-from treeline.plots import bars
-from treeline.problem import Problem
-from treeline.tables import model_name
-from utils import command, find_run, load_problem, load_split, log_input, stage_run
+from treeline.cpus import cpu_budget
+from treeline.data.problem import Problem
+from treeline.data.tables import model_name
+from treeline.model.estimator import TreelineClassifier, TreelineRegressor
+from treeline.reporting.plots import bars
+from utils import command
 
 GOLDEN = 8  # requests whose answers are recorded
 DESCRIPTIONS = {

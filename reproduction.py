@@ -9,12 +9,12 @@ from mlflow.entities.model_registry import ModelVersion
 
 import data_preprocessing
 import hyperparameters_tuning
-from aliases import chain_of, find_version
 from config import DataSettings, ReproduceSettings, Stage, TuningSettings
+from tracking.models import requirements
+from tracking.registry import chain_of, find_version
+from tracking.runs import load_problem, load_split, stage_run
 from treeline import UserError
-from treeline.budget import cpu_budget
-from treeline.forms import requirements
-from utils import load_problem, load_split, stage_run
+from treeline.cpus import cpu_budget
 
 TIMES = ("seconds", "system/", "cpu")  # metrics that say how long it took, not what came out
 

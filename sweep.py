@@ -24,12 +24,13 @@ from loguru import logger
 
 import data_evaluation
 import main as chain
-from aliases import forms, move_alias
 from config import EvaluationSettings, MainSettings, SweepSettings, log_to_stderr
-from hydra_options import combinations, multirun, overrides_of, read, said
+from launch.hydra import combinations, multirun, overrides_of, read, said
+from tracking.registry import forms, move_alias
+from tracking.runs import load_problem, stage_run
 from treeline import UserError
 from treeline.metrics import metrics_of
-from utils import command, load_problem, stage_run
+from utils import command
 
 UNJUDGED = {"promote": "never", "min_score": ""}
 HIDDEN = ["run_id", "training_run_id", "error"]  # columns of sweep.csv that are too wide to print

@@ -19,14 +19,14 @@ from sklearn.model_selection import StratifiedKFold
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from treeline.budget import cpu_budget
+from tracking.trial_log import TrialLog
+from treeline.cpus import cpu_budget
+from treeline.data.problem import Problem
+from treeline.data.splits import Split
 from treeline.metrics import curves_of
-from treeline.problem import Problem
-from treeline.search import SPACE
-from treeline.splits import Split
-from treeline.trainer import make_folds, task_params
-from trial_log import TrialLog
-from trials import Search, run_trial
+from treeline.model.boosting import make_folds, task_params
+from treeline.tuning.search_space import SPACE
+from treeline.tuning.trial import Search, run_trial
 
 FOLDS, ROUNDS, SEED = 5, 100, 0
 

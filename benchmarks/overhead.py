@@ -8,7 +8,7 @@ import multiprocessing
 
 from common import bare_loop, drawn, fresh_store, interleave, our_loop, quiet, ratio, table
 
-from treeline.budget import cpu_budget
+from treeline.cpus import cpu_budget
 
 
 def spin() -> None:

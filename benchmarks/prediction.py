@@ -18,8 +18,8 @@ import xgboost as xgb
 from common import fresh_store, quiet
 
 from model_training import log_models
-from treeline.columns import settle_columns
-from treeline.problem import Problem
+from treeline.data.columns import settle_columns
+from treeline.data.problem import Problem
 
 ROUNDS = 100
 

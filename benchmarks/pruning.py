@@ -20,14 +20,14 @@ from common import FOLDS, SEED, bare_loop, fresh_store, quiet, table
 
 from config import TuningSettings
 from hyperparameters_tuning import run_next
-from treeline.budget import cpu_budget
-from treeline.problem import Problem
-from treeline.search import SPACE, known_points
-from treeline.splits import Split
-from treeline.study import HopelessPruner, counted
-from treeline.trainer import make_folds, task_params
-from trial_log import TrialLog
-from trials import Search
+from tracking.trial_log import TrialLog
+from treeline.cpus import cpu_budget
+from treeline.data.problem import Problem
+from treeline.data.splits import Split
+from treeline.model.boosting import make_folds, task_params
+from treeline.tuning.search_space import SPACE, known_points
+from treeline.tuning.study import HopelessPruner, counted
+from treeline.tuning.trial import Search
 
 
 def ours_until(X: pd.DataFrame, y: np.ndarray, score: float, n_trials: int, seed: int) -> tuple[float, float, int]:

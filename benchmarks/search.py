@@ -21,9 +21,9 @@ import data_preprocessing
 import hyperparameters_tuning
 import model_training
 from config import DataSettings, TrainingSettings, TuningSettings
-from treeline.gate import Predictions
+from tracking.runs import load_problem, load_split
+from treeline.evaluation.comparison import Predictions
 from treeline.metrics import metrics_of
-from utils import load_problem, load_split
 
 OURS = "Treeline"
 RIVALS = ["XGBoost's defaults", "Optuna", "halving", "FLAML"]

@@ -218,7 +218,7 @@ def main() -> None:
         mlflow.set_tracking_uri(store["MLFLOW_TRACKING_URI"])
         uri, tool, copy = "models:/CancerModelService@champion", Path(sys.executable).parent, f"{folder}/champion"
         path = {"PATH": f"{tool}{os.pathsep}{os.environ['PATH']}"}
-        unchecked = [sys.executable, str(HERE.parent / "champion.py"), "--unchecked", copy]
+        unchecked = [sys.executable, str(HERE.parent / "serve.py"), "--unchecked", copy]
         serve = [str(tool / "mlflow"), "models", "serve", "--env-manager", "local", "-m"]
         servers = {
             "make serve": Server([*unchecked, *serve, copy], {**store, **path}),

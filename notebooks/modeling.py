@@ -68,9 +68,9 @@ import data_preprocessing
 import hyperparameters_tuning
 import model_training
 from config import DataSettings, EvaluationSettings, TrainingSettings, TuningSettings, log_to_stderr
-from treeline.forms import requirements
+from tracking.models import requirements
+from tracking.runs import load_problem, load_split
 from treeline.metrics import metrics_of
-from utils import load_problem, load_split
 
 log_to_stderr()
 

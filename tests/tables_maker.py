@@ -7,7 +7,7 @@ poses, written down here and not computed by the code under test.
 import numpy as np
 import pandas as pd
 
-from treeline.problem import Problem
+from treeline.data.problem import Problem
 
 TARGET = "outcome"
 KINDS = {

@@ -18,7 +18,7 @@ from conftest import REPOSITORY, Store, houses
 
 import batch_inference
 from batch_inference import rejected_path
-from treeline.pieces import pieces
+from treeline.data.chunks import pieces
 
 pytestmark = pytest.mark.store
 
@@ -128,8 +128,8 @@ def test_pieces_change_nothing(mixed_copy: Store, monkeypatch: pytest.MonkeyPatc
     rows.to_parquet("new.parquet")
     score("new.csv", "whole.csv")
     score("new.parquet", "whole.parquet")
-    monkeypatch.setattr("treeline.pieces.BYTES", 4000)
-    monkeypatch.setattr("treeline.pieces.ROWS", 37)
+    monkeypatch.setattr("treeline.data.chunks.BYTES", 4000)
+    monkeypatch.setattr("treeline.data.chunks.ROWS", 37)
     assert len(list(pieces(Path("new.csv")))) > 3
     score("new.csv", "parts.csv")
     score("new.parquet", "parts.parquet")

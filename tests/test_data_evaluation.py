@@ -17,7 +17,7 @@ import data_preprocessing
 import hyperparameters_tuning
 import model_training
 from config import DataSettings, EvaluationSettings, TrainingSettings, TuningSettings
-from treeline.problem import Problem
+from treeline.data.problem import Problem
 
 pytestmark = pytest.mark.store
 

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 from conftest import Store
 
-from treeline import forms
+from tracking import models as forms
 
 pytestmark = pytest.mark.project
 

@@ -15,7 +15,7 @@ from mlflow.entities import Run
 import data_preprocessing
 import hyperparameters_tuning
 from config import DataSettings, TuningSettings
-from treeline.search import SPACE
+from treeline.tuning.search_space import SPACE
 
 pytestmark = pytest.mark.store
 

@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 from conftest import Store
 
-import aliases
 import data_evaluation
 import data_preprocessing
 import hyperparameters_tuning
@@ -19,6 +18,7 @@ import main
 import model_registry
 import model_training
 from config import DataSettings, EvaluationSettings, MainSettings, TrainingSettings, TuningSettings
+from tracking import registry as aliases
 
 pytestmark = pytest.mark.store
 

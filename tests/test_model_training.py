@@ -16,11 +16,11 @@ from mlflow.exceptions import MlflowException
 
 import data_preprocessing
 import model_training
-from aliases import register_in_step
 from config import DataSettings, TrainingSettings
+from tracking.registry import register_in_step
 from treeline import UserError
-from treeline.problem import Problem
-from treeline.search import SPACE
+from treeline.data.problem import Problem
+from treeline.tuning.search_space import SPACE
 
 pytestmark = pytest.mark.store
 

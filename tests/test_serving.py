@@ -305,7 +305,7 @@ def test_the_copy_that_is_served_has_the_answers_but_no_inputs_to_check(cancer_c
     import mlflow
     from mlflow.models import Model
 
-    from champion import uncheck
+    from serve import uncheck
 
     with mlflow_at(cancer_copy):
         uri = "models:/CancerModelService@champion"

@@ -17,11 +17,11 @@ import pytest
 from conftest import REPOSITORY, STAGES, Store, python
 
 import sweep
-from aliases import register_in_step
 from config import MainSettings
-from hydra_options import combinations, overrides_of, said
+from launch.hydra import combinations, overrides_of, said
+from tracking.registry import register_in_step
 from treeline import UserError
-from treeline.budget import cpu_budget
+from treeline.cpus import cpu_budget
 
 QUICK = "data=iris folds=2"  # a chain of some seconds
 

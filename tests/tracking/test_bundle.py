@@ -1,0 +1,273 @@
+"""A model that goes to another machine: packed, checked, registered with its runs; and a project folder that moved."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+from conftest import REPOSITORY, Store, _copy, mlflow_at
+
+import batch_inference
+import data_evaluation
+import model_registry
+
+pytestmark = pytest.mark.store
+
+
+@pytest.fixture
+def bundles(tmp_path_factory: pytest.TempPathFactory, cancer_copy: Store) -> Path:
+    """A folder with the champion as a zip, as a folder, and as a folder without its rows."""
+    folder = tmp_path_factory.mktemp("bundles")
+    for name, argv in {"model.zip": [], "model": [], "bare": ["--rows", "false"]}.items():
+        command = ["export-model", "--model", "CancerModel@champion", "--output", str(folder / name), *argv]
+        assert model_registry.main(command) == 0
+    return folder
+
+
+@pytest.fixture
+def elsewhere(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Store:
+    """Another machine's store, empty."""
+    return _copy(empty_store, tmp_path_factory.mktemp("elsewhere"))
+
+
+def take(bundle: Path) -> int:
+    return model_registry.main(["import-model", "--input", str(bundle)])
+
+
+@pytest.mark.parametrize("name", ["model.zip", "model"])
+def test_a_bundle_registers_elsewhere_with_its_runs_and_answers_as_before(
+    bundles: Path, cancer_copy: Store, elsewhere: Store, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = cancer_copy.table(cancer_copy.last("data-preprocessing").info.run_id, "test")
+    expected = mlflow.pyfunc.load_model("models:/CancerModelService@champion").predict(rows)
+    before = cancer_copy.client.get_model_version("CancerModel", "1")
+    with mlflow_at(elsewhere):
+        assert take(bundles / name) == 0
+        assert elsewhere.versions() == {
+            form: ["1"] for form in ("CancerModel", "CancerModelBooster", "CancerModelService")
+        }
+        assert elsewhere.aliases("CancerModelService") == {"challenger": "1"}
+        answers = mlflow.pyfunc.load_model("models:/CancerModelService@challenger").predict(rows)
+        pd.testing.assert_frame_equal(answers, expected)
+        version = elsewhere.client.get_model_version("CancerModel", "1")
+        for key in ("data", "tuning", "training"):
+            was, now = (
+                store.run(each.tags[f"{key}_run_id"]) for store, each in ((cancer_copy, before), (elsewhere, version))
+            )
+            assert now.data.params == was.data.params
+            assert now.data.metrics == was.data.metrics
+            assert now.data.tags["imported_run_id"] == was.info.run_id
+            assert now.info.status == "FINISHED"
+            assert elsewhere.artifacts(now.info.run_id) == cancer_copy.artifacts(was.info.run_id)
+        training = elsewhere.run(version.tags["training_run_id"])
+        assert training.data.tags["tuning_run_id"] == version.tags["tuning_run_id"]
+        capsys.readouterr()
+        assert model_registry.main(["lineage", "--model", "CancerModel/1"]) == 0
+        assert version.tags["data_run_id"] in capsys.readouterr().out
+
+
+def test_an_imported_model_is_judged_promoted_and_scores_batches(
+    bundles: Path, cancer_copy: Store, elsewhere: Store
+) -> None:
+    rows = cancer_copy.table(cancer_copy.last("data-preprocessing").info.run_id, "test")
+    with mlflow_at(elsewhere):
+        assert take(bundles / "model.zip") == 0
+        training = elsewhere.client.get_model_version("CancerModel", "1").tags["training_run_id"]
+        assert data_evaluation.main(["--training-run-id", training]) == 0
+        assert elsewhere.aliases("CancerModel") == {"challenger": "1", "champion": "1"}
+        rows.to_parquet("new.parquet")
+        assert batch_inference.main(["--input", "new.parquet", "--output", "scores.parquet"]) == 0
+        assert "columns_drifting" in elsewhere.last("batch-inference").data.metrics
+
+
+def test_no_stage_takes_an_imported_run_for_its_own(
+    bundles: Path, elsewhere: Store, refused: Callable[..., str]
+) -> None:
+    import hyperparameters_tuning
+
+    with mlflow_at(elsewhere):
+        assert take(bundles / "model.zip") == 0
+        assert "No finished run of data-preprocessing" in refused(hyperparameters_tuning.main)
+
+
+def test_rows_can_stay_at_home(
+    bundles: Path, cancer_copy: Store, elsewhere: Store, refused: Callable[..., str]
+) -> None:
+    assert {"train.parquet", "test.parquet"} <= {path.name for path in (bundles / "model").rglob("*.parquet")}
+    assert {path.name for path in (bundles / "bare").rglob("*.parquet")} == {"answers.parquet"}
+    rows = cancer_copy.table(cancer_copy.last("data-preprocessing").info.run_id, "test")
+    with mlflow_at(elsewhere):
+        assert take(bundles / "bare") == 0
+        training = elsewhere.client.get_model_version("CancerModel", "1").tags["training_run_id"]
+        rows.to_parquet("new.parquet")
+        told = refused(data_evaluation.main, "--training-run-id", training, "--eval-dataset", "new.parquet")
+        assert "left out when the model was exported" in told
+        argv = ["--input", "new.parquet", "--output", "scores.parquet", "--model-uri", "models:/CancerModelService/1"]
+        assert batch_inference.main(argv) == 0
+        assert len(pd.read_parquet("scores.parquet")) == len(rows)
+
+
+def test_a_bundles_models_load_from_where_they_lie(bundles: Path, cancer_copy: Store) -> None:
+    rows = cancer_copy.table(cancer_copy.last("data-preprocessing").info.run_id, "test").drop(columns="target")
+    rows.to_parquet(bundles / "rows.parquet")
+    script = (
+        "import mlflow, pandas as pd\n"
+        "model = mlflow.pyfunc.load_model('model/models/CancerModelService')\n"
+        "model.predict(pd.read_parquet('rows.parquet')).to_parquet('answers.parquet')\n"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=bundles, check=True, capture_output=True)
+    expected = mlflow.pyfunc.load_model("models:/CancerModelService@champion").predict(rows)
+    pd.testing.assert_frame_equal(pd.read_parquet(bundles / "answers.parquet"), expected)
+
+
+def test_a_bundle_is_registered_once(bundles: Path, elsewhere: Store, refused: Callable[..., str]) -> None:
+    with mlflow_at(elsewhere):
+        assert take(bundles / "model.zip") == 0
+        told = refused(model_registry.main, "import-model", "--input", str(bundles / "model.zip"))
+        assert told == "This bundle is CancerModel version 1 already."
+        assert elsewhere.versions()["CancerModel"] == ["1"]
+
+
+def spoil(folder: Path, fault: str) -> Path:
+    """Make a faulty copy of the bundle."""
+    faulty = Path(shutil.copytree(folder / "model", folder / "faulty"))
+    some = faulty / "runs" / "data" / "artifacts" / "problem.json"
+    manifest = json.loads((faulty / "manifest.json").read_text())
+    if fault == "changed":
+        some.write_text(some.read_text().replace("binary", "BINARY"))
+    elif fault == "missing":
+        some.unlink()
+    elif fault == "added":
+        (faulty / "models" / "more.py").write_text("")
+    elif fault == "no manifest":
+        (faulty / "manifest.json").unlink()
+    elif fault == "later format":
+        (faulty / "manifest.json").write_text(json.dumps({**manifest, "format_version": 2}))
+    elif fault == "answers otherwise":
+        golden = faulty / "runs" / "training" / "artifacts" / "golden.json"
+        told = json.loads(golden.read_text())
+        told["answer"][0]["prediction"] = "neither"
+        golden.write_text(json.dumps(told))
+        from tracking import bundle
+
+        manifest["files"]["runs/training/artifacts/golden.json"] = bundle.file_digest(golden)
+        (faulty / "manifest.json").write_text(json.dumps(manifest))
+    elif fault == "cut short":
+        content = (folder / "model.zip").read_bytes()
+        (folder / "cut.zip").write_bytes(content[: len(content) // 2])
+        return folder / "cut.zip"
+    elif fault == "flipped":
+        content = bytearray((folder / "model.zip").read_bytes())
+        content[len(content) // 2] ^= 0xFF
+        (folder / "flipped.zip").write_bytes(content)
+        return folder / "flipped.zip"
+    elif fault == "another zip":
+        with zipfile.ZipFile(folder / "other.zip", "w") as packed:
+            packed.writestr("readme.txt", "hello")
+        return folder / "other.zip"
+    return faulty
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        ("changed", "it has changed in runs/data/artifacts/problem.json"),
+        ("missing", "it lacks runs/data/artifacts/problem.json"),
+        ("added", "beyond what was exported, models/more.py"),
+        ("no manifest", "is no bundle"),
+        ("later format", "is a bundle of format treeline-bundle 2"),
+        ("answers otherwise", "answers 1 of 8 recorded requests differently"),
+        ("cut short", "is no bundle, or a damaged one"),
+        ("flipped", "damaged"),
+        ("another zip", "is no bundle"),
+    ],
+)
+def test_a_damaged_or_unknown_bundle_is_refused_and_nothing_is_registered(
+    bundles: Path, elsewhere: Store, refused: Callable[..., str], fault: str, sentence: str
+) -> None:
+    faulty = spoil(bundles, fault)
+    with mlflow_at(elsewhere):
+        assert sentence in refused(model_registry.main, "import-model", "--input", str(faulty))
+        assert elsewhere.versions() == {}
+        assert elsewhere.client.get_experiment_by_name("imported") is None
+        assert elsewhere.last("import-model").info.status == "FAILED"
+
+
+def test_an_import_that_breaks_off_leaves_nothing_registered(
+    bundles: Path, elsewhere: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tracking import bundle
+
+    def fail(*_: object) -> str:
+        raise RuntimeError("disk full")
+
+    monkeypatch.setattr(bundle, "register_in_step", fail)
+    with mlflow_at(elsewhere):
+        with pytest.raises(RuntimeError, match="disk full"):
+            take(bundles / "model.zip")
+        assert elsewhere.versions() == {}
+        home = elsewhere.client.get_experiment_by_name("imported").experiment_id
+        assert elsewhere.client.search_runs([home]) == []
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["export-model"], "Name a version with --model"),
+        (["export-model", "--model", "CancerModel/1"], "Name the bundle to make"),
+        (["export-model", "--model", "CancerModel/9", "--output", "x.zip"], "no version 9"),
+        (["export-model", "--model", "CancerModel/1", "--output", "mlflow.db"], "mlflow.db exists"),
+        (["export-model", "--model", "CancerModel/1", "--output", "no/x.zip"], "make it first"),
+        (["import-model"], "No bundle ''"),
+        (["import-model", "--input", "no.zip"], "No bundle 'no.zip'"),
+    ],
+)
+def test_a_mistake_is_one_sentence(
+    cancer_copy: Store, refused: Callable[..., str], argv: list[str], sentence: str
+) -> None:
+    before = sorted(Path().iterdir())
+    assert sentence in refused(model_registry.main, *argv)
+    assert sorted(Path().iterdir()) == before
+
+
+@pytest.mark.project
+def test_a_moved_project_folder_finds_its_artifacts_again(tmp_path: Path) -> None:
+    old, new = tmp_path / "old place", tmp_path / "new place"
+    old.mkdir()
+
+    def here(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
+        place = {**os.environ, "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db"}  # Python 3.10 needs it, for the blank
+        return subprocess.run(
+            [sys.executable, *argv], cwd=folder, env=place, capture_output=True, text=True, check=False
+        )
+
+    ran = here(old, str(REPOSITORY / "main.py"), "--n-trials", "1", "--folds", "2")
+    assert ran.returncode == 0, ran.stderr
+    old.rename(new)
+    load = "import mlflow; print(mlflow.pyfunc.load_model('models:/CancerModelService@champion').metadata.model_uuid)"
+    assert here(new, "-c", load).returncode != 0
+    moved = here(new, str(REPOSITORY / "model_registry.py"), "relocate")
+    assert moved.returncode == 0, moved.stderr
+    assert str(old) in moved.stderr
+    assert here(new, "-c", load).returncode == 0
+    assert (new / "mlflow.db.before-relocate").is_file()
+    again = here(new, str(REPOSITORY / "main.py"), "--n-trials", "1", "--folds", "2")
+    assert again.returncode == 0, again.stderr  # the champion of before is loaded and compared with
+    assert "new to the champion" in again.stdout + again.stderr or "CancerModel version 2" in again.stdout
+    assert not old.exists()
+    nothing = here(new, str(REPOSITORY / "model_registry.py"), "relocate")
+    assert "every artifact is where it should be" in nothing.stderr
+
+
+def test_without_a_store_relocate_says_where_to_stand(
+    tmp_path: Path, store: Store, refused: Callable[..., str]
+) -> None:
+    Path("mlflow.db").unlink()
+    assert "run this in the folder that holds mlflow.db" in refused(model_registry.main, "relocate")

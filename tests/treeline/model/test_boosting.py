@@ -1,0 +1,409 @@
+"""The trainer: XGBoost's own results whatever the CPUs and turns, stopped on the mean over the folds."""
+
+import json
+import threading
+import time
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import xgboost as xgb
+from tables_maker import CLASSES, DERIVED, KINDS, TARGET, TASKS, make_table
+
+from treeline.data.splits import Split
+from treeline.metrics import curves_of, metrics_of
+from treeline.model import boosting as trainer
+from treeline.model.boosting import Fold, boost, cross_validate, make_folds, quantile_matrix, task_params
+from treeline.model.estimator import TreelineRegressor, label_codes
+from treeline.model.features import Features
+
+ROUNDS = 12
+PLAIN = {"learning_rate": 0.3, "max_depth": 3, "seed": 7}
+SAMPLED = {**PLAIN, "subsample": 0.7, "colsample_bylevel": 0.7, "colsample_bynode": 0.7}
+TARGETS = ["binary", "multiclass", "regression"]
+
+
+def codes(frame: pd.DataFrame, target: str) -> np.ndarray:
+    y = frame[TARGET]
+    return label_codes(y, CLASSES[target]) if CLASSES[target] else y.to_numpy()
+
+
+def folds_of(target: str, n_folds: int = 3) -> list[Fold]:
+    frame = make_table(target, n=150)
+    y = codes(frame, target)
+    return make_folds(Features(KINDS, DERIVED), frame, y, parts_of(y, n_folds, seed=0))
+
+
+def parts_of(y: np.ndarray, n_folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    return Split().folds(pd.DataFrame(index=range(len(y))), y, y.dtype.kind == "i", n_folds, seed)
+
+
+@pytest.fixture(scope="module")
+def folds() -> dict[str, list[Fold]]:
+    return {target: folds_of(target) for target in TARGETS}
+
+
+def params_of(target: str, params: dict[str, Any]) -> dict[str, Any]:
+    task = TASKS[target]
+    return {**task_params(task, len(CLASSES[target])), **params, "eval_metric": list(curves_of(task).values())}
+
+
+def trained(
+    target: str, params: dict[str, Any], folds: list[Fold], cpus: int, rounds: int = ROUNDS
+) -> tuple[list[bytes], np.ndarray]:
+    """Train; give the boosters as bytes, and the scores of shape (n_rounds, n_folds, n_metrics)."""
+    scores: list[np.ndarray] = []
+    boosters = boost(params_of(target, params), folds, rounds, cpus, lambda _, fold_scores: scores.append(fold_scores))
+    return [bytes(booster.save_raw("ubj")) for booster in boosters], np.array(scores)
+
+
+def xgboost_alone(
+    target: str, params: dict[str, Any], fold: Fold, rounds: int = ROUNDS
+) -> tuple[xgb.Booster, np.ndarray]:
+    """Train one fold with XGBoost's own `train`, on one thread; give the scores of shape (n_rounds, n_metrics)."""
+    history: dict[str, dict[str, list[float]]] = {}
+    # Each round draws from its own number and the seed, not from what its thread has drawn before.
+    settings = {**params_of(target, params), "seed_per_iteration": True, "nthread": 1}
+    booster = xgb.train(
+        settings, fold.train, rounds, evals=[(fold.valid, "valid")], evals_result=history, verbose_eval=False
+    )
+    return booster, np.column_stack([history["valid"][name] for name in curves_of(TASKS[target]).values()])
+
+
+@pytest.mark.parametrize("params", [PLAIN, SAMPLED], ids=["plain", "sampled"])
+def test_neither_cpus_nor_turns_change_a_bit(
+    folds: dict[str, list[Fold]], monkeypatch: pytest.MonkeyPatch, params: dict[str, Any]
+) -> None:
+    expected = trained("binary", params, folds["binary"], cpus=1)
+    for cpus, seconds in [(1, 0), (1, 60), (3, 0), (3, 0.002), (3, 60), (7, 0.002)]:
+        monkeypatch.setattr(trainer, "SLICE_SECONDS", seconds)
+        boosters, scores = trained("binary", params, folds["binary"], cpus)
+        assert boosters == expected[0], (cpus, seconds)
+        np.testing.assert_array_equal(scores, expected[1])
+
+
+def test_what_was_trained_before_changes_no_bit(folds: dict[str, list[Fold]]) -> None:
+    expected = trained("binary", SAMPLED, folds["binary"], cpus=2)
+    trained("multiclass", {**SAMPLED, "seed": 3}, folds["multiclass"], cpus=2)
+    assert trained("binary", SAMPLED, folds["binary"], cpus=2)[0] == expected[0]
+
+
+def test_another_seed_draws_other_rows(folds: dict[str, list[Fold]]) -> None:
+    one, other = (trained("binary", {**SAMPLED, "seed": seed}, folds["binary"], cpus=1) for seed in (0, 1))
+    assert one[0] != other[0]
+
+
+@pytest.mark.parametrize("params", [PLAIN, SAMPLED], ids=["plain", "sampled"])
+@pytest.mark.parametrize("target", TARGETS)
+def test_boosters_and_scores_are_those_of_xgboost_alone(
+    folds: dict[str, list[Fold]], target: str, params: dict[str, Any]
+) -> None:
+    boosters, scores = trained(target, params, folds[target], cpus=2)
+    for i, fold in enumerate(folds[target]):
+        theirs, their_scores = xgboost_alone(target, params, fold)
+        np.testing.assert_array_equal(scores[:, i], their_scores)
+        ours = xgb.Booster(model_file=bytearray(boosters[i]))
+        for rounds in (1, 5, ROUNDS):
+            span = (0, rounds)
+            np.testing.assert_array_equal(
+                ours.predict(fold.valid, iteration_range=span), theirs.predict(fold.valid, iteration_range=span)
+            )
+
+
+def test_without_on_round_every_fold_is_trained_to_the_end(folds: dict[str, list[Fold]]) -> None:
+    boosters = boost(params_of("binary", PLAIN), folds["binary"], ROUNDS, 2)
+    assert [booster.num_boosted_rounds() for booster in boosters] == [ROUNDS] * 3
+
+
+def test_a_fold_without_rows_to_score_is_trained_alone(folds: dict[str, list[Fold]]) -> None:
+    fold = folds["binary"][0]
+    alone = boost(params_of("binary", SAMPLED), [Fold(fold.train)], ROUNDS, 1)[0]
+    among = boost(params_of("binary", SAMPLED), folds["binary"], ROUNDS, 2)[0]
+    np.testing.assert_array_equal(alone.predict(fold.valid), among.predict(fold.valid))
+
+
+@pytest.mark.parametrize("seconds", [0, 0.005, 60])
+def test_on_round_is_called_once_a_round_in_order_in_the_caller_s_thread(
+    folds: dict[str, list[Fold]], monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    monkeypatch.setattr(trainer, "SLICE_SECONDS", seconds)
+    calls: list[tuple[int, tuple[int, ...], threading.Thread]] = []
+
+    def on_round(round_: int, scores: np.ndarray) -> bool:
+        calls.append((round_, scores.shape, threading.current_thread()))
+        return False
+
+    boost(params_of("multiclass", PLAIN), folds["multiclass"], ROUNDS, 2, on_round)
+    assert calls == [(round_, (3, 3), threading.current_thread()) for round_ in range(ROUNDS)]
+
+
+@pytest.mark.parametrize("last", [0, 4])
+@pytest.mark.parametrize("seconds", [0, 60])
+def test_training_ends_when_on_round_says_so(
+    folds: dict[str, list[Fold]], monkeypatch: pytest.MonkeyPatch, seconds: float, last: int
+) -> None:
+    monkeypatch.setattr(trainer, "SLICE_SECONDS", seconds)
+    calls: list[int] = []
+
+    def on_round(round_: int, _: np.ndarray) -> bool:
+        calls.append(round_)
+        return round_ == last
+
+    boosters = boost(params_of("binary", PLAIN), folds["binary"], 40, 2, on_round)
+    assert calls == list(range(last + 1))
+    trained_rounds = [booster.num_boosted_rounds() for booster in boosters]
+    assert min(trained_rounds) > last
+    if seconds == 0:
+        assert max(trained_rounds) < 40
+
+
+def test_an_error_in_on_round_comes_out_and_ends_the_workers(folds: dict[str, list[Fold]]) -> None:
+    def on_round(round_: int, _: np.ndarray) -> bool:
+        raise RuntimeError(f"in round {round_}")
+
+    before = threading.active_count()
+    with pytest.raises(RuntimeError, match="in round 0"):
+        boost(params_of("binary", PLAIN), folds["binary"], 100_000, 2, on_round)
+    assert threading.active_count() == before
+
+
+def test_an_error_in_one_fold_comes_out_and_ends_the_others_in_the_middle_of_their_turn(
+    folds: dict[str, list[Fold]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "SLICE_SECONDS", 20)
+    before, start = threading.active_count(), time.perf_counter()
+    with pytest.raises(xgb.core.XGBoostError, match=r"for the logistic loss|label must be in"):
+        boost(params_of("binary", PLAIN), [folds["regression"][0], folds["binary"][0]], 1_000_000, 2)
+    assert threading.active_count() == before
+    assert time.perf_counter() - start < 15
+
+
+def by_hand(curve: np.ndarray, greater_is_better: bool, patience: int) -> tuple[float, int, int]:
+    """Walk along a full curve: the best score, its round, and the round after which patience is at an end."""
+    best = 0
+    for i, value in enumerate(curve):
+        if value > curve[best] if greater_is_better else value < curve[best]:
+            best = i
+        if i - best >= patience:
+            break
+    return float(curve[best]), best + 1, i + 1
+
+
+@pytest.mark.parametrize("patience", [2, 6])
+@pytest.mark.parametrize(
+    ("target", "metric"),
+    [
+        ("binary", "log_loss"),
+        ("binary", "error"),
+        ("binary", "roc_auc"),
+        ("multiclass", "log_loss"),
+        ("multiclass", "roc_auc"),
+        ("regression", "rmse"),
+        ("regression", "mae"),
+    ],
+)
+def test_cross_validation_stops_on_the_mean_over_the_folds(
+    folds: dict[str, list[Fold]], target: str, metric: str, patience: int
+) -> None:
+    params, most = {**SAMPLED, "learning_rate": 0.8}, 60
+    full = np.stack([xgboost_alone(target, params, fold, most)[1] for fold in folds[target]])
+    names = list(curves_of(TASKS[target]))
+    mean = full.mean(axis=0)[:, names.index(metric)]
+    score, rounds, length = by_hand(mean, metrics_of(TASKS[target])[metric].greater_is_better, patience)
+    assert length < most
+
+    result = cross_validate(params_of(target, params), folds[target], TASKS[target], metric, most, patience, cpus=2)
+    assert result.score == pytest.approx(score, rel=1e-12)
+    assert result.rounds == rounds
+    assert list(result.mean) == list(result.std) == names
+    for i, name in enumerate(names):
+        np.testing.assert_allclose(result.mean[name], full[:, :length, i].mean(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(result.std[name], full[:, :length, i].std(axis=0), rtol=1e-9, atol=1e-12)
+    assert result.score == pytest.approx(result.mean[metric][rounds - 1], rel=1e-12)
+    assert result.seconds > 0
+
+
+def test_a_score_that_stays_is_no_improvement(folds: dict[str, list[Fold]]) -> None:
+    params = params_of("binary", {"gamma": 1e9})  # no split is worth it, so no row ever changes its side
+    result = cross_validate(params, folds["binary"], "binary", "error", rounds=30, patience=4, cpus=1)
+    assert len(set(result.mean["error"])) == 1
+    assert (result.rounds, len(result.mean["error"])) == (1, 5)
+
+
+def test_cross_validation_trains_no_more_than_the_rounds_given(folds: dict[str, list[Fold]]) -> None:
+    result = cross_validate(params_of("binary", PLAIN), folds["binary"], "binary", "log_loss", 3, 50, cpus=1)
+    assert len(result.mean["log_loss"]) == 3
+    assert 1 <= result.rounds <= 3
+
+
+def test_a_watcher_sees_every_round_and_may_end_the_training(folds: dict[str, list[Fold]]) -> None:
+    seen: list[tuple[int, float, float]] = []
+
+    def watch(round_: int, mean: Any, std: Any) -> bool:
+        seen.append((round_, mean["log_loss"], std["error"]))
+        return round_ == 4
+
+    params = params_of("binary", PLAIN)
+    result = cross_validate(params, folds["binary"], "binary", "log_loss", 30, 50, 2, watch)
+    expected = zip(range(1, 5), result.mean["log_loss"], result.std["error"], strict=True)
+    assert seen == list(expected)
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "log_loss"])
+def test_a_fold_in_which_a_metric_does_not_exist_does_not_count_for_it(metric: str) -> None:
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1], [20, 3])
+    rows = pd.DataFrame({"x": y + rng.normal(size=23)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # scikit-learn's: a class has fewer rows than there are folds
+        folds = make_folds(Features({"x": "number"}), rows, y, parts_of(y, 5, seed=0))
+    result = cross_validate(task_params("binary", 2), folds, "binary", metric, 5, 5, cpus=1)
+    assert np.isfinite(result.score)
+    assert np.isfinite(result.mean["roc_auc"]).all()
+    assert (np.array(result.mean["roc_auc"]) <= 1).all()
+
+
+def test_a_metric_that_exists_in_no_fold_cannot_be_optimised_but_another_can() -> None:
+    rows, y = pd.DataFrame({"x": np.arange(20.0)}), np.repeat([0, 1], 10)
+    features = Features({"x": "number"})
+    matrix = features.fit_transform(rows)
+    train = quantile_matrix(features, matrix, y)
+    folds = [Fold(train, quantile_matrix(features, matrix[y == side], y[y == side], ref=train)) for side in (0, 1)]
+    with pytest.raises(ValueError, match="roc_auc exists in no fold"):
+        cross_validate(task_params("binary", 2), folds, "binary", "roc_auc", 5, 5, cpus=1)
+    result = cross_validate(task_params("binary", 2), folds, "binary", "log_loss", 5, 5, cpus=1)
+    assert np.isfinite(result.score)
+    assert np.isnan(result.mean["roc_auc"]).all()
+
+
+@pytest.mark.parametrize(
+    ("target", "objective", "classes"),
+    [("binary", "binary:logistic", 0), ("multiclass", "multi:softprob", 3), ("regression", "reg:squarederror", 0)],
+)
+def test_the_task_sets_the_objective(folds: dict[str, list[Fold]], target: str, objective: str, classes: int) -> None:
+    config = json.loads(boost(params_of(target, PLAIN), folds[target], 1, 1)[0].save_config())["learner"]
+    assert config["objective"]["name"] == objective
+    assert int(config["learner_model_param"]["num_class"]) == classes
+    assert config["gradient_booster"]["gbtree_train_param"]["tree_method"] == "hist"
+
+
+# The folds below hold raw rows instead of matrices, so that the rows of each side can be seen.
+
+
+@pytest.fixture
+def unbinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer, "quantile_matrix", lambda features, X, y, ref=None: (features, X, y, ref))
+    monkeypatch.setattr(Features, "fit_transform", lambda self, X, y=None: self.fit(X, y) and X)
+    monkeypatch.setattr(Features, "transform", lambda self, X: X)
+    monkeypatch.setattr(Features, "fit", keep_levels)
+
+
+def keep_levels(self: Features, X: pd.DataFrame, y: object = None) -> Features:
+    self.levels_ = {name: set(X[name].dropna()) for name, kind in self.kinds.items() if kind == "category"}
+    return self
+
+
+@pytest.mark.usefixtures("unbinned")
+@pytest.mark.parametrize("n_folds", [2, 5])
+@pytest.mark.parametrize("target", TARGETS)
+def test_folds_are_complete_disjoint_and_stratified(target: str, n_folds: int) -> None:
+    frame = make_table(target, n=203)
+    y = codes(frame, target)
+    folds: Any = make_folds(Features(KINDS), frame, y, parts_of(y, n_folds, seed=1))
+    assert len(folds) == n_folds
+    assert sorted(i for fold in folds for i in fold.valid[1].index) == list(range(203))
+    for fold in folds:
+        (_, rows, labels, ref), (_, held, held_labels, held_ref) = fold.train, fold.valid
+        assert sorted([*rows.index, *held.index]) == list(range(203))
+        np.testing.assert_array_equal(labels, y[rows.index])
+        np.testing.assert_array_equal(held_labels, y[held.index])
+        assert abs(len(held) - 203 / n_folds) <= n_folds
+        assert ref is None
+        assert held_ref is fold.train
+        if CLASSES[target]:
+            assert np.ptp(np.bincount(held_labels) - np.bincount(y) / n_folds) < 2
+
+
+@pytest.mark.usefixtures("unbinned")
+@pytest.mark.parametrize("target", TARGETS)
+def test_folds_follow_from_the_seed(target: str) -> None:
+    frame = make_table(target)
+    y = codes(frame, target)
+
+    def held(seed: int) -> list[list[int]]:
+        folds: Any = make_folds(Features(KINDS), frame, y, parts_of(y, 3, seed))
+        return [fold.valid[1].index.tolist() for fold in folds]
+
+    assert held(0) == held(0) != held(1)
+    assert held(0)[0] != list(range(len(held(0)[0])))
+
+
+@pytest.mark.usefixtures("unbinned")
+def test_the_levels_of_a_fold_are_those_of_its_training_part() -> None:
+    frame = make_table("binary")
+    frame.loc[17, "town"] = "only here"
+    features = Features(KINDS, DERIVED)
+    y = codes(frame, "binary")
+    folds: Any = make_folds(features, frame, y, parts_of(y, 4, seed=0))
+    for fold in folds:
+        (fitted, _, _, _), (same, held, _, _) = fold.train, fold.valid
+        assert same is fitted
+        alone = 17 in held.index
+        assert ("only here" in fitted.levels_["town"]) is not alone
+    assert not hasattr(features, "levels_")
+
+
+def test_a_matrix_has_the_names_types_and_labels_of_its_rows(folds: dict[str, list[Fold]]) -> None:
+    fold = folds["multiclass"][0]
+    assert fold.train.feature_names == ["length", "width _mm_", "count", "checked", "town", "ratio _1>"]
+    assert fold.train.feature_types == ["q", "q", "q", "q", "c", "q"]
+    assert sum(each.valid.num_row() for each in folds["multiclass"]) == 150
+    assert np.bincount(fold.valid.get_label().astype(int)).min() >= 16
+
+
+@pytest.mark.parametrize(
+    ("y", "objective"),
+    [
+        (np.random.default_rng(0).lognormal(sigma=2, size=2000), "reg:tweedie"),
+        (np.append(np.random.default_rng(0).lognormal(sigma=2, size=2000), 0), "reg:tweedie"),
+        (-np.random.default_rng(0).lognormal(sigma=2, size=2000), "reg:squarederror"),
+        (np.random.default_rng(0).normal(100, 5, size=2000), "reg:squarederror"),
+        (np.full(20, 3.0), "reg:squarederror"),
+    ],
+    ids=["skewed", "skewed with zeros", "negative", "normal", "constant"],
+)
+def test_a_very_skewed_target_is_fitted_on_a_log_link(y: np.ndarray, objective: str) -> None:
+    assert task_params("regression", 0, y)["objective"] == objective
+
+
+def test_a_skewed_target_is_predicted_on_its_own_scale() -> None:
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"x": rng.normal(size=3000)})
+    y = np.exp(2 * rows["x"].to_numpy() + rng.normal(size=3000)) * 1e6
+    params = {**task_params("regression", 0, y), **PLAIN}
+    fitted = TreelineRegressor(Features({"x": "number"}), params, 50).fit(rows, pd.Series(y))
+    assert fitted.unit_ == 1e7
+    assert fitted.predict(rows).sum() == pytest.approx(y.sum(), rel=0.1)
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e-3, 1e3, 1e9])
+def test_the_unit_of_a_target_changes_nothing_but_the_unit(scale: float) -> None:
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"x": rng.normal(size=500)})
+    y = rows["x"].to_numpy() + rng.normal(size=500)
+    told = []
+    for target in (y, y * scale):
+        params = {**task_params("regression", 0, target), **PLAIN, "reg_alpha": 2.0}
+        fitted = TreelineRegressor(Features({"x": "number"}), params, 20).fit(rows, pd.Series(target))
+        told.append(fitted.predict(rows))
+    np.testing.assert_allclose(told[1] / scale, told[0], rtol=1e-3, atol=1e-3)
+    assert np.std(told[0]) > 0.5
+
+
+def test_the_metrics_of_a_cross_validation_are_in_the_targets_own_unit(folds: dict[str, list[Fold]]) -> None:
+    given = (params_of("regression", PLAIN), folds["regression"], "regression", "rmse", 5, 5, 1)
+    plain, scaled = cross_validate(*given), cross_validate(*given, unit=1000.0)
+    assert scaled.score == pytest.approx(1000 * plain.score)
+    np.testing.assert_allclose(scaled.std["mae"], 1000 * np.array(plain.std["mae"]))

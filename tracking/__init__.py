@@ -1,0 +1,1 @@
+"""All that speaks to MLflow beside the verbs; imports no settings and no verb."""

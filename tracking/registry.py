@@ -1,0 +1,196 @@
+"""The three registered models that stand for one: registered in step, found by version or alias, their aliases moved
+together and healed after a crash, and the record of every move.
+"""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import mlflow
+from mlflow.entities import Run
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from tracking.runs import registry_lock
+from treeline import UserError, nearest
+
+MOVING = "moving"  # tag of NAME while aliases move: what is to be true when they have
+RECORD = "record."  # tags of NAME, numbered: one a move
+
+
+@registry_lock()
+def register_in_step(uris: Mapping[str, str], descriptions: Mapping[str, str], tags: Mapping[str, str]) -> str:
+    """Register the forms of one model under the same version number, then name them all `challenger`.
+
+    A crash may once have left one name a version ahead; the others then skip that number. Where registering fails, what
+    it had registered is deleted again.
+
+    Args:
+        uris: the logged model of each registered name.
+        descriptions: of each name.
+        tags: set on every version.
+
+    Returns:
+        The version.
+    """
+    client = mlflow.MlflowClient()
+    new = {name for name in uris if not client.search_registered_models(f"name = '{name}'")}
+    made: dict[str, str] = {}
+
+    def create(name: str) -> None:
+        made[name] = str(mlflow.register_model(uris[name], name, tags=dict(tags)).version)
+
+    try:
+        for name in uris:
+            create(name)
+        version = max(made.values(), key=int)
+        for name in uris:
+            while made[name] != version:
+                client.delete_model_version(name, made.pop(name))
+                create(name)
+            client.update_registered_model(name, descriptions[name])
+            client.update_model_version(name, version, descriptions[name])
+    except BaseException:
+        for name, number in made.items():
+            client.delete_model_version(name, number)
+        for name in new:
+            if client.search_registered_models(f"name = '{name}'"):
+                client.delete_registered_model(name)
+        raise
+    move_alias(list(uris), "challenger", version)
+    return version
+
+
+def move_alias(names: Sequence[str], alias: str, version: str) -> None:
+    """Point an alias of every name at one version."""
+    client = mlflow.MlflowClient()
+    for name in names:
+        client.set_registered_model_alias(name, alias, version)
+
+
+def forms(name: str) -> list[str]:
+    """Name the three registered models that stand for one."""
+    return [name, f"{name}Booster", f"{name}Service"]
+
+
+def aliased(name: str, alias: str) -> ModelVersion | None:
+    """Give the version that an alias of a registered model points at; None where there is no such alias."""
+    try:
+        return mlflow.MlflowClient().get_model_version_by_alias(name, alias)
+    except MlflowException:
+        return None
+
+
+def find_version(model: str) -> ModelVersion:
+    """Find a version by `NAME/3` or `NAME@champion`; any of the three forms' names stands for all.
+
+    Raises:
+        UserError: there is no such model, version or alias.
+    """
+    client = mlflow.MlflowClient()
+    known = sorted(each.name for each in client.search_registered_models())
+    listed = ", ".join(known) or "none yet"
+    if not model:
+        raise UserError(f"Name a version with --model, such as NAME/3 or NAME@champion; the models are {listed}.")
+    name, at, alias = model.partition("@")
+    if not at:
+        name, _, version = model.rpartition("/")
+    base = next((each for each in known if name in forms(each)), name)
+    if base not in known:
+        raise UserError(
+            f"No registered model {name!r}.{nearest(name, known)} Write NAME/3 or NAME@champion; got {model!r}. There "
+            f"are: {listed}."
+        )
+    try:
+        return client.get_model_version_by_alias(base, alias) if at else client.get_model_version(base, version)
+    except MlflowException:
+        found = client.search_model_versions(f"name = '{base}'")
+        versions = ", ".join(sorted((str(each.version) for each in found), key=int))
+        aliases = ", ".join(sorted(client.get_registered_model(base).aliases))
+        raise UserError(
+            f"{base} has no {'alias ' + alias if at else 'version ' + version}: its versions are {versions}; its "
+            f"aliases {aliases}."
+        ) from None
+
+
+def only_champion() -> str:
+    """Find the one pipeline that has a champion.
+
+    Raises:
+        UserError: there is none, or there are several.
+    """
+    crowned = {each.name for each in mlflow.search_registered_models() if "champion" in each.aliases}
+    found = sorted(name for name in crowned if set(forms(name)) <= crowned)
+    if len(found) != 1:
+        raise UserError(
+            f"Name the model with --model-name: {len(found)} have a champion{': ' if found else ''}{', '.join(found)}."
+        )
+    return found[0]
+
+
+def chain_of(version: ModelVersion) -> dict[str, Run]:
+    """Find the runs that made a version, by its tags: data, tuning and training.
+
+    Raises:
+        UserError: a tag or a run is missing.
+    """
+    try:
+        return {key: mlflow.get_run(version.tags[f"{key}_run_id"]) for key in ("data", "tuning", "training")}
+    except (KeyError, MlflowException) as error:
+        raise UserError(
+            f"The runs that made {version.name} version {version.version} are not in this store: {error}."
+        ) from None
+
+
+def crown(name: str, version: str, facts: Mapping[str, Any]) -> None:
+    """Make a version the champion under all three names, the champion before it `previous`, and record it.
+
+    What is to be done is written down first, so that `heal` can finish what a crash left half done.
+
+    Args:
+        name: of the pipeline's registered model.
+        version: of all three forms.
+        facts: for the record; JSON values.
+    """
+    champion = aliased(name, "champion")
+    if champion is not None and str(champion.version) == version:
+        return  # judged again; it has been recorded when it won
+    aliases = {"champion": version}
+    if champion is not None:
+        aliases["previous"] = str(champion.version)
+    entry = {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "champion": version, **facts}
+    entry["previous"] = aliases.get("previous", "")
+    move = {"aliases": aliases, "number": len(record(name)), "entry": entry}
+    mlflow.MlflowClient().set_registered_model_tag(name, MOVING, json.dumps(move))
+    _finish(name, move)
+
+
+def heal(name: str) -> bool:
+    """Finish a move of aliases that a crash left half done; tell whether there was one."""
+    tags = _tags(name)
+    if MOVING not in tags:
+        return False
+    _finish(name, json.loads(tags[MOVING]))
+    return True
+
+
+def record(name: str) -> list[dict[str, Any]]:
+    """Give every move of the champion so far, the oldest first."""
+    tags = _tags(name)
+    return [json.loads(tags[key]) for key in sorted(key for key in tags if key.startswith(RECORD))]
+
+
+def _finish(name: str, move: Mapping[str, Any]) -> None:
+    client = mlflow.MlflowClient()
+    for alias, version in move["aliases"].items():
+        move_alias(forms(name), alias, version)
+    client.set_registered_model_tag(name, f"{RECORD}{move['number']:04d}", json.dumps(move["entry"]))
+    client.delete_registered_model_tag(name, MOVING)
+
+
+def _tags(name: str) -> dict[str, str]:
+    try:
+        return dict(mlflow.MlflowClient().get_registered_model(name).tags)
+    except MlflowException:
+        return {}

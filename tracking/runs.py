@@ -1,0 +1,235 @@
+"""The run store: open a stage's run, find the last good one, hand a dataset over."""
+
+import fcntl
+import os
+import re
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from urllib.parse import unquote
+
+import mlflow
+import pandas as pd
+from mlflow.data.pandas_dataset import PandasDataset
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from sqlalchemy import make_url
+
+from config import Settings
+from treeline import UserError
+from treeline.data.problem import Problem
+
+EXPERIMENT = "treeline"
+GENERATED_NAME = re.compile(r"[a-z]+-[a-z]+-\d+")  # what MLflow calls a run that nobody named
+
+
+@contextmanager
+def stage_run(stage: str, settings: Settings, system_metrics: bool = False) -> Iterator[Run]:
+    """Open the run of a stage, tag it and log its settings; it ends FAILED when the block raises.
+
+    The run is, in this order: a child of the active run; the run that `mlflow run` opened; a new one in the experiment
+    that the environment names, or else `treeline`.
+
+    Args:
+        stage: the entry point's name; also the run's name and its `stage` tag.
+        settings: logged under their names on the command line, but for those that `mlflow run` has logged as typed.
+        system_metrics: sample CPU and memory every second.
+    """
+    nested = mlflow.active_run() is not None
+    adopted = not nested and "MLFLOW_RUN_ID" in os.environ
+    if not nested and not adopted:
+        choose_experiment()
+    if system_metrics:
+        mlflow.set_system_metrics_sampling_interval(1)
+    with mlflow.start_run(run_name=None if adopted else stage, nested=nested, log_system_metrics=system_metrics) as run:
+        if adopted and GENERATED_NAME.fullmatch(run.info.run_name or ""):
+            mlflow.set_tag("mlflow.runName", stage)
+        mlflow.set_tag("stage", stage)
+        logged = mlflow.get_run(run.info.run_id).data.params
+        mlflow.log_params({name: value for name, value in settings.parameters().items() if name not in logged})
+        try:
+            yield run
+        except UserError as error:
+            mlflow.set_tag("error", str(error)[:5000])
+            raise
+
+
+def choose_experiment() -> None:
+    """Make the experiment of this process the one that the environment names, or else `treeline`.
+
+    Raises:
+        UserError: the store cannot be opened: an old file store, a deleted experiment, a server that does not answer.
+    """
+    if mlflow.get_tracking_uri().startswith(("file:", "/", "./")):
+        raise UserError(
+            f"The tracking store {mlflow.get_tracking_uri()} is a file store, which MLflow no longer writes. "
+            "Convert it "
+            "with `mlflow migrate-filestore`, or move the folder mlruns away."
+        )
+    if "MLFLOW_EXPERIMENT_ID" in os.environ:
+        return
+    try:
+        mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT))
+    except MlflowException as error:
+        raise UserError(f"Cannot open the tracking store {mlflow.get_tracking_uri()}: {error.message}") from error
+
+
+def find_run(stage: str, run_id: str = "") -> Run:
+    """Find the finished run of a stage that another one builds on.
+
+    Args:
+        stage: the stage it must be a run of.
+        run_id: the run to take; empty takes the last FINISHED one of the active run's experiment.
+
+    Raises:
+        UserError: there is none, or the run named is unknown, unfinished or of another stage.
+    """
+    if not run_id:
+        experiment = mlflow.active_run().info.experiment_id
+        query = f"tags.stage = '{stage}' and attributes.status = 'FINISHED'"
+        found = mlflow.search_runs([experiment], query, order_by=["end_time DESC"], max_results=1, output_format="list")
+        if not found:
+            name = mlflow.get_experiment(experiment).name
+            where = "" if name == "Default" else f" --experiment-name {name}"
+            raise UserError(
+                f"No finished run of {stage} in the experiment {name!r}. Run it first: mlflow run . -e {stage}{where}"
+            )
+        return found[0]
+    try:
+        run = mlflow.get_run(run_id)
+    except MlflowException:
+        raise UserError(
+            f"No run {run_id!r} in the store {mlflow.get_tracking_uri()}: copy the id of a run of {stage}."
+        ) from None
+    if run.data.tags.get("stage") != stage:
+        raise UserError(
+            f"The run {run_id} is one of {run.data.tags.get('stage', 'no stage')}, not of {stage}: give the id of "
+            f"a run of {stage}."
+        )
+    if run.info.status != "FINISHED":
+        raise UserError(f"The run {run_id} of {stage} is {run.info.status}, not FINISHED: give one that finished.")
+    return run
+
+
+def log_split(problem: Problem, frame: pd.DataFrame, name: str, context: str) -> None:
+    """Log one side of the split as `<name>.parquet` and as an MLflow input."""
+    log_parquet(frame, name)
+    log_input(problem, frame, name, context)
+
+
+def log_parquet(frame: pd.DataFrame, name: str) -> None:
+    """Log rows as `<name>.parquet`."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{name}.parquet"
+        frame.to_parquet(path, index=False)
+        mlflow.log_artifact(str(path))
+
+
+def load_split(run_id: str, name: str) -> pd.DataFrame:
+    """Read `train` or `test` of a data run."""
+    return pd.read_parquet(split_path(run_id, name))
+
+
+def split_path(run_id: str, name: str) -> Path:
+    """Give the file of `train` or `test` of a data run.
+
+    Raises:
+        UserError: the rows are not there.
+    """
+    try:
+        return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=f"{name}.parquet"))
+    except (MlflowException, OSError) as error:
+        raise UserError(
+            f"The {name} rows of the data run {run_id} are not in this store: they were deleted or moved, or left out "
+            "when the model was exported."
+        ) from error
+
+
+def log_input(problem: Problem, frame: pd.DataFrame, side: str, context: str, source: str = "") -> PandasDataset:
+    """Log rows as an MLflow input: named after the table and the side, with the digest of the whole table.
+
+    Args:
+        problem: that the table poses.
+        frame: the rows.
+        side: `train`, `test` or `evaluation`.
+        context: what they are used for.
+        source: the file they come from; empty takes the table's. What is no file, such as a built-in table, is said to
+            come from this code, for MLflow resolves no other source on every store.
+    """
+    name = f"{problem.table}-{side}"
+    return log_dataset(frame, source or problem.source, name, problem.digest, context, problem.target)
+
+
+def log_dataset(
+    frame: pd.DataFrame, source: str, name: str, digest: str, context: str, target: str | None = None
+) -> PandasDataset:
+    """Log rows as an MLflow input.
+
+    Args:
+        frame: the rows, or a part of them that describes the rest.
+        source: where they come from; noted where it is a local file.
+        name: of the dataset.
+        digest: of everything that was read.
+        context: what they are used for.
+        target: the column of labels.
+    """
+    with warnings.catch_warnings():
+        # MLflow registers the same source class twice for a local path, and picks the one there is.
+        warnings.filterwarnings("ignore", "The specified dataset source can be interpreted in multiple ways")
+        # The dataset's schema only describes rows; the signature of the model deals with missing integers itself.
+        warnings.filterwarnings("ignore", "(?s).*Inferred schema contains integer column")
+        path = source if Path(source).is_file() else None
+        dataset = mlflow.data.from_pandas(frame, source=path, targets=target, name=name, digest=digest)
+        # MLflow looks at every value for the schema, half a minute for a million rows; a thousand say as much.
+        dataset.schema = mlflow.data.from_pandas(frame.head(1000)).schema
+        mlflow.log_input(dataset, context=context)
+    return dataset
+
+
+def log_problem(problem: Problem) -> None:
+    """Log the problem as `problem.json`."""
+    mlflow.log_dict(asdict(problem), "problem.json")
+
+
+def load_problem(data_run: Run) -> Problem:
+    """Read the problem that a data run settled."""
+    return Problem(**mlflow.artifacts.load_dict(f"{data_run.info.artifact_uri}/problem.json"))
+
+
+def check_store() -> None:
+    """Refuse a folder whose store MLflow would look for elsewhere: its default URI says %20 for a blank, and SQLAlchemy
+    before 2.1, the last for Python 3.10, takes that for the folder's name.
+
+    Raises:
+        UserError: it is such a folder.
+    """
+    uri = mlflow.get_tracking_uri()
+    if uri.startswith("sqlite:///") and "%" in uri and make_url(uri).database == uri.removeprefix("sqlite:///"):
+        raise UserError(
+            f"MLflow cannot find its store in {str(store_folder())!r}, for a character in the folder's name: set "
+            "MLFLOW_TRACKING_URI=sqlite:///mlflow.db for every command, rename the folder, or use Python 3.11 or later."
+        )
+
+
+@contextmanager
+def registry_lock() -> Iterator[None]:
+    """Let one process at a time change the registry, of those that share the folder of a store: they lock the folder
+    itself, which leaves no file behind and is undone by the system when a process is killed.
+    """
+    folder = os.open(store_folder(), os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def store_folder() -> Path:
+    """Give the folder of the SQLite store, or this one where the store is a server's."""
+    uri = mlflow.get_tracking_uri()
+    return (
+        Path(unquote(uri.removeprefix("sqlite:///"))).absolute().parent if uri.startswith("sqlite:///") else Path.cwd()
+    )

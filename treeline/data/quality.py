@@ -1,0 +1,171 @@
+"""What is suspicious about a table: leaks, repeated rows, rare classes, drift; each a sentence with what to do."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from scipy.stats import spearmanr
+from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+from treeline.data.columns import levels, numbers_of
+from treeline.data.drift import drift
+from treeline.data.tables import row_hashes
+from treeline.data.values import date_format, moments
+
+SAMPLE = 5_000  # rows that a column is judged by
+LEAK = 0.995  # share of what there is to know about the target that one column may tell
+RARE = 10  # rows of a class below which nothing can be said about it
+JUDGED = 50  # rows, below which a single column may predict the target by chance
+
+
+def inspect_rows(frame: pd.DataFrame, kinds: Mapping[str, str], y: np.ndarray, classes: list[object]) -> list[str]:
+    """Find what is suspicious about the rows that have a target.
+
+    Args:
+        frame: the rows.
+        kinds: of the columns that the model reads.
+        y: class codes, or floats for regression, shape (n_rows,).
+        classes: the labels; empty for regression.
+    """
+    found = [*_rare(y, classes), *_infinite(frame, kinds)]
+    if len(kinds) > len(frame):
+        found.append(
+            f"{len(kinds)} columns are more than the {len(frame)} rows: the model will find patterns that are none. "
+            "Drop columns that cannot matter, or bring more rows."
+        )
+    if not classes and np.std(y) < 1e-5 * np.abs(np.mean(y)):
+        found.append(
+            f"The target varies by {np.std(y):.3g} around {np.mean(y):.6g}, less than XGBoost's 32-bit numbers can "
+            "tell: subtract a constant from it."
+        )
+    return found
+
+
+def inspect_leaks(knowledge: Mapping[str, float], rows: int) -> list[str]:
+    """Name the columns that alone predict the target almost perfectly.
+
+    Args:
+        knowledge: of each column, as `knows` gives it.
+        rows: that it was judged by.
+    """
+    if rows < JUDGED:
+        return []
+    return [
+        f"The column {name!r} alone predicts the target almost perfectly ({share:.1%} of what there is to know): if it "
+        "is only known once the target is, or is the target under another name, leave it out with --drop."
+        for name, share in knowledge.items()
+        if share >= LEAK
+    ]
+
+
+def knows(column: pd.Series, kind: str, y: np.ndarray, classes: bool) -> float:
+    """Judge how much of the target a column tells by itself, from 0 (nothing) to 1 (everything).
+
+    A small decision tree on this column alone is cross-validated on at most 5,000 rows. For classes it is the share of
+    the errors that guessing the commonest class makes, balanced by class, that the tree avoids; for numbers it is R²,
+    or the square of Spearman's rank correlation where that is larger. Free text is not judged and gives 0.
+
+    Args:
+        column: raw values.
+        kind: of the column.
+        y: class codes or floats, of the same rows.
+        classes: whether `y` holds class codes.
+    """
+    values = as_numbers(column, kind)
+    if values is None or len(y) < 10:
+        return 0.0
+    x = values.reshape(-1, 1)
+    if not classes:
+        spread = float(np.var(y))
+        guesses = np.empty(len(y))
+        for train, test in KFold(3, shuffle=True, random_state=0).split(x):
+            tree = DecisionTreeRegressor(max_leaf_nodes=512, min_samples_leaf=2, random_state=0)
+            guesses[test] = tree.fit(x[train], y[train]).predict(x[test])
+        if spread == 0:
+            return 0.0
+        there = ~np.isnan(values)
+        ranks = float(spearmanr(values[there], y[there]).statistic) if len(np.unique(values[there])) > 2 else 0.0
+        return max(0.0, 1 - float(np.mean((y - guesses) ** 2)) / spread, ranks**2 * float(there.mean()))
+    counts = np.bincount(y)
+    kept = np.isin(y, np.flatnonzero(counts >= 3))
+    x, y = x[kept], y[kept]
+    if len(np.unique(y)) < 2:
+        return 0.0
+    right = np.zeros(len(y), dtype=bool)
+    for train, test in StratifiedKFold(3, shuffle=True, random_state=0).split(x, y):
+        tree = DecisionTreeClassifier(max_leaf_nodes=64, class_weight="balanced", random_state=0)
+        right[test] = tree.fit(x[train], y[train]).predict(x[test]) == y[test]
+    recalls = [right[y == each].mean() for each in np.unique(y)]
+    chance = 1 / len(recalls)
+    return max(0.0, (float(np.mean(recalls)) - chance) / (1 - chance))
+
+
+def as_numbers(column: pd.Series, kind: str) -> np.ndarray | None:
+    """Turn a column of any kind but text into float64 of shape (n_rows,): levels are numbered, moments are seconds."""
+    if kind == "text":
+        return None
+    if kind in ("category", "encoded"):
+        return np.asarray(pd.factorize(levels(column), sort=False)[0], dtype=np.float64)
+    if kind == "datetime":
+        at = moments(column, date_format(column))
+        return np.where(np.isnat(at), np.nan, at.astype("int64") / 1e9)
+    values = numbers_of(column).astype(np.float64)
+    return np.clip(np.where(np.isinf(values), np.nan, values), -1e30, 1e30)
+
+
+def inspect_sides(
+    train: pd.DataFrame, test: pd.DataFrame, kinds: Mapping[str, str], target: str, classes: list[object]
+) -> list[str]:
+    """Find what is suspicious about the split: rows that stand on both sides, and classes that the test lacks."""
+    found = []
+    both = int(np.isin(row_hashes(test, kinds, target), row_hashes(train, kinds, target)).sum())
+    possible = np.prod([float(train[name].nunique()) + 1 for name in [*kinds, target]]) if both else 0
+    if both and possible > 100 * len(train):  # with fewer, different things may well look alike
+        found.append(
+            f"{both} of {len(test)} test rows stand in the training rows too, value for value: the test flatters the "
+            "model. Leave repeated rows out, or keep what belongs together on one side with --split group."
+        )
+    absent = sorted(map(str, set(classes) - set(test[target])))
+    if absent:
+        found.append(
+            f"The test rows lack {len(absent)} of {len(classes)} classes, such as {absent[0]!r}: nothing is measured "
+            "about them. Choose a larger --test-size or another --split."
+        )
+    return found
+
+
+def inspect_drift(train: pd.DataFrame, test: pd.DataFrame, kinds: Mapping[str, str], target: str) -> list[str]:
+    """Name the columns, and the target, whose distribution differs between the two sides of a split by time."""
+    numeric = pd.api.types.is_numeric_dtype(train[target]) and train[target].nunique() > 20
+    found = drift(train, test, {**kinds, target: "number" if numeric else "category"})
+    found = found[found["drifts"] & found["kind"].isin(["number", "boolean", "category"])]
+    return [
+        f"The {'target' if name == target else f'column {name!r}'} drifts: its later values differ from the earlier "
+        f"ones ({distance:.2f}), where 0 is alike and 1 is nothing in common. Ask what changed; the model will see the "
+        "new values."
+        for name, distance in zip(found["column"], found["distance"], strict=True)
+    ]
+
+
+def _rare(y: np.ndarray, classes: list[object]) -> list[str]:
+    if not classes:
+        return []
+    counts = np.bincount(y, minlength=len(classes))
+    rare = [f"{classes[k]!r} ({count} rows)" for k, count in enumerate(counts) if count < RARE]
+    if not rare or len(y) < RARE * len(classes):
+        return []
+    return [
+        f"Rare classes: {', '.join(rare[:10])}. Little can be learned or measured about fewer than {RARE} rows: merge "
+        "them with another class, or leave them out."
+    ]
+
+
+def _infinite(frame: pd.DataFrame, kinds: Mapping[str, str]) -> list[str]:
+    found = []
+    for name, kind in kinds.items():
+        if kind == "number" and pd.api.types.is_float_dtype(frame[name]):
+            count = int(np.isinf(frame[name].to_numpy(dtype=np.float64, na_value=np.nan)).sum())
+            if count:
+                found.append(f"The column {name!r} holds {count} infinite values, which are read as missing.")
+    return found

@@ -1,0 +1,149 @@
+"""Which rows train and which test, and the folds: stratified, random, by group or by time, the same way in both."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold, TimeSeriesSplit
+from sklearn.model_selection import train_test_split as cut
+
+from treeline import UserError
+from treeline.data.columns import is_numeric, levels
+from treeline.data.values import date_format, is_moment, moments
+
+Rows = np.ndarray
+
+
+@dataclass(frozen=True)
+class Split:
+    """How rows are kept apart.
+
+    Attributes:
+        kind: `stratified`, `random`, `group` (no group on both sides) or `time` (train before test).
+        column: that holds the groups or the times; empty for the first two.
+    """
+
+    kind: str = "stratified"
+    column: str = ""
+
+    def order(self, frame: pd.DataFrame) -> np.ndarray:
+        """Give the place of each row's time among the different times, from 0; rows of one time share a place.
+
+        Raises:
+            UserError: a time is missing or cannot be read.
+        """
+        column = frame[self.column]
+        written = "" if is_numeric(column) or is_moment(column) else date_format(column)
+        if is_numeric(column):
+            times = column.to_numpy(dtype=np.float64, na_value=np.nan)
+            unread = np.isnan(times)
+        else:
+            times = moments(column, written)
+            unread = np.isnat(times)
+        if unread.any():
+            raise UserError(
+                f"--split time: {unread.sum()} rows have no time in {self.column!r}, such as "
+                f"{column[unread].iloc[0]!r}. Fill it or leave those rows out."
+            )
+        return np.unique(times, return_inverse=True)[1]
+
+    def sides(self, frame: pd.DataFrame, y: np.ndarray | None, test_size: float, seed: int) -> tuple[Rows, Rows]:
+        """Choose the rows that train and those that test.
+
+        Args:
+            frame: all rows.
+            y: class codes to stratify by; None for regression.
+            test_size: share of the rows to test on; a group or a moment goes to one side whole, so the share that
+                comes out may differ.
+            seed: of the shuffle; a split by time draws nothing.
+
+        Returns:
+            Positions of the rows, in the order of the table; a split by time gives them in order of time.
+
+        Raises:
+            UserError: a side would be empty, or too small for the classes.
+        """
+        n = len(frame)
+        n_test = int(np.ceil(n * test_size))
+        if not 0 < n_test < n:
+            raise UserError(
+                f"--test-size {test_size} of {n} rows leaves {n - n_test} to train on and {n_test} to test "
+                "on: both sides need one at least."
+            )
+        if self.kind == "time":
+            return self._by_time(frame, n_test)
+        if self.kind == "group":
+            return self._by_group(frame, n_test, seed)
+        stratify = y if self.kind == "stratified" else None
+        if stratify is not None and min(n_test, n - n_test) <= stratify.max():
+            raise UserError(
+                f"--test-size {test_size} leaves {min(n_test, n - n_test)} rows on one side, fewer than the "
+                f"{stratify.max() + 1} classes: choose a size nearer to the middle."
+            )
+        train, test = cut(np.arange(n), test_size=n_test, random_state=seed, stratify=stratify)
+        return np.sort(train), np.sort(test)
+
+    def folds(
+        self, frame: pd.DataFrame, y: np.ndarray, classes: bool, n_folds: int, seed: int
+    ) -> list[tuple[Rows, Rows]]:
+        """Cut training rows into folds, each a training and a validation part.
+
+        Args:
+            frame: the training rows.
+            y: class codes or numbers, shape (n_rows,).
+            classes: whether `y` holds class codes.
+            n_folds: from 2; folds in time train on all that came before and are tested on the next stretch.
+            seed: of the shuffle before the cut.
+
+        Raises:
+            UserError: there are fewer groups or times than the folds need.
+        """
+        if self.kind == "time":
+            place = self.order(frame)
+            if place.max() < n_folds:
+                raise UserError(
+                    f"--folds {n_folds} in time need {n_folds + 1} different times in {self.column!r}, got "
+                    f"{place.max() + 1}: use fewer."
+                )
+            ahead = TimeSeriesSplit(n_folds).split(np.arange(place.max() + 1))
+            return [
+                (np.flatnonzero(np.isin(place, early)), np.flatnonzero(np.isin(place, late))) for early, late in ahead
+            ]
+        if self.kind == "group":
+            groups = self.groups(frame)
+            if groups.max() + 1 < n_folds:
+                raise UserError(
+                    f"--folds {n_folds} is more than the {groups.max() + 1} groups of {self.column!r} in the training "
+                    "rows: use fewer."
+                )
+            apart = (StratifiedGroupKFold if classes else GroupKFold)(n_folds, shuffle=True, random_state=seed)
+            return list(apart.split(np.zeros(len(y)), y, groups))
+        splitter = (StratifiedKFold if classes else KFold)(n_folds, shuffle=True, random_state=seed)
+        return list(splitter.split(np.zeros(len(y)), y))
+
+    def groups(self, frame: pd.DataFrame) -> np.ndarray:
+        """Number the group of each row, from 0; rows without a group belong to one of their own."""
+        return np.asarray(pd.factorize(levels(frame[self.column]), use_na_sentinel=False)[0])
+
+    def _by_time(self, frame: pd.DataFrame, n_test: int) -> tuple[Rows, Rows]:
+        """Test on the last rows; all rows of the moment of the cut go to the side that is nearer to the size asked."""
+        place = self.order(frame)
+        rows = np.argsort(place, kind="stable")
+        sorted_places = place[rows]
+        starts = np.flatnonzero(np.diff(sorted_places)) + 1
+        if not len(starts):
+            raise UserError(f"--split time: every row has the same time in {self.column!r}; use another column.")
+        first = starts[np.abs(starts - (len(rows) - n_test)).argmin()]
+        return rows[:first], rows[first:]
+
+    def _by_group(self, frame: pd.DataFrame, n_test: int, seed: int) -> tuple[Rows, Rows]:
+        """Draw groups for the test until they hold the size asked."""
+        groups = self.groups(frame)
+        sizes = np.bincount(groups)
+        if len(sizes) < 2:
+            raise UserError(f"--split group: {self.column!r} holds one group only; it needs two at least.")
+        drawn = np.random.default_rng(seed).permutation(len(sizes))
+        held = np.cumsum(sizes[drawn])
+        count = int(np.clip(np.abs(held - n_test).argmin() + 1, 1, len(sizes) - 1))
+        tests = np.isin(groups, drawn[:count])
+        return np.flatnonzero(~tests), np.flatnonzero(tests)

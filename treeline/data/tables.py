@@ -1,0 +1,147 @@
+"""Read a table from a file, or one of scikit-learn's built-in ones, into a frame with its target."""
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn import datasets
+
+from treeline import UserError, nearest
+from treeline.data.columns import is_numeric, levels, numbers_of
+from treeline.data.files import ENDINGS, is_remote, local_copy, read_path
+
+BUILT_IN: dict[str, Callable[..., Any]] = {
+    "breast_cancer": datasets.load_breast_cancer,
+    "iris": datasets.load_iris,
+    "wine": datasets.load_wine,
+    "digits": datasets.load_digits,
+    "diabetes": datasets.load_diabetes,
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as it was read: raw columns, the target among them, and where they came from."""
+
+    name: str
+    frame: pd.DataFrame
+    target: str
+    source: str
+
+
+def read_table(data: str, target: str = "") -> Table:
+    """Read a built-in table by its name, or a CSV or Parquet file.
+
+    Args:
+        data: one of `BUILT_IN`, or what `read_file` reads.
+        target: name of the target column; may be empty for a built-in table only (its target is called `target`).
+
+    Returns:
+        The table with its columns as they stood, named by strings; at least one row, the target among the columns.
+
+    Raises:
+        UserError: the file is missing, of another kind, unreadable or empty, or the target is not a column of it.
+    """
+    if data in BUILT_IN:
+        frame, name, source = _built_in(data), data, f"sklearn.datasets.{BUILT_IN[data].__name__}"
+        target = target or "target"
+    else:
+        frame, name, source = read_file(data), _stem(data), data if is_remote(data) else str(Path(data).resolve())
+    if not target:
+        raise UserError(f"Name the column to predict with --target; the columns of {data} are {_listed(frame)}.")
+    if target not in frame.columns:
+        hint = nearest(target, frame.columns)
+        raise UserError(
+            f"Unknown target {target!r}: {data} has no such column.{hint} Its columns are {_listed(frame)}."
+        )
+    if frame.shape[1] < 2:
+        raise UserError(f"{data} has no column beside the target {target!r}: there is nothing to predict from.")
+    return Table(name, frame, target, source)
+
+
+def read_file(data: str) -> pd.DataFrame:
+    """Read a CSV or Parquet file, wherever it lies, into a frame with string column names and at least one row.
+
+    Args:
+        data: a path, a URL of any file system that fsspec knows, or an MLflow artifact URI (`runs:/<id>/table.csv`).
+
+    Raises:
+        UserError: the file is missing, of another kind, unreadable, or has no rows.
+    """
+    if not is_remote(data) and not Path(data).is_file():
+        hint = nearest(data, BUILT_IN)
+        raise UserError(
+            f"No file {str(Path(data).absolute())!r}.{hint} Give a CSV or Parquet file, or one of: "
+            f"{', '.join(BUILT_IN)}."
+        )
+    with local_copy(data) as path:
+        return read_path(path, data)
+
+
+def digest(frame: pd.DataFrame) -> str:
+    """Hash every row and every column, names and types included; 16 hexadecimal digits.
+
+    MLflow's own dataset digest stops after 10,000 rows, so two tables that differ later would look alike.
+    """
+    sha = hashlib.sha256(repr([(name, str(kind)) for name, kind in frame.dtypes.items()]).encode())
+    sha.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
+    return sha.hexdigest()[:16]
+
+
+def row_hashes(frame: pd.DataFrame, kinds: Mapping[str, str], target: str) -> np.ndarray:
+    """Hash rows by what a model sees of them, so that a row is known again in another table.
+
+    Args:
+        frame: with the raw columns and the target.
+        kinds: of the raw columns, as in `treeline.data.columns.Columns`; numbers count as numbers however they
+            are typed.
+        target: the column to predict.
+
+    Returns:
+        uint64 of shape (n_rows,).
+    """
+    hashes = np.zeros(len(frame), dtype=np.uint64)
+    for name, kind in {**kinds, target: "category"}.items():  # column by column: a copy of the frame may not fit
+        plain = kind in ("number", "boolean") or is_numeric(frame[name])
+        # In float32, as the model sees numbers: pandas may read the last digit of a float64 wrong. -0.0 is 0.0.
+        with np.errstate(over="ignore"):
+            values = (numbers_of(frame[name]) + 0.0).astype(np.float32) if plain else levels(frame[name]).astype(str)
+        hashes = hashes * np.uint64(1_000_003) ^ pd.util.hash_array(values if plain else values.astype(object))
+    return hashes
+
+
+def model_name(table: str) -> str:
+    """Name the registered model after the table: `CancerModel` for the default one, `HousePricesModel` for a file
+    `house_prices.csv`; `TableModel` where nothing of the name can be kept.
+    """
+    if table == "breast_cancer":
+        return "CancerModel"
+    words = re.findall(r"[^\W_]+", table)
+    return "".join(word[0].upper() + word[1:] for word in words or ["Table"]) + "Model"
+
+
+def _built_in(name: str) -> pd.DataFrame:
+    bunch = BUILT_IN[name](as_frame=True)
+    frame: pd.DataFrame = bunch.frame
+    names = bunch.get("target_names")
+    if names is not None and isinstance(names[0], str):
+        frame = frame.assign(target=pd.Series(names, dtype="str")[bunch.target].to_numpy())
+    return frame
+
+
+def _stem(data: str) -> str:
+    name = data.rstrip("/").rpartition("/")[2].partition("?")[0] if is_remote(data) else Path(data).name
+    for ending in ENDINGS:
+        if name.lower().endswith(ending):
+            return name[: -len(ending)]
+    return name
+
+
+def _listed(frame: pd.DataFrame, most: int = 20) -> str:
+    names = [repr(name) for name in frame.columns[:most]]
+    return ", ".join(names) + (f" and {frame.shape[1] - most} more" if frame.shape[1] > most else "")

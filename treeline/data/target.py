@@ -1,0 +1,165 @@
+"""What is wrong with a target, or with rows that a model is to score, in sentences; and what the task is."""
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from treeline import UserError
+from treeline.data.columns import first_strange, is_numeric, is_text, numbers_of, spelled_numbers
+
+Task = Literal["binary", "multiclass", "regression"]
+MOST_INTEGER_CLASSES = 20
+
+
+def guess_task(target: pd.Series) -> tuple[Task, str]:
+    """Guess the task from a target without missing values, and say why.
+
+    Text and booleans are classes; so are two values of any kind, and up to 20 different whole numbers. The rest are
+    numbers to predict.
+    """
+    levels = target.nunique()
+    if levels <= 2:
+        return "binary", f"the target has {levels} different values"
+    if not is_numeric(target) or pd.api.types.is_bool_dtype(target):
+        return "multiclass", f"the target has {levels} different labels"
+    if levels <= MOST_INTEGER_CLASSES and _is_whole(target):
+        return "multiclass", f"the target has {levels} different whole numbers, at most {MOST_INTEGER_CLASSES}"
+    return "regression", f"the target is a number with {levels} different values"
+
+
+def check_target(frame: pd.DataFrame, target: str, task: str) -> tuple[pd.DataFrame, Task, str]:
+    """Leave out the rows without a target and settle the task.
+
+    Args:
+        frame: the whole table.
+        target: name of the target column.
+        task: `auto`, or the task that the user wants.
+
+    Returns:
+        The rows with a target, the task, and the reason for it.
+
+    Raises:
+        UserError: no target value is present, there is one class, a class has one row, a binary task has more than
+            two labels, labels mix types, or a regression target is not made of finite numbers.
+    """
+    rows = frame if frame[target].notna().all() else frame[frame[target].notna()]
+    if not rows.empty and is_text(rows[target]) and rows[target].nunique() > MOST_INTEGER_CLASSES:
+        rows = _read_numbers(rows, target, task)
+    if rows.empty:
+        raise UserError(f"Every value of the target {target!r} is missing: there is nothing to learn from.")
+    if isinstance(rows[target].dtype, pd.CategoricalDtype):
+        rows = rows.assign(**{target: rows[target].astype(rows[target].cat.categories.dtype)})
+    _check_labels(rows[target], target)
+    y = rows[target]
+    if y.nunique() < 2:
+        raise UserError(
+            f"The target {target!r} has one value only, {y.iloc[0]!r}: a model needs two classes or more to tell apart."
+        )
+    guess, reason = guess_task(y)
+    if task == "regression" or (task == "auto" and guess == "regression"):
+        _check_numbers(y, target)
+        return rows, "regression", reason if task == "auto" else "asked for by --task"
+    if _is_float(y) and _is_whole(y):  # a missing value had turned whole labels to floats
+        y = y.astype("int64")
+        rows = rows.assign(**{target: y})
+    counts = y.value_counts()
+    if task == "binary" and len(counts) > 2:
+        raise UserError(
+            f"The target {target!r} has {len(counts)} different values; --task binary needs two. Use --task multiclass."
+        )
+    if counts.iloc[-1] < 2:
+        raise UserError(
+            f"The class {counts.index[-1]!r} of the target {target!r} has one row, too rare to split: it needs one row "
+            "at least on each side. Leave that row out or merge the class with another."
+            + (" Use --task regression if the target is a number." if is_numeric(y) else "")
+        )
+    chosen: Task = "binary" if len(counts) == 2 else "multiclass"
+    return rows, chosen, reason if task == "auto" else f"asked for by --task; the target has {len(counts)} labels"
+
+
+def check_columns(frame: pd.DataFrame, kinds: dict[str, str], what: str) -> None:
+    """Hold a table against the raw columns that a model was trained on.
+
+    Raises:
+        UserError: columns are missing, or a column of numbers holds text.
+    """
+    check_present(frame, kinds, what)
+    for name, kind in kinds.items():
+        if kind in ("number", "boolean"):
+            try:
+                numbers_of(frame[name])
+            except (ValueError, TypeError, OverflowError):
+                raise UserError(
+                    f"The column {name!r} of {what} holds {first_strange(frame[name])!r}; the model wants a {kind}."
+                ) from None
+
+
+def check_present(frame: pd.DataFrame, kinds: dict[str, str], what: str) -> None:
+    """Make sure that the raw columns that a model was trained on are there.
+
+    Raises:
+        UserError: columns are missing.
+    """
+    missing = [name for name in kinds if name not in frame.columns]
+    if missing:
+        raise UserError(
+            f"{what} lacks {len(missing)} of the model's columns: {', '.join(map(repr, missing[:10]))}. Add them "
+            "under these names."
+        )
+
+
+def _read_numbers(rows: pd.DataFrame, target: str, task: str) -> pd.DataFrame:
+    """Read a target of text that spells numbers as numbers; rows whose number is blank are left out.
+
+    Raises:
+        UserError: most values are numbers, but not all.
+    """
+    y = rows[target]
+    if task in ("binary", "multiclass"):
+        return rows
+    if spelled_numbers(y):
+        rows = rows.assign(**{target: numbers_of(y)})
+        return rows[rows[target].notna()]
+    share = pd.to_numeric(pd.Series(y.unique()), errors="coerce").notna().mean()
+    if share > 0.5:
+        raise UserError(
+            f"The target {target!r} holds text where numbers were meant, such as {first_strange(y)!r}: mend or leave "
+            "out those rows, or use --task multiclass if they are labels."
+        )
+    return rows
+
+
+def _check_labels(y: pd.Series, target: str) -> None:
+    """Refuse a target of anything but text, booleans and numbers, or of text among the others."""
+    if is_numeric(y) or is_text(y) or pd.api.types.infer_dtype(y) == "boolean":
+        return
+    if {type(value) for value in y} <= {str, bool, int, float}:
+        if str not in {type(value) for value in y}:
+            return
+        raise UserError(
+            f"The target {target!r} mixes text with other values, such as {y.iloc[0]!r}: give every label one type."
+        )
+    raise UserError(
+        f"The target {target!r} holds {y.iloc[0]!r}, which is no label: turn it into text, whole numbers or booleans."
+    )
+
+
+def _check_numbers(y: pd.Series, target: str) -> None:
+    if not is_numeric(y):
+        raise UserError(
+            f"The target {target!r} holds {y.iloc[0]!r}, not a number: --task regression needs numbers. "
+            "Use --task multiclass."
+        )
+    if not np.isfinite(y.to_numpy(dtype=np.float64)).all():
+        raise UserError(f"The target {target!r} holds an infinite value: leave those rows out or cap them.")
+
+
+def _is_float(y: pd.Series) -> bool:
+    return is_numeric(y) and pd.api.types.is_float_dtype(y)
+
+
+def _is_whole(y: pd.Series) -> bool:
+    """Tell whether every number is whole, and small enough to be told from its neighbours as a float."""
+    numbers = y.to_numpy(dtype=np.float64)
+    return bool((np.abs(numbers) < 2**53).all() and (numbers % 1 == 0).all())

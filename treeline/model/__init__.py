@@ -1,0 +1,1 @@
+"""Features and booster: raw columns in, answers out."""

@@ -1,0 +1,192 @@
+"""How a column that is no plain number becomes columns of the matrix; one encoder a kind, fitted on training rows.
+
+Each has `fit_transform(column, y)`, which learns and gives the training rows, `transform(column)` for any others, both
+float32 of shape (n_rows, n_made), and `names(name)` for the columns that it makes of the raw column of that name.
+"""
+
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import sklearn
+from scipy.sparse import csr_matrix
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_selection import f_classif, f_regression
+from sklearn.model_selection import KFold
+from sklearn.preprocessing import TargetEncoder
+
+from treeline.data.columns import level, levels
+from treeline.data.values import PARTS, date_format, moments, parts
+
+CELLS = 50_000_000  # of a matrix of words, beyond which fewer words are kept
+VOCABULARY, MOST_WORDS = 20_000, 1000
+FEW = 50  # values up to which a loop beats pandas
+STEPS = 32  # to which a word's weight is rounded, so that XGBoost keeps 32 bins of it rather than 256
+
+
+class Levels:
+    """A category of few levels: the code of each, which XGBoost splits natively; NaN for a missing or unseen one."""
+
+    def fit_transform(self, column: pd.Series, y: np.ndarray | None) -> np.ndarray:
+        """Learn the levels, each coded by its place in their order, and give the codes."""
+        present = {value for value in levels(column) if isinstance(value, str)}
+        self.codes = {value: float(code) for code, value in enumerate(sorted(present))}
+        return self.transform(column)
+
+    def names(self, name: str) -> list[str]:
+        """Keep the name."""
+        return [name]
+
+    def transform(self, column: pd.Series) -> np.ndarray:
+        """Give the codes."""
+        if len(column) > FEW:
+            found = pd.Index(self.codes).get_indexer(pd.Index(levels(column))).astype(np.float32)
+            return np.where(found < 0, np.float32(np.nan), found).reshape(-1, 1)
+        get = self.codes.get
+        codes = (get(value if isinstance(value, str) else level(value), np.nan) for value in column.array)
+        return np.fromiter(codes, dtype=np.float32, count=len(column)).reshape(-1, 1)
+
+
+class Means:
+    """A category of many levels: the smoothed mean of the target in each (of each class, where there are several).
+
+    The means are scikit-learn's TargetEncoder's (Micci-Barreca 2001, with empirical Bayes smoothing). The rows that it
+    is fitted on are encoded by cross-fitting, each by means from rows without it: otherwise a rare level would hand the
+    model its own target. An unseen level has the target's overall mean; a missing one is a level of its own.
+    """
+
+    def names(self, name: str) -> list[str]:
+        """Keep the name, with the class behind it where there are several."""
+        return [name] if len(self.overall) == 1 else [f"{name} -> class {k}" for k in range(len(self.overall))]
+
+    def fit_transform(self, column: pd.Series, y: np.ndarray | None) -> np.ndarray:
+        """Learn the mean of every level, and give the cross-fitted ones.
+
+        Raises:
+            ValueError: there is no target.
+        """
+        if y is None:
+            raise ValueError("a category of many levels is encoded by the target: fit needs y")
+        codes, different = pd.factorize(levels(column), sort=False, use_na_sentinel=False)
+        classes = [None] if y.dtype.kind == "f" or y.max() == 1 else list(range(int(y.max()) + 1))
+        made = np.empty((len(codes), len(classes)), dtype=np.float32)
+        means: list[dict[int, float]] = []
+        self.overall: list[float] = []
+        for k, which in enumerate(classes):
+            wanted = y.astype(np.float64) if which is None else (y == which).astype(np.float64)
+            encoder = TargetEncoder(target_type="continuous", **_crossing(min(5, len(codes))))
+            made[:, k] = encoder.fit_transform(codes.reshape(-1, 1), wanted)[:, 0]
+            means.append(dict(zip(encoder.categories_[0].tolist(), encoder.encodings_[0].tolist(), strict=True)))
+            self.overall.append(float(encoder.target_mean_))
+        self.means = {str(each): [mean[code] for mean in means] for code, each in enumerate(different)}
+        return made
+
+    def transform(self, column: pd.Series) -> np.ndarray:
+        """Give the means of the levels, or of the target."""
+        get, overall = self.means.get, self.overall
+        rows = [get(value if isinstance(value, str) else str(level(value)), overall) for value in column.array]
+        return np.array(rows, dtype=np.float32).reshape(len(column), len(overall))
+
+
+class Moments:
+    """Dates and times: the calendar and clock parts that vary, and the days elapsed since the first of them."""
+
+    def fit_transform(self, column: pd.Series, y: np.ndarray | None) -> np.ndarray:
+        """Learn the format of text, the first moment and which parts vary, and give these."""
+        self.format = date_format(column)
+        values = moments(column, self.format)
+        seen = values[~np.isnat(values)]
+        self.start = str(seen.min()) if len(seen) else "1970-01-01"
+        found = parts(seen, np.datetime64(self.start))
+        self.parts = [name for name in PARTS if len(seen) and found[name].min() != found[name].max()] or ["days"]
+        return self.transform(column)
+
+    def names(self, name: str) -> list[str]:
+        """Put the part behind the name."""
+        return [f"{name} {part}" for part in self.parts]
+
+    def transform(self, column: pd.Series) -> np.ndarray:
+        """Give the parts; NaN where there is no moment to be read."""
+        found = parts(moments(column, self.format), np.datetime64(self.start))
+        return np.column_stack([found[name] for name in self.parts]).astype(np.float32)
+
+
+class Words:
+    """Free text: the TF-IDF weights of the words, and in small tables the pairs of words, that tell most of the target.
+
+    An absent word weighs 0. As a missing value it made a round of 1,000 words three times as long, for XGBoost reads a
+    matrix with gaps through an index; the weights are rounded, so that one without gaps takes a byte a cell.
+    """
+
+    def fit_transform(self, column: pd.Series, y: np.ndarray | None) -> np.ndarray:
+        """Learn the vocabulary and give the weights.
+
+        Of the 20,000 commonest words those are kept whose weights differ most between the classes, or go best with the
+        number (an F test each): at most 1,000, fewer where there are very many rows.
+        """
+        small = len(column) < 5000
+        self.vectorizer = TfidfVectorizer(
+            max_features=VOCABULARY,
+            min_df=2 if small else 5,
+            max_df=0.9,
+            sublinear_tf=True,
+            ngram_range=(1, 2 if small else 1),
+            dtype=np.float32,
+        )
+        text = _text(column)
+        try:
+            weights = self.vectorizer.fit_transform(text)
+        except ValueError:  # no word is common enough: keep whatever there is
+            self.vectorizer = TfidfVectorizer(max_features=MOST_WORDS, token_pattern=r"(?u)\S+", dtype=np.float32)
+            weights = self.vectorizer.fit_transform([*text, "?"])[:-1]
+        most = int(np.clip(CELLS / max(len(column), 1), 50, MOST_WORDS))
+        self.kept = _telling(weights, y, most)
+        return _weights(weights[:, self.kept])
+
+    def names(self, name: str) -> list[str]:
+        """Put the words behind the name."""
+        return [f"{name}: {word}" for word in self.vectorizer.get_feature_names_out()[self.kept]]
+
+    def transform(self, column: pd.Series) -> np.ndarray:
+        """Give the weights."""
+        return _weights(self.vectorizer.transform(_text(column))[:, self.kept])
+
+
+ENCODERS: dict[str, type[Levels] | type[Means] | type[Moments] | type[Words]] = {
+    "category": Levels,
+    "encoded": Means,
+    "datetime": Moments,
+    "text": Words,
+}
+
+
+def _crossing(folds: int) -> dict[str, Any]:
+    """Say how TargetEncoder cuts its folds: by a splitter from scikit-learn 1.9 on, by a number before."""
+    if tuple(map(int, sklearn.__version__.split(".")[:2])) >= (1, 9):
+        return {"cv": KFold(folds, shuffle=True, random_state=0)}
+    return {"cv": folds, "random_state": 0}
+
+
+def _text(column: pd.Series) -> list[str]:
+    """Give a column as strings without markup; empty where it is missing."""
+    return [re.sub(r"<[^<>]{1,40}>", " ", value) if isinstance(value, str) else "" for value in levels(column)]
+
+
+def _telling(weights: csr_matrix, y: np.ndarray | None, most: int) -> np.ndarray:
+    """Choose the columns that tell most of the target, in their order; the heaviest where there is none."""
+    if weights.shape[1] <= most:
+        return np.arange(weights.shape[1])
+    if y is None or len(np.unique(y)) < 2:
+        told = np.asarray(weights.sum(axis=0)).ravel()
+    else:
+        told = np.nan_to_num((f_regression if y.dtype.kind == "f" else f_classif)(weights, y)[0])
+    return np.sort(np.argsort(-told, kind="stable")[:most])
+
+
+def _weights(sparse: csr_matrix) -> np.ndarray:
+    """Spread weights out, rounded up to 32nds."""
+    made = sparse.toarray()
+    np.multiply(made, STEPS, out=made)
+    np.ceil(made, out=made)
+    return np.divide(made, STEPS, out=made)

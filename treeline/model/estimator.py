@@ -1,0 +1,118 @@
+"""The estimators: features, booster and labels in one scikit-learn object that travels as the model."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils.validation import check_is_fitted
+
+from treeline.model.boosting import Fold, boost, quantile_matrix, target_unit, task_params
+from treeline.model.features import Features
+
+SMALL = 500_000  # cells of a matrix below which a second thread costs more than it gives
+
+
+class _TreelineEstimator(BaseEstimator):
+    """Features and a booster of fixed rounds; what the classifier and the regressor share.
+
+    Args:
+        features: turns raw columns into the matrix.
+        params: XGBoost's parameters from the search.
+        rounds: how many boosting rounds, from 1.
+        cpus: the CPU budget of fitting.
+
+    Attributes:
+        features_: fitted on the training rows.
+        booster_: with exactly `rounds` rounds.
+        feature_names_in_, n_features_in_: the raw columns it wants.
+    """
+
+    def __init__(self, features: Features, params: Mapping[str, Any], rounds: int, cpus: int = 1) -> None:
+        self.features = features
+        self.params = params
+        self.rounds = rounds
+        self.cpus = cpus
+
+    def _fit(self, X: pd.DataFrame, y: np.ndarray, task: str, n_classes: int = 0) -> None:
+        self.features_ = Features(self.features.kinds, self.features.derived)
+        matrix = self.features_.fit_transform(X, y)
+        self.feature_names_in_ = self.features_.feature_names_in_
+        self.n_features_in_ = self.features_.n_features_in_
+        data = quantile_matrix(self.features_, matrix, y)
+        cpus = 1 if data.num_row() * data.num_col() < SMALL else self.cpus
+        self.booster_ = boost({**task_params(task, n_classes), **self.params}, [Fold(data)], self.rounds, cpus)[0]
+
+    def _scores(self, X: pd.DataFrame) -> np.ndarray:
+        check_is_fitted(self)
+        return self.booster_.inplace_predict(self.features_.transform(X))
+
+    def feature_frame(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Turn raw rows into the matrix that the booster reads, as a float64 frame with its feature names."""
+        check_is_fitted(self)
+        return pd.DataFrame(
+            self.features_.transform(X), columns=self.features_.get_feature_names_out(), index=X.index, dtype="float64"
+        )
+
+
+class TreelineClassifier(ClassifierMixin, _TreelineEstimator):
+    """Raw columns in, labels and probabilities out; labels are given back as they stood in the table.
+
+    Attributes:
+        classes_: the labels, sorted; of two, the second is the positive one.
+    """
+
+    def fit(self, X: pd.DataFrame, y: pd.Series) -> "TreelineClassifier":
+        """Fit features and booster on raw rows; `y` holds two labels or more, none missing."""
+        self.classes_ = np.array(sorted(y.unique()))
+        self._fit(
+            X, label_codes(y, self.classes_), "binary" if len(self.classes_) == 2 else "multiclass", len(self.classes_)
+        )
+        return self
+
+    def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
+        """Give the probability of each class in the order of `classes_`, shape (n_rows, n_classes)."""
+        scores = self._scores(X)
+        if not len(X):
+            return np.empty((0, len(self.classes_)))
+        return np.column_stack([1 - scores, scores]) if scores.ndim == 1 else scores
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        """Give the most probable label of each row, shape (n_rows,)."""
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(axis=1)]
+
+    def answer(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Give `prediction` and one `probability_<class>` column a class, under the index of the rows."""
+        probabilities = self.predict_proba(X)
+        columns = {f"probability_{label}": probabilities[:, i] for i, label in enumerate(self.classes_)}
+        return pd.DataFrame({"prediction": self.classes_[probabilities.argmax(axis=1)], **columns}, index=X.index)
+
+
+class TreelineRegressor(RegressorMixin, _TreelineEstimator):
+    """Raw columns in, numbers out.
+
+    Attributes:
+        unit_: in which the booster answers; 1 unless the target's spread is far from it.
+    """
+
+    def fit(self, X: pd.DataFrame, y: pd.Series) -> "TreelineRegressor":
+        """Fit features and booster on raw rows; `y` holds finite numbers."""
+        numbers = y.to_numpy(dtype=np.float64)
+        self.unit_ = target_unit(numbers)
+        self._fit(X, numbers / self.unit_, "regression")
+        return self
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        """Give the prediction of each row, float64 of shape (n_rows,)."""
+        return self._scores(X).astype(np.float64) * self.unit_
+
+    def answer(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Give `prediction`, under the index of the rows."""
+        return pd.DataFrame({"prediction": self.predict(X)}, index=X.index)
+
+
+def label_codes(y: pd.Series, classes: Sequence[Any] | np.ndarray) -> np.ndarray:
+    """Turn labels into their places among the classes, shape (n_rows,); -1 for a label that is none of them."""
+    return pd.Index(list(classes)).get_indexer(pd.Index(y))

@@ -1,0 +1,139 @@
+"""Columns of a frame to one matrix: the scikit-learn transformer that travels inside the model."""
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from treeline import UserError
+from treeline.data.columns import first_strange, numbers_of
+from treeline.model.encoders import ENCODERS
+from treeline.model.expressions import Expression
+
+
+class Features(TransformerMixin, BaseEstimator):
+    """Fill one float32 matrix column by column: numbers as they are, booleans as 0 and 1, derived columns, and the rest
+    as the encoder of its kind makes it.
+
+    A missing value, an infinite one and a category not seen in fitting are NaN, which XGBoost sends down the branch
+    that it learned for missing values. Columns are taken by name: their order does not matter, further ones are
+    ignored.
+
+    `fit_transform` is not `fit` and then `transform`: a category of many levels is encoded by the target, and the
+    training rows by cross-fitting (see `treeline.model.encoders.Means`). Train on what `fit_transform` gives.
+
+    Args:
+        kinds: the kind of each raw column, as in `treeline.data.columns.Columns`.
+        derived: name and expression of each derived column; they follow the raw ones.
+
+    Attributes:
+        encoders_: the fitted encoder of each column that is no plain number.
+        feature_names_in_: the raw columns it wants, shape (n_raw,).
+        n_features_in_: how many those are.
+    """
+
+    def __init__(self, kinds: Mapping[str, str], derived: Mapping[str, str] | None = None) -> None:
+        self.kinds = kinds
+        self.derived = derived
+
+    def fit(self, X: pd.DataFrame, y: np.ndarray | None = None) -> "Features":
+        """Fit the encoders on training rows, as `fit_transform` does."""
+        self.fit_transform(X, y)
+        return self
+
+    def fit_transform(self, X: pd.DataFrame, y: np.ndarray | None = None) -> np.ndarray:
+        """Fit the encoders on training rows, and give the matrix to train on, shape (n_rows, n_features).
+
+        Args:
+            X: raw rows, shape (n_rows, n_raw).
+            y: class codes, or floats for regression, shape (n_rows,); may be None where no column is `encoded`.
+
+        Raises:
+            UserError: a column is missing, or a number column holds what is not a number.
+        """
+        self._check(X)
+        self.encoders_ = {name: ENCODERS[kind]() for name, kind in self.kinds.items() if kind in ENCODERS}
+        self.feature_names_in_ = np.array(list(self.kinds), dtype=object)
+        self.n_features_in_ = len(self.kinds)
+        return self._fill(X, {name: each.fit_transform(X[name], y) for name, each in self.encoders_.items()})
+
+    def transform(self, X: pd.DataFrame) -> np.ndarray:
+        """Turn raw rows into a float32 matrix of shape (n_rows, n_features); zero rows are fine.
+
+        Raises:
+            UserError: a column is missing, or a number column holds what is not a number.
+        """
+        check_is_fitted(self)
+        self._check(X)
+        return self._fill(X, {name: each.transform(X[name]) for name, each in self.encoders_.items()})
+
+    def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
+        """Name the columns of the matrix, shape (n_features,): the raw and derived names, unique, and without the
+        signs `[`, `]` and `<`, which XGBoost does not allow.
+        """
+        made = [self.encoders_[name].names(name) if name in self.encoders_ else [name] for name in self.kinds]
+        names: dict[str, None] = {}
+        for name in [*(each for names_ in made for each in names_), *(self.derived or {})]:
+            plain = re.sub(r"[\[\]<]", "_", name)
+            while plain in names:
+                plain += "_"
+            names[plain] = None
+        return np.array(list(names), dtype=object)
+
+    @property
+    def feature_types(self) -> list[str]:
+        """XGBoost's type of each column of the matrix: `c` for a category, `q` for a quantity."""
+        types = [
+            ["c"]
+            if kind == "category"
+            else ["q"] * (len(self.encoders_[name].names("")) if name in self.encoders_ else 1)
+            for name, kind in self.kinds.items()
+        ]
+        return [each for types_ in types for each in types_] + ["q"] * len(self.derived or {})
+
+    def _check(self, X: pd.DataFrame) -> None:
+        missing = [name for name in self.kinds if name not in X.columns]
+        if missing:
+            raise UserError(
+                f"Missing columns: {', '.join(map(repr, missing))}. The model wants {', '.join(map(repr, self.kinds))}."
+            )
+
+    def _fill(self, X: pd.DataFrame, made: dict[str, np.ndarray]) -> np.ndarray:
+        """Put numbers, what the encoders made, and derived columns side by side."""
+        matrix = np.empty((len(X), len(self.feature_types)), dtype=np.float32)
+        expressions = [Expression(text) for text in (self.derived or {}).values()]
+        read = {column for expression in expressions for column in expression.columns}
+        numbers: dict[str, np.ndarray] = {}
+        j = 0
+        with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, and infinite becomes NaN below
+            for name in self.kinds:
+                if name in made:
+                    width = made[name].shape[1]
+                    matrix[:, j : j + width] = made[name]
+                    j += width
+                    continue
+                values = _numbers(name, X[name])
+                matrix[:, j] = values
+                j += 1
+                if name in read:
+                    numbers[name] = values
+            for expression in expressions:
+                matrix[:, j] = expression(numbers)
+                j += 1
+        matrix[np.isinf(matrix)] = np.nan
+        return matrix
+
+
+def _numbers(name: str, column: pd.Series) -> np.ndarray:
+    """Read a number column; dates and categories of text are none.
+
+    Raises:
+        UserError: a value is no number.
+    """
+    try:
+        return numbers_of(column)
+    except (ValueError, TypeError, OverflowError):
+        raise UserError(f"The column {name!r} wants numbers, got {first_strange(column)!r}.") from None

@@ -1,0 +1,1 @@
+"""A model answering rows that nobody has labelled."""

@@ -1,0 +1,192 @@
+"""Score a file with a model, piece by piece: the rows with their answers, and apart those that cannot be scored."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from mlflow.exceptions import MlflowException
+from tqdm import tqdm
+
+from treeline import UserError
+from treeline.data.chunks import WRITABLE, Piece, count_rows, pieces, written_whole
+from treeline.data.columns import is_text, marks_missing, numbers_of
+from treeline.data.drift import sample_rows
+from treeline.data.problem import Problem
+from treeline.data.target import check_present
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A loaded model and what is known of the table that it was trained on.
+
+    Attributes:
+        model: MLflow's pyfunc.
+        problem: what it predicts; None for a model that Treeline did not register.
+        train: a sample of its training rows.
+        answers: its answers to rows that it was not trained on; empty where none are known.
+    """
+
+    model: Any
+    problem: Problem | None = None
+    train: pd.DataFrame = field(default_factory=pd.DataFrame)
+    answers: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def answer(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Give the model's answers, one row each, under columns that begin with `prediction` or `probability`."""
+        try:
+            # By new numbers, for MLflow before 3.17 mixes up rows whose numbers are not 0, 1, 2 and so on.
+            found = self.model.predict(frame.reset_index(drop=True))
+        except MlflowException as error:
+            raise UserError(f"The model refuses the rows: {str(error.message).splitlines()[0]}") from error
+        if isinstance(found, pd.DataFrame):
+            return found.reset_index(drop=True)
+        values = np.asarray(found)
+        if values.ndim == 1:
+            return pd.DataFrame({"prediction": values})
+        return pd.DataFrame(values, columns=[f"prediction_{i}" for i in range(values.shape[1])])
+
+    def text_columns(self) -> list[str]:
+        """Name the columns that were text in training, whatever a few rows of them look like."""
+        return [str(name) for name in self.train.columns if is_text(self.train[name])]
+
+
+@dataclass
+class Tally:
+    """What a batch came to.
+
+    Attributes:
+        read, scored: counts of rows.
+        reasons: how many rows were rejected for each reason.
+        milliseconds: that the model took for each piece, a thousand rows of it.
+    """
+
+    read: int = 0
+    scored: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    milliseconds: list[float] = field(default_factory=list)
+
+
+def ready(frame: pd.DataFrame, problem: Problem | None) -> tuple[pd.DataFrame, np.ndarray]:
+    """Make rows ready for the model, and tell which cannot be scored.
+
+    Args:
+        frame: raw rows.
+        problem: that names the model's columns; None takes the rows as they are.
+
+    Returns:
+        The rows in the model's columns, numbers as numbers; and why each row cannot be scored, empty where it can.
+    """
+    reasons = np.full(len(frame), "", dtype=object)
+    if problem is None:
+        return frame, reasons
+    made = {}
+    for name, kind in problem.kinds.items():
+        if kind not in ("number", "boolean"):
+            continue
+        made[name], strange = _split_numbers(frame[name])
+        for i in np.flatnonzero(strange):
+            reasons[i] = reasons[i] or f"column {name!r} holds {frame[name].iloc[i]!r}, not a {kind}"
+    return problem.rows(frame).assign(**made), reasons
+
+
+def score(scorer: Scorer, source: Path, output: Path) -> tuple[Tally, pd.DataFrame]:
+    """Score a file piece by piece into another; rows that cannot be scored go to `rejected_path(output)`.
+
+    Returns:
+        The tally, and a sample of the scored rows with their answers.
+
+    Raises:
+        UserError: a column is missing, the model refuses the rows, or no row can be scored.
+    """
+    tally, rejected = Tally(), rejected_path(output)
+    with ExitStack() as stack:
+        append = stack.enter_context(written_whole(output))
+        reject = stack.enter_context(written_whole(rejected))
+
+        def scored() -> Iterator[pd.DataFrame]:
+            for piece in pieces(source, scorer.text_columns()):
+                if scorer.problem is not None:
+                    check_present(piece.frame, scorer.problem.kinds, source.name)
+                frame, reasons = ready(piece.frame, scorer.problem)
+                fine = reasons == ""
+                start = time.perf_counter()
+                answers = scorer.answer(frame[fine])
+                if fine.any():
+                    tally.milliseconds.append(1e6 * (time.perf_counter() - start) / fine.sum())
+                append(_beside(piece.raw.filter(fine), answers, source))
+                _reject(reject, piece, reasons, tally)
+                tally.read += len(fine) + len(piece.broken)
+                tally.scored += int(fine.sum())
+                bar.update(len(fine))
+                yield pd.concat([frame[fine].reset_index(drop=True), answers], axis=1)
+
+        with tqdm(total=count_rows(source), desc="scoring", unit="row", unit_scale=True, disable=None) as bar:
+            sample = sample_rows(scored())
+        if tally.read and not tally.scored:
+            raise UserError(f"None of the {tally.read} rows can be scored: {tally.reasons.most_common(1)[0][0]}.")
+    if not tally.reasons:
+        rejected.unlink(missing_ok=True)  # of an earlier batch
+    return tally, sample
+
+
+def rejected_path(output: Path) -> Path:
+    """Name the file of the rejected rows: `scores.rejected.parquet` for `scores.parquet`."""
+    ending = next(ending for ending in WRITABLE if output.name.lower().endswith(ending))
+    return output.with_name(f"{output.name[: -len(ending)]}.rejected{output.name[-len(ending) :]}")
+
+
+def _beside(raw: pa.Table, answers: pd.DataFrame, source: Path) -> pa.Table:
+    """Put the answers beside the rows."""
+    for name in answers.columns:
+        if name in raw.column_names:
+            raise UserError(f"{source.name} has a column {name!r}, as the model's answer is called: rename it.")
+        raw = raw.append_column(name, pa.Array.from_pandas(answers[name]))
+    return raw
+
+
+def _reject(reject: Callable[[pa.Table], None], piece: Piece, reasons: np.ndarray, tally: Tally) -> None:
+    """Write rows apart, with their reasons; a line that is no row is kept within its reason."""
+    apart = reasons != ""
+    if apart.any():
+        reject(piece.raw.filter(apart).append_column("reason", pa.array(reasons[apart], pa.string())))
+    if piece.broken:
+        empty = [pa.nulls(len(piece.broken), each.type) for each in piece.raw.schema]
+        rows = pa.table(empty, schema=piece.raw.schema)
+        reject(rows.append_column("reason", pa.array(piece.broken, pa.string())))
+    tally.reasons.update(reason.partition(" holds ")[0] + " holds no number" for reason in reasons[apart])
+    tally.reasons.update("a line has too few or too many fields" for _ in piece.broken)
+
+
+def _split_numbers(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Read a column as numbers and tell which values are none.
+
+    Returns:
+        float64 of shape (n_rows,), NaN where a value is missing or no number; and a boolean for each value that stands
+        there and is no number. The words true and false are 1 and 0.
+    """
+    try:
+        return numbers_of(column).astype(np.float64), np.zeros(len(column), dtype=bool)
+    except (ValueError, TypeError, OverflowError):
+        one_by_one = [_number(value) for value in column]
+    strange = np.array([value is None for value in one_by_one])
+    return np.array([np.nan if value is None else value for value in one_by_one], dtype=np.float64), strange
+
+
+def _number(value: Any) -> float | None:
+    """Read one value as a number, NaN where it marks a missing one; None where it is none."""
+    if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, str) and marks_missing(value)):
+        return np.nan
+    words = {"true": 1.0, "false": 0.0}
+    if str(value).strip().lower() in words:
+        return words[str(value).strip().lower()]
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
