@@ -1,4 +1,4 @@
-"""A table scored with a registered model, piece by piece: a file in, the same file with the model's answers out.
+"""A table scored with a registered model, chunk by chunk: a file in, the same file with the model's answers out.
 
 Reads: a CSV or Parquet file of raw columns; the model, the champion's served form unless another is named; the rows it
 was trained on, to compare with.
@@ -25,7 +25,7 @@ from config import BatchSettings
 from tracking.registry import find_version, only_champion
 from tracking.runs import find_run, load_problem, log_dataset, split_path, stage_run
 from treeline import UserError
-from treeline.data.chunks import WRITABLE, file_digest, is_csv, pieces
+from treeline.data.chunks import WRITABLE, chunks, file_digest, is_csv
 from treeline.data.drift import drift, sample_rows
 from treeline.data.files import is_remote, local_copy
 from treeline.data.problem import Problem
@@ -65,7 +65,7 @@ def load(model_uri: str) -> tuple[Scorer, dict[str, str]]:
     tags |= {key: version.tags[key] for key in LINEAGE if key in version.tags}
     data_run = find_run("data-preprocessing", version.tags["data_run_id"])
     try:
-        train = sample_rows(piece.frame for piece in pieces(split_path(data_run.info.run_id, "train")))
+        train = sample_rows(chunk.frame for chunk in chunks(split_path(data_run.info.run_id, "train")))
     except UserError as error:  # a model can be handed over without its rows; it scores all the same
         logger.warning(f"drift is not measured: {error}")
         train = pd.DataFrame()

@@ -18,18 +18,18 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from config import EvaluationSettings
-from tracking.evaluation_log import Findings, evaluate_by_mlflow, look_closer
+from tracking.evaluation_log import Findings, evaluate_by_mlflow, log_diagnostics
 from tracking.model_card import log_card
-from tracking.promotion import against_champion, missed_thresholds, wrong_answers
-from tracking.registry import crown, heal
+from tracking.promotion import against_champion, missed_thresholds, replay_golden_requests
+from tracking.registry import finish_interrupted_promotion, promote
 from tracking.runs import find_run, load_problem, load_split, log_input, log_parquet, stage_run
 from treeline import UserError, nearest
 from treeline.cpus import cpu_budget
-from treeline.data.columns import numbers_of
 from treeline.data.drift import sample_rows
 from treeline.data.problem import Problem
 from treeline.data.tables import read_file
 from treeline.data.target import check_columns
+from treeline.data.values import to_numeric
 from treeline.evaluation.comparison import (
     Predictions,
     better,
@@ -42,7 +42,7 @@ from treeline.evaluation.diagnostics import parse_costs
 from treeline.tuning.search_space import DEFAULTS
 from utils import command
 
-PLAIN_ROUNDS = 100  # of XGBoost's defaults, which are reported beside the model
+DEFAULTS_ROUNDS = 100  # of XGBoost's defaults, which are reported beside the model
 
 
 def find_training(settings: EvaluationSettings) -> Run:
@@ -107,7 +107,7 @@ def log_scores(
         The model's scores, and the dummy's.
     """
     dummy = dummy_predictions(problem.task, problem.truth(train), predictions.y, len(problem.classes)).scores()
-    plain = problem.estimator({**DEFAULTS, "seed": 0}, PLAIN_ROUNDS, cpu_budget())
+    plain = problem.estimator({**DEFAULTS, "seed": 0}, DEFAULTS_ROUNDS, cpu_budget())
     plain.fit(problem.rows(train), train[problem.target])
     scores = predictions.scores()
     logged = {key: value for key, value in scores.items() if key not in known}
@@ -129,7 +129,7 @@ def run(settings: EvaluationSettings) -> str:
         training_run = find_training(settings)
         tags = training_run.data.tags
         name, version, metric = tags["model_name"], tags["model_version"], tags["metric"]
-        if heal(name):
+        if finish_interrupted_promotion(name):
             logger.warning(f"an earlier move of the aliases of {name} was cut short; it is finished now")
         data_run = find_run("data-preprocessing", tags["data_run_id"])
         problem = load_problem(data_run)
@@ -146,7 +146,7 @@ def run(settings: EvaluationSettings) -> str:
         problem.truth(frame)
         raw = frame
         # Whole numbers may stand in a fraction's column, and numbers may be spelled as text.
-        numbers = {name: numbers_of(frame[name]) for name, kind in problem.kinds.items() if kind == "number"}
+        numbers = {name: to_numeric(frame[name]) for name, kind in problem.kinds.items() if kind == "number"}
         frame = frame[[*problem.kinds, problem.target]].assign(**numbers)
         dataset = log_input(problem, frame, side, "evaluation", settings.eval_dataset)
 
@@ -158,11 +158,11 @@ def run(settings: EvaluationSettings) -> str:
         train = load_split(data_run.info.run_id, "train")
         scores, dummy = log_scores(problem, frame, train, predictions, known)
         found = Findings()
-        look_closer(found, problem, estimator, frame, predictions, metric, costs)
+        log_diagnostics(found, problem, estimator, frame, predictions, metric, costs)
 
         golden = mlflow.artifacts.load_dict(f"{training_run.info.artifact_uri}/golden.json")
         refusals = missed_thresholds(settings.min_score, predictions)
-        refusals += wrong_answers(f"models:/{name}Service/{version}", golden)
+        refusals += replay_golden_requests(f"models:/{name}Service/{version}", golden)
         holds = [] if settings.promote != "never" else ["--promote never"]
         if not better(problem.task, metric, scores[metric], dummy[metric]):
             holds.append(f"{metric} {scores[metric]:.4g} does not beat the dummy baseline's {dummy[metric]:.4g}")
@@ -185,7 +185,7 @@ def run(settings: EvaluationSettings) -> str:
                 "data": settings.eval_dataset or f"test rows of {data_run.info.run_id}",
                 "why": f"--promote {settings.promote}",
             }
-            crown(name, version, facts)
+            promote(name, version, facts)
             logger.info(f"{name} version {version} is the champion")
         else:
             logger.warning(f"{name} version {version} is {'refused' if refusals else 'not promoted'}: {reasons}")

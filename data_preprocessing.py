@@ -19,18 +19,26 @@ from loguru import logger
 from config import DataSettings
 from tracking.runs import log_problem, log_split, stage_run
 from treeline import UserError, nearest
-from treeline.data.columns import ASKED, levels, read_names, settle_columns
+from treeline.data.columns import ASKED, read_names, settle_columns
 from treeline.data.problem import Problem
-from treeline.data.quality import SAMPLE, inspect_drift, inspect_leaks, inspect_rows, inspect_sides, knows
+from treeline.data.quality import (
+    MAX_ROWS_JUDGED,
+    inspect_drift,
+    inspect_leaks,
+    inspect_rows,
+    inspect_split,
+    predictive_power,
+)
 from treeline.data.splits import Split
 from treeline.data.tables import Table, digest, read_table
 from treeline.data.target import check_target
+from treeline.data.values import as_categories
 from treeline.model.expressions import derived_by_default, parse_derived
 from treeline.reporting.profile import profile_page
 from utils import command
 
-SHOWN = 12  # columns named in the log; the rest stand in the profile
-CELLS = 250_000  # by which columns are judged one by one, so that hundreds take seconds
+MAX_COLUMNS_IN_LOG = 12  # columns named in the log; the rest stand in the profile
+MAX_CELLS_JUDGED = 250_000  # by which columns are judged one by one, so that hundreds take seconds
 
 
 @dataclass(frozen=True)
@@ -112,7 +120,9 @@ def storable(frame: pd.DataFrame) -> pd.DataFrame:
     return (
         frame
         if not mixed
-        else frame.assign(**{name: pd.Series(levels(frame[name]), index=frame.index, dtype="str") for name in mixed})
+        else frame.assign(
+            **{name: pd.Series(as_categories(frame[name]), index=frame.index, dtype="str") for name in mixed}
+        )
     )
 
 
@@ -148,16 +158,18 @@ def prepare(settings: DataSettings) -> Prepared:
     del rows
     y = problem.truth(train)
     judged = train.sample(
-        min(len(train), max(500, min(SAMPLE, CELLS // len(problem.kinds)))), random_state=settings.seed
+        min(len(train), max(500, min(MAX_ROWS_JUDGED, MAX_CELLS_JUDGED // len(problem.kinds)))),
+        random_state=settings.seed,
     )
     y_judged = problem.truth(judged)
     knowledge = {
-        name: knows(judged[name], kind, y_judged, bool(problem.classes)) for name, kind in problem.kinds.items()
+        name: predictive_power(judged[name], kind, y_judged, bool(problem.classes))
+        for name, kind in problem.kinds.items()
     }
     warnings = [
         *inspect_rows(train, problem.kinds, y, problem.classes),
         *inspect_leaks(knowledge, len(judged)),
-        *inspect_sides(train, test, problem.kinds, problem.target, problem.classes),
+        *inspect_split(train, test, problem.kinds, problem.target, problem.classes),
     ]
     if problem.split == "time":
         warnings += inspect_drift(train, test, problem.kinds, problem.target)
@@ -206,10 +218,14 @@ def report(prepared: Prepared) -> None:
     plain = ("numbers", "true or false")
     noted = [f"{name!r} ({problem.reasons[name]})" for name in problem.kinds if problem.reasons[name] not in plain]
     if noted:
-        logger.info(f"read as: {', '.join(noted[:SHOWN])}{' and more' if len(noted) > SHOWN else ''}")
+        logger.info(
+            f"read as: {', '.join(noted[:MAX_COLUMNS_IN_LOG])}{' and more' if len(noted) > MAX_COLUMNS_IN_LOG else ''}"
+        )
     out = [f"{name!r} ({why})" for name, why in problem.left_out.items()]
     if out:
-        logger.info(f"left out: {', '.join(out[:SHOWN])}{' and more' if len(out) > SHOWN else ''}")
+        logger.info(
+            f"left out: {', '.join(out[:MAX_COLUMNS_IN_LOG])}{' and more' if len(out) > MAX_COLUMNS_IN_LOG else ''}"
+        )
     unlabelled = sizes["rows_without_target"]
     if unlabelled:
         logger.warning(f"{unlabelled} of {sizes['full_data_size'] + unlabelled} rows have no target and are left out")

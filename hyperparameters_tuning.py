@@ -28,12 +28,19 @@ from treeline.metrics import curves_of, metrics_of
 from treeline.model.boosting import make_folds, target_unit, task_params
 from treeline.reporting.study_plots import study_pictures
 from treeline.tuning.search_space import known_points, read_space
-from treeline.tuning.study import STARTUP, bury_the_dead, counted, offer_slower, open_storage, open_study
-from treeline.tuning.trial import Search, rewrite, run_trial
+from treeline.tuning.study import (
+    STARTUP_TRIALS,
+    counted,
+    enqueue_lower_learning_rate,
+    fail_stale_trials,
+    open_storage,
+    open_study,
+)
+from treeline.tuning.trial import Objective, rewrite, run_trial
 from utils import command
 
-FAILURES = 3  # trials in a row that may raise before the study stops
-MANY = 20  # trials of a study that can spend one early on a lower learning rate
+MAX_FAILURES_IN_A_ROW = 3  # trials in a row that may raise before the study stops
+MIN_TRIALS_FOR_EARLY = 20  # trials of a study that can spend one early on a lower learning rate
 
 
 def choose_metric(metric: str, task: str) -> str:
@@ -63,7 +70,7 @@ def check_folds(problem: Problem, y: np.ndarray, folds: int) -> None:
         raise UserError(f"--folds {folds} is more than any class has training rows ({most} at most): use fewer.")
 
 
-def run_study(search: Search, study: optuna.Study, log: TrialLog, settings: TuningSettings) -> None:
+def run_study(search: Objective, study: optuna.Study, log: TrialLog, settings: TuningSettings) -> None:
     """Run trials up to the study's total or the deadline; at least one, so that there always is a best.
 
     Raises:
@@ -74,10 +81,13 @@ def run_study(search: Search, study: optuna.Study, log: TrialLog, settings: Tuni
         while len(done) < settings.n_trials and (time.monotonic() < search.deadline or not has_best(done)):
             run_next(search, study, log, settings)
             done = counted(study)
-            if len(done) >= FAILURES and all(trial.state == TrialState.FAIL for trial in done[-FAILURES:]):
+            if len(done) >= MAX_FAILURES_IN_A_ROW and all(
+                trial.state == TrialState.FAIL for trial in done[-MAX_FAILURES_IN_A_ROW:]
+            ):
                 reason = done[-1].user_attrs["error"]
                 raise UserError(
-                    f"{FAILURES} trials in a row failed, the last with {reason}. Mend that, then run again."
+                    f"{MAX_FAILURES_IN_A_ROW} trials in a row failed, the last with {reason}. Mend that, then run "
+                    "again."
                 )
             pruned = sum(trial.state == TrialState.PRUNED for trial in done)
             progress.update()
@@ -85,14 +95,14 @@ def run_study(search: Search, study: optuna.Study, log: TrialLog, settings: Tuni
                 progress.set_postfix({search.metric: f"{study.best_value:.4g}", "pruned": pruned})
 
 
-def run_next(search: Search, study: optuna.Study, log: TrialLog, settings: TuningSettings) -> None:
+def run_next(search: Objective, study: optuna.Study, log: TrialLog, settings: TuningSettings) -> None:
     """Run one trial: where it is time for that, the best so far at a lower learning rate."""
     done = len(counted(study))
     late = is_late(done, settings, search.deadline)
     if late:
-        offer_slower(study, search.space, search.rounds, by=2)
+        enqueue_lower_learning_rate(study, search.space, search.rounds, by=2)
     elif is_early(done, settings):
-        offer_slower(study, search.space, search.rounds, by=4)
+        enqueue_lower_learning_rate(study, search.space, search.rounds, by=4)
     run_trial(search, study, log, settings.seed, late)
 
 
@@ -100,7 +110,7 @@ def is_early(done: int, settings: TuningSettings) -> bool:
     """Tell whether a study has just tried its known points, and has trials enough to spend one on the best of them at
     a lower learning rate: a good model soon, whatever the rest finds. Where seconds count, that waits for the end.
     """
-    return done == STARTUP and settings.n_trials >= MANY and not settings.timeout
+    return done == STARTUP_TRIALS and settings.n_trials >= MIN_TRIALS_FOR_EARLY and not settings.timeout
 
 
 def is_late(done: int, settings: TuningSettings, deadline: float) -> bool:
@@ -116,7 +126,7 @@ def has_best(trials: Sequence[FrozenTrial]) -> bool:
     return any(trial.state == TrialState.COMPLETE for trial in trials)
 
 
-def log_study(study: optuna.Study, search: Search, start: float, cpu_start: float) -> None:
+def log_study(study: optuna.Study, search: Objective, start: float, cpu_start: float) -> None:
     """Log what the study found, its pictures and its table, and how the CPU budget was spent."""
     best, trials = study.best_trial, counted(study)
     params = {**search.params, **best.params}
@@ -176,14 +186,14 @@ def run(settings: TuningSettings) -> str:
         folds = make_folds(problem.features(), problem.rows(frame), y / unit if unit != 1 else y, parts)
         params = {**task_params(problem.task, len(problem.classes), y), **fixed, "seed": settings.seed}
         deadline = clock + (settings.timeout or float("inf"))
-        search = Search(problem, folds, space, params, metric, cpu_budget(), deadline, unit=unit)
+        search = Objective(problem, folds, space, params, metric, cpu_budget(), deadline, unit=unit)
         log = TrialLog(active.info.experiment_id, active.info.run_id, {"study": name})
         try:
             finished = counted(study)
             unwritten = gather_runs(name, finished[-1].number if finished else None)
             if unwritten is not None:
                 rewrite(search, finished[-1], log, unwritten)
-            bury_the_dead(study)
+            fail_stale_trials(study)
             run_study(search, study, log, settings)
         finally:
             log.finish()

@@ -28,7 +28,16 @@ from config import (
 )
 from reproduction import reproduce
 from tracking.bundle import pack, register, unpacked
-from tracking.registry import aliased, chain_of, crown, find_version, forms, heal, only_champion, record
+from tracking.registry import (
+    aliased,
+    chain_of,
+    champion_history,
+    find_version,
+    finish_interrupted_promotion,
+    forms,
+    only_champion,
+    promote,
+)
 from tracking.relocation import relocate as move_places
 from tracking.runs import choose_experiment, load_problem, stage_run, store_folder
 from treeline import UserError
@@ -43,7 +52,7 @@ def rollback(settings: RollbackSettings) -> str:
     """
     with stage_run("rollback", settings) as active:
         name = settings.model_name or only_champion()
-        if heal(name):
+        if finish_interrupted_promotion(name):
             logger.warning(f"an earlier move of the aliases of {name} was cut short; it is finished now")
         champion, previous = aliased(name, "champion"), aliased(name, "previous")
         if champion is None:
@@ -57,7 +66,7 @@ def rollback(settings: RollbackSettings) -> str:
             find_version_of_form(form, version)
         if version == str(champion.version):
             raise UserError(f"Version {version} of {name} is the champion already.")
-        crown(name, version, {"run_id": active.info.run_id, "why": "rollback"})
+        promote(name, version, {"run_id": active.info.run_id, "why": "rollback"})
         mlflow.set_tags({"model_name": name, "model_version": version, "previous_version": str(champion.version)})
         logger.info(f"{name} version {version} is the champion again; it was version {champion.version}")
         return str(active.info.run_id)
@@ -95,7 +104,7 @@ def lineage(settings: LineageSettings) -> str:
         f"  made with    {tags.get('packages', 'unknown')}",
         f"  evaluated    {version.tags.get('model_card', 'not yet')} {version.tags.get('decision', '')}".rstrip(),
         "Champions of this name",
-        *(f"  {each['at']}  version {each['champion']}  {each['why']}" for each in record(version.name)),
+        *(f"  {each['at']}  version {each['champion']}  {each['why']}" for each in champion_history(version.name)),
     ]
     text = "\n".join(lines)
     print(text)

@@ -30,7 +30,7 @@ from treeline.model.estimator import TreelineClassifier, TreelineRegressor
 from treeline.reporting.plots import bars
 from utils import command
 
-GOLDEN = 8  # requests whose answers are recorded
+MAX_GOLDEN_REQUESTS = 8  # requests whose answers are recorded
 DESCRIPTIONS = {
     "": "The whole inference pipeline: raw columns in, labels as the table spelled them out.",
     "Booster": "The native XGBoost booster: a DMatrix (or, through pyfunc, the feature frame) in, scores out.",
@@ -50,7 +50,7 @@ def importance(estimator: TreelineClassifier | TreelineRegressor) -> pd.Series:
 
 def golden_requests(estimator: TreelineClassifier | TreelineRegressor, rows: pd.DataFrame) -> dict[str, Any]:
     """Record a few requests as a caller sends them, and the answers; evaluation holds the served form against them."""
-    asked = rows.sample(min(len(rows), GOLDEN), random_state=0).reset_index(drop=True)
+    asked = rows.sample(min(len(rows), MAX_GOLDEN_REQUESTS), random_state=0).reset_index(drop=True)
     return {
         "request": json.loads(asked.to_json(orient="split", date_format="iso", index=False, double_precision=15)),
         "answer": json.loads(estimator.answer(asked).to_json(orient="records", double_precision=15)),

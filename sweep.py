@@ -25,7 +25,7 @@ from loguru import logger
 import data_evaluation
 import main as chain
 from config import EvaluationSettings, MainSettings, SweepSettings, log_to_stderr
-from launch.hydra import combinations, multirun, overrides_of, read, said
+from launch.hydra import combinations, describe, multirun, overrides_of, read
 from tracking.registry import forms, move_alias
 from tracking.runs import load_problem, stage_run
 from treeline import UserError
@@ -51,7 +51,7 @@ def run_combination(place: Mapping[str, str], parameters: Mapping[str, Any]) -> 
         os.environ.update(place)
         log_to_stderr()
     settings = read(parameters)
-    logger.info(f"combination {said(settings)}")
+    logger.info(f"combination {describe(settings)}")
     try:
         with redirect_stdout(io.StringIO()):  # the summary of each would bury the table
             return {"run_id": chain.run(settings.model_copy(update=UNJUDGED)), "error": ""}
@@ -59,7 +59,7 @@ def run_combination(place: Mapping[str, str], parameters: Mapping[str, Any]) -> 
         reason = str(error)
     except Exception as error:  # a defect, a full disk: it belongs in the table too
         reason = f"{type(error).__name__}: {error}"
-    logger.warning(f"combination {said(settings)} failed: {reason}")
+    logger.warning(f"combination {describe(settings)} failed: {reason}")
     return {"run_id": "", "error": reason}
 
 
@@ -105,7 +105,7 @@ def log_table(rows: Sequence[Mapping[str, Any]]) -> None:
     print(f"\n{printed.to_string(index=False, na_rep='failed')}\n")
     for row in rows:
         if row["best"]:
-            print(f"Best       {said(row['settings'])}: {row['metric']} {row['cv_score']:.5g} in cross-validation")
+            print(f"Best       {describe(row['settings'])}: {row['metric']} {row['cv_score']:.5g} in cross-validation")
 
 
 def judge(best: Mapping[str, Any]) -> str:

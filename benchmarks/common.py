@@ -26,7 +26,7 @@ from treeline.data.splits import Split
 from treeline.metrics import curves_of
 from treeline.model.boosting import make_folds, task_params
 from treeline.tuning.search_space import SPACE
-from treeline.tuning.trial import Search, run_trial
+from treeline.tuning.trial import Objective, run_trial
 
 FOLDS, ROUNDS, SEED = 5, 100, 0
 
@@ -121,7 +121,7 @@ def _our_trials(
 ) -> None:
     folds = make_folds(problem.features(), X, y, Split().folds(X, y, True, FOLDS, SEED))
     params = {**task_params("binary", 2), "seed": SEED}
-    search = Search(problem, folds, SPACE, params, "log_loss", cpu_budget(), float("inf"), rounds, early=False)
+    search = Objective(problem, folds, SPACE, params, "log_loss", cpu_budget(), float("inf"), rounds, early=False)
     for _ in range(n):
         run_trial(search, study, log, SEED)
     log.finish()

@@ -27,7 +27,7 @@ from treeline.data.splits import Split
 from treeline.model.boosting import make_folds, task_params
 from treeline.tuning.search_space import SPACE, known_points
 from treeline.tuning.study import HopelessPruner, counted
-from treeline.tuning.trial import Search
+from treeline.tuning.trial import Objective
 
 
 def ours_until(X: pd.DataFrame, y: np.ndarray, score: float, n_trials: int, seed: int) -> tuple[float, float, int]:
@@ -43,7 +43,7 @@ def ours_until(X: pd.DataFrame, y: np.ndarray, score: float, n_trials: int, seed
         log = TrialLog(run.info.experiment_id, run.info.run_id, {})
         folds = make_folds(problem.features(), X, y, Split().folds(X, y, True, FOLDS, SEED))
         params = {**task_params("binary", 2), "seed": seed}
-        search = Search(problem, folds, SPACE, params, "log_loss", cpu_budget(), float("inf"))
+        search = Objective(problem, folds, SPACE, params, "log_loss", cpu_budget(), float("inf"))
         settings = TuningSettings(n_trials=n_trials, seed=seed)
         while len(counted(study)) < 3 * n_trials:
             run_next(search, study, log, settings)

@@ -107,7 +107,7 @@ def multirun(words: Sequence[str], task: Callable[[Any], Any]) -> list[Any]:
     return [job.return_value for batch in batches for job in batch]
 
 
-def said(settings: MainSettings) -> str:
+def describe(settings: MainSettings) -> str:
     """Tell a combination by what is not at its default."""
     fields = MainSettings.model_fields
     given = {name: getattr(settings, name) for name in fields if getattr(settings, name) != fields[name].default}

@@ -99,7 +99,7 @@ ZOO_KINDS = KINDS | {
     "blank, or not": "number",
     "when": "datetime",
     'said "when"': "datetime",
-    "Straße [Nr]": "encoded",
+    "Straße [Nr]": "high_cardinality",
     "review": "text",
     "2": "number",
     "zip": "category",

@@ -18,7 +18,7 @@ from conftest import REPOSITORY, Store, houses
 
 import batch_inference
 from batch_inference import rejected_path
-from treeline.data.chunks import pieces
+from treeline.data.chunks import chunks
 
 pytestmark = pytest.mark.store
 
@@ -123,14 +123,14 @@ def test_parquet_rows_that_cannot_be_scored_are_kept_apart(cancer_copy: Store) -
 
 def test_pieces_change_nothing(mixed_copy: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = houses(500, seed=3).drop(columns="kind of house")
-    rows.loc[:200, "city"] = "12"  # a piece of this column alone would be read as numbers
+    rows.loc[:200, "city"] = "12"  # a chunk of this column alone would be read as numbers
     rows.to_csv("new.csv", index=False)
     rows.to_parquet("new.parquet")
     score("new.csv", "whole.csv")
     score("new.parquet", "whole.parquet")
-    monkeypatch.setattr("treeline.data.chunks.BYTES", 4000)
-    monkeypatch.setattr("treeline.data.chunks.ROWS", 37)
-    assert len(list(pieces(Path("new.csv")))) > 3
+    monkeypatch.setattr("treeline.data.chunks.BYTES_PER_CHUNK", 4000)
+    monkeypatch.setattr("treeline.data.chunks.ROWS_PER_CHUNK", 37)
+    assert len(list(chunks(Path("new.csv")))) > 3
     score("new.csv", "parts.csv")
     score("new.parquet", "parts.parquet")
     assert Path("parts.csv").read_text() == Path("whole.csv").read_text()

@@ -70,7 +70,7 @@ def test_a_better_model_wins_a_worse_and_an_equal_one_are_held(store: Store) -> 
     worse = judge(train(weak=True))
     assert worse["decision"] == "hold"
     assert worse["gain_high"] < 0
-    kept = aliases.record("HillsModel")
+    kept = aliases.champion_history("HillsModel")
     assert [entry["champion"] for entry in kept] == ["1", "2", "3"]
     assert kept[1]["gain"] == pytest.approx(better["gain"])
     assert kept[1]["rows"] == 495
@@ -107,21 +107,21 @@ def registered(store: Store) -> Store:
         for _ in range(3):
             store.client.create_model_version(name, str(store.folder))
     for version in ("1", "2"):
-        aliases.crown("HillsModel", version, {"why": "better"})
+        aliases.promote("HillsModel", version, {"why": "better"})
     return store
 
 
 def test_a_crown_moves_champion_and_previous_under_all_names_and_is_recorded(registered: Store) -> None:
     assert (pointing(registered, "champion"), pointing(registered, "previous")) == ({"2"}, {"1"})
-    first, second = aliases.record("HillsModel")
+    first, second = aliases.champion_history("HillsModel")
     assert (first["champion"], first["previous"], first["why"]) == ("1", "", "better")
     assert (second["champion"], second["previous"]) == ("2", "1")
     assert first["at"] <= second["at"]
 
 
 def test_a_champion_judged_again_is_not_recorded_again(registered: Store) -> None:
-    aliases.crown("HillsModel", "2", {"why": "better"})
-    assert [entry["champion"] for entry in aliases.record("HillsModel")] == ["1", "2"]
+    aliases.promote("HillsModel", "2", {"why": "better"})
+    assert [entry["champion"] for entry in aliases.champion_history("HillsModel")] == ["1", "2"]
     assert (pointing(registered, "champion"), pointing(registered, "previous")) == ({"2"}, {"1"})
 
 
@@ -130,7 +130,7 @@ def test_rollback_restores_and_the_record_shows_it(registered: Store, refused: C
     assert (pointing(registered, "champion"), pointing(registered, "previous")) == ({"1"}, {"2"})
     assert model_registry.main(["rollback", "--model-name", "HillsModel", "--to-version", "3"]) == 0
     assert (pointing(registered, "champion"), pointing(registered, "previous")) == ({"3"}, {"1"})
-    assert [entry["why"] for entry in aliases.record("HillsModel")] == ["better"] * 2 + ["rollback"] * 2
+    assert [entry["why"] for entry in aliases.champion_history("HillsModel")] == ["better"] * 2 + ["rollback"] * 2
     assert "has no version 9" in refused(model_registry.main, "rollback", "--to-version", "9")
     assert "is the champion already" in refused(model_registry.main, "rollback", "--to-version", "3")
     assert registered.last("rollback").info.status == "FAILED"
@@ -175,11 +175,11 @@ def test_a_kill_between_two_moves_of_aliases_heals(
     with monkeypatch.context() as patch:
         patch.setattr(mlflow.MlflowClient, "set_registered_model_alias", killed)
         with pytest.raises(KeyboardInterrupt):
-            aliases.crown("HillsModel", "3", {"why": "better"})
-    assert aliases.heal("HillsModel") is True
+            aliases.promote("HillsModel", "3", {"why": "better"})
+    assert aliases.finish_interrupted_promotion("HillsModel") is True
     assert (pointing(registered, "champion"), pointing(registered, "previous")) == ({"3"}, {"2"})
-    assert [entry["champion"] for entry in aliases.record("HillsModel")] == ["1", "2", "3"]
-    assert aliases.heal("HillsModel") is False
+    assert [entry["champion"] for entry in aliases.champion_history("HillsModel")] == ["1", "2", "3"]
+    assert aliases.finish_interrupted_promotion("HillsModel") is False
 
 
 def test_the_lineage_names_every_run_and_the_record(store: Store, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ from conftest import REPOSITORY, STAGES, Store, python
 
 import sweep
 from config import MainSettings
-from launch.hydra import combinations, overrides_of, said
+from launch.hydra import combinations, describe, overrides_of
 from tracking.registry import register_in_step
 from treeline import UserError
 from treeline.cpus import cpu_budget
@@ -28,7 +28,7 @@ QUICK = "data=iris folds=2"  # a chain of some seconds
 
 def listed(options: str) -> list[str]:
     """The combinations that options stand for, each told by what is not at its default."""
-    return [said(settings) for settings in combinations(overrides_of(options))]
+    return [describe(settings) for settings in combinations(overrides_of(options))]
 
 
 def table_of(store: Store, run_id: str) -> pd.DataFrame:

@@ -62,7 +62,12 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(store: Store, capsys: pyte
     make_zoo().to_csv("zoo.csv", index=False)
     assert main.main(["--data", "zoo.csv", "--target", TARGET, "--dry-run", "--drop", "review"]) == 0
     printed = capsys.readouterr().out
-    for kind in ("datetime", "encoded", "left out", "Search     50 trials, 5 folds, best log_loss; roughly"):
+    for kind in (
+        "datetime",
+        "high_cardinality",
+        "left out",
+        "Search     50 trials, 5 folds, best log_loss; roughly",
+    ):
         assert kind in printed
     assert "review" not in printed
     assert mlflow.search_runs(search_all_experiments=True).empty

@@ -21,7 +21,7 @@ from mlflow.entities import LoggedModelStatus, Metric, Param, Run, RunTag
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import Model
 
-from tracking.promotion import wrong_answers
+from tracking.promotion import replay_golden_requests
 from tracking.registry import chain_of, forms, register_in_step
 from treeline import UserError
 from treeline.data.chunks import file_digest
@@ -104,7 +104,7 @@ def register(folder: Path, manifest: Mapping[str, Any], run_id: str) -> str:
         if known.tags.get("bundle") == digest:
             raise UserError(f"This bundle is {name} version {known.version} already.")
     golden = json.loads((folder / "runs/training/artifacts/golden.json").read_text(encoding="utf-8"))
-    wrong = wrong_answers(str(folder / "models" / f"{name}Service"), golden)
+    wrong = replay_golden_requests(str(folder / "models" / f"{name}Service"), golden)
     if wrong:
         raise UserError(
             f"{name} is not registered: {wrong[0]}. Were other package versions installed where it was made?"

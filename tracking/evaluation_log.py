@@ -41,7 +41,7 @@ from treeline.reporting.plots import (
     threshold_curves,
 )
 
-EXPLAINED = 1000  # rows whose contributions are computed
+MAX_ROWS_EXPLAINED = 1000  # rows whose contributions are computed
 
 
 def evaluate_by_mlflow(model_uri: str, problem: Problem, dataset: PandasDataset) -> dict[str, float]:
@@ -130,7 +130,7 @@ def explain(found: Findings, estimator: TreelineClassifier | TreelineRegressor, 
         found.picture("shap_summary", summary)
 
 
-def look_closer(
+def log_diagnostics(
     found: Findings,
     problem: Problem,
     estimator: TreelineClassifier | TreelineRegressor,
@@ -182,7 +182,7 @@ def look_closer(
     found.attempt("slices", lambda: found.table("slices", slices(problem, frame, predictions, metric)))
     found.attempt("worst rows", lambda: found.table("worst_rows", worst_rows(problem, frame, predictions)))
     found.attempt("permutation importance", permuted)
-    sample = problem.rows(frame.sample(min(len(frame), EXPLAINED), random_state=0))
+    sample = problem.rows(frame.sample(min(len(frame), MAX_ROWS_EXPLAINED), random_state=0))
     found.attempt("explanations", lambda: explain(found, estimator, sample))
     mlflow.log_metrics(found.values)
 

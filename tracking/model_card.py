@@ -9,12 +9,12 @@ import pandas as pd
 from mlflow.entities import Run
 
 from tracking.evaluation_log import Findings
-from tracking.registry import record
+from tracking.registry import champion_history
 from treeline.data.problem import Problem
 from treeline.metrics import metrics_of
 from treeline.reporting.html import Section, card
 
-WIDEST = 12  # columns of a table of rows
+MAX_COLUMNS_SHOWN = 12  # columns of a table of rows
 PICTURES = {
     "confusion": "Rows of each class by what was predicted",
     "calibration": "How often probabilities came true",
@@ -159,7 +159,7 @@ def _scores(problem: Problem, evaluation: Run) -> Section:
 
 
 def _record(name: str) -> Section:
-    entries = record(name)
+    entries = champion_history(name)
     if not entries:
         return Section("Champions so far")
     shown = ["at", "champion", "previous", "metric", "score", "gain", "rows", "why"]
@@ -181,8 +181,14 @@ def _tables(problem: Problem, found: Findings) -> Section:
     for name, title in titles.items():
         table = found.tables.get(name)
         if table is not None and len(table):
-            wide = f" (the first {WIDEST} of {table.shape[1]} columns)" if table.shape[1] > WIDEST else ""
-            section.text(title + wide + ".").table(table.iloc[:, :WIDEST], most=10 if name != "classes" else 30)
+            wide = (
+                f" (the first {MAX_COLUMNS_SHOWN} of {table.shape[1]} columns)"
+                if table.shape[1] > MAX_COLUMNS_SHOWN
+                else ""
+            )
+            section.text(title + wide + ".").table(
+                table.iloc[:, :MAX_COLUMNS_SHOWN], most=10 if name != "classes" else 30
+            )
     for failure in found.failed:
         section.text(f"Missing here: {failure}", style="warn")
     return section

@@ -17,10 +17,10 @@ SERVICE = Path(__file__).parent / "service.py"
 # What skops may load beside plain scikit-learn: our own classes and XGBoost's booster.
 TRUSTED = [
     "numpy.dtype",
-    "treeline.model.encoders.Levels",
-    "treeline.model.encoders.Means",
-    "treeline.model.encoders.Moments",
-    "treeline.model.encoders.Words",
+    "treeline.model.encoders.CategoryEncoder",
+    "treeline.model.encoders.TargetMeanEncoder",
+    "treeline.model.encoders.DatetimeEncoder",
+    "treeline.model.encoders.TfidfEncoder",
     "treeline.model.features.Features",
     "treeline.model.estimator.TreelineClassifier",
     "treeline.model.estimator.TreelineRegressor",

@@ -17,12 +17,12 @@ from tracking.registry import aliased
 from tracking.runs import find_run, load_problem, load_split
 from treeline import UserError
 from treeline.data.problem import Problem
-from treeline.data.tables import row_hashes
+from treeline.data.tables import hash_rows
 from treeline.data.target import check_columns
 from treeline.evaluation.comparison import Comparison, Predictions, compare, parse_thresholds
 from treeline.metrics import metrics_of
 
-FEWEST = 30  # rows on which two models can be told apart
+MIN_ROWS_TO_COMPARE = 30  # rows on which two models can be told apart
 
 
 def missed_thresholds(min_score: str, predictions: Predictions) -> list[str]:
@@ -37,7 +37,7 @@ def missed_thresholds(min_score: str, predictions: Predictions) -> list[str]:
     return reasons
 
 
-def wrong_answers(service_uri: str, golden: dict[str, Any]) -> list[str]:
+def replay_golden_requests(service_uri: str, golden: dict[str, Any]) -> list[str]:
     """Ask the served form the requests recorded at training, as JSON; say where its answers differ."""
     try:
         service = mlflow.pyfunc.load_model(service_uri)
@@ -100,9 +100,9 @@ def against_champion(
         fresh = _new_rows(problem, frame, train)
         fresh &= _new_rows(theirs, frame, load_split(data_run.info.run_id, "train"))
         rows = frame[fresh]
-        if len(rows) < FEWEST:
+        if len(rows) < MIN_ROWS_TO_COMPARE:
             why = f"only {len(rows)} of {len(frame)} rows are new to the champion {known} and to this model, fewer "
-            why += f"than {FEWEST}"
+            why += f"than {MIN_ROWS_TO_COMPARE}"
             return None, [why], why
         estimator = mlflow.sklearn.load_model(f"models:/{name}/{champion.version}")
         comparison = compare(ours.take(np.flatnonzero(fresh)), theirs.predictions(estimator, rows), metric, seed=0)
@@ -125,4 +125,4 @@ def against_champion(
 
 def _new_rows(problem: Problem, frame: pd.DataFrame, train: pd.DataFrame) -> np.ndarray:
     """Tell which rows are not among the training rows, by what the model sees of them; shape (n_rows,)."""
-    return ~np.isin(row_hashes(frame, problem.kinds, problem.target), row_hashes(train, problem.kinds, problem.target))
+    return ~np.isin(hash_rows(frame, problem.kinds, problem.target), hash_rows(train, problem.kinds, problem.target))

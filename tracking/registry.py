@@ -143,7 +143,7 @@ def chain_of(version: ModelVersion) -> dict[str, Run]:
         ) from None
 
 
-def crown(name: str, version: str, facts: Mapping[str, Any]) -> None:
+def promote(name: str, version: str, facts: Mapping[str, Any]) -> None:
     """Make a version the champion under all three names, the champion before it `previous`, and record it.
 
     What is to be done is written down first, so that `heal` can finish what a crash left half done.
@@ -161,12 +161,12 @@ def crown(name: str, version: str, facts: Mapping[str, Any]) -> None:
         aliases["previous"] = str(champion.version)
     entry = {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "champion": version, **facts}
     entry["previous"] = aliases.get("previous", "")
-    move = {"aliases": aliases, "number": len(record(name)), "entry": entry}
+    move = {"aliases": aliases, "number": len(champion_history(name)), "entry": entry}
     mlflow.MlflowClient().set_registered_model_tag(name, MOVING, json.dumps(move))
     _finish(name, move)
 
 
-def heal(name: str) -> bool:
+def finish_interrupted_promotion(name: str) -> bool:
     """Finish a move of aliases that a crash left half done; tell whether there was one."""
     tags = _tags(name)
     if MOVING not in tags:
@@ -175,7 +175,7 @@ def heal(name: str) -> bool:
     return True
 
 
-def record(name: str) -> list[dict[str, Any]]:
+def champion_history(name: str) -> list[dict[str, Any]]:
     """Give every move of the champion so far, the oldest first."""
     tags = _tags(name)
     return [json.loads(tags[key]) for key in sorted(key for key in tags if key.startswith(RECORD))]

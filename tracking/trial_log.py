@@ -8,7 +8,7 @@ from typing import Any
 import mlflow
 from mlflow.entities import Metric, Param, Run, RunTag
 
-BATCH = 1000  # the most metrics that MLflow takes in one call
+MAX_METRICS_PER_CALL = 1000  # the most metrics that MLflow takes in one call
 FLUSH_SECONDS = 1.5  # how long a curve may wait before it is written; a shorter trial is written once, at its end
 
 
@@ -76,9 +76,9 @@ class TrialLog:
         self._run_id = run
 
     def _write(self, points: list[Metric], params: list[Param], tags: list[RunTag]) -> None:
-        self._client.log_batch(self._run_id, points[:BATCH], params, tags)
-        for first in range(BATCH, len(points), BATCH):
-            self._client.log_batch(self._run_id, points[first : first + BATCH])
+        self._client.log_batch(self._run_id, points[:MAX_METRICS_PER_CALL], params, tags)
+        for first in range(MAX_METRICS_PER_CALL, len(points), MAX_METRICS_PER_CALL):
+            self._client.log_batch(self._run_id, points[first : first + MAX_METRICS_PER_CALL])
 
     def _close(self, status: str, end: int) -> None:
         self._client.set_terminated(self._run_id, status, end)

@@ -22,7 +22,7 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from treeline.tuning.search_space import SPACE, known_points
-from treeline.tuning.trial import ROUNDS, patience
+from treeline.tuning.trial import MAX_ROUNDS, patience
 
 METRICS = ["logloss", "error", "auc"]
 
@@ -63,7 +63,7 @@ def tune() -> None:
             table = xgb.cv(
                 {"objective": "binary:logistic", "seed": 0, **params},
                 data,
-                ROUNDS,
+                MAX_ROUNDS,
                 folds=folds,
                 metrics=[*METRICS[1:], METRICS[0]],
                 early_stopping_rounds=patience(params["learning_rate"]),

@@ -1,4 +1,4 @@
-"""Read a CSV or Parquet file in pieces that fit in memory, and write one that is whole or not there at all."""
+"""Read a CSV or Parquet file in chunks that fit in memory, and write one that is whole or not there at all."""
 
 import csv
 import hashlib
@@ -18,13 +18,13 @@ from fsspec.core import get_compression
 from treeline import UserError
 from treeline.data.files import CSV_ENDINGS, ENDINGS, PARQUET_ENDINGS, csv_dialect, unpacked
 
-ROWS = 50_000  # of a piece of Parquet
-BYTES = 1 << 24  # of a piece of CSV
+ROWS_PER_CHUNK = 50_000  # of a chunk of Parquet
+BYTES_PER_CHUNK = 1 << 24  # of a chunk of CSV
 WRITABLE = (".csv", ".csv.gz", ".parquet")
 
 
 @dataclass(frozen=True)
-class Piece:
+class Chunk:
     """Some rows of a file, one after another.
 
     Attributes:
@@ -49,18 +49,18 @@ def is_csv(name: str) -> bool:
     return name.lower().endswith(CSV_ENDINGS)
 
 
-def pieces(path: Path, text: Collection[str] = ()) -> Iterator[Piece]:
-    """Read a file piece by piece, at least one, which may be empty.
+def chunks(path: Path, text: Collection[str] = ()) -> Iterator[Chunk]:
+    """Read a file chunk by chunk, at least one, which may be empty.
 
     Args:
         path: its ending tells the kind.
-        text: columns of a CSV that are text whatever a piece of them looks like.
+        text: columns of a CSV that are text whatever a chunk of them looks like.
 
     Raises:
         UserError: the file cannot be read.
     """
     with _readable(path):
-        yield from _csv_pieces(path, text) if is_csv(path.name) else _parquet_pieces(path)
+        yield from _csv_chunks(path, text) if is_csv(path.name) else _parquet_chunks(path)
 
 
 def count_rows(path: Path) -> int:
@@ -74,7 +74,7 @@ def count_rows(path: Path) -> int:
             return int(pq.ParquetFile(path).metadata.num_rows)
         lines = 0
         with unpacked(path) as file:
-            while chunk := file.read(BYTES):
+            while chunk := file.read(BYTES_PER_CHUNK):
                 lines += chunk.count(b"\n")
         return max(lines - 1, 0)
 
@@ -83,13 +83,13 @@ def file_digest(path: Path) -> str:
     """Hash a file's bytes by SHA-256; 64 hexadecimal digits."""
     sha = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(BYTES):
+        while chunk := file.read(BYTES_PER_CHUNK):
             sha.update(chunk)
     return sha.hexdigest()
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Callable[[pa.Table], None]]:
+def atomic_writer(path: Path) -> Iterator[Callable[[pa.Table], None]]:
     """Give a function that appends rows to a file, which appears under its name when the block ends, and only then.
 
     Until then the rows lie beside it under a hidden name, which an error removes. No rows, no file.
@@ -127,18 +127,18 @@ def _readable(path: Path) -> Iterator[None]:
         raise UserError(f"Cannot read {path.name}: {str(error).splitlines()[0]}. Is it valid?") from error
 
 
-def _parquet_pieces(path: Path) -> Iterator[Piece]:
+def _parquet_chunks(path: Path) -> Iterator[Chunk]:
     file = pq.ParquetFile(path, pre_buffer=False)
-    batches = file.iter_batches(ROWS) if file.metadata.num_rows else [file.schema_arrow.empty_table()]
+    batches = file.iter_batches(ROWS_PER_CHUNK) if file.metadata.num_rows else [file.schema_arrow.empty_table()]
     for batch in batches:
         raw = pa.Table.from_batches([batch]) if isinstance(batch, pa.RecordBatch) else batch
         frame = raw.to_pandas()
         if not isinstance(frame.index, pd.RangeIndex):
             frame = frame.reset_index()  # pandas keeps a named index apart from the columns
-        yield Piece(raw, frame.set_axis(frame.columns.map(str), axis=1), [])
+        yield Chunk(raw, frame.set_axis(frame.columns.map(str), axis=1), [])
 
 
-def _csv_pieces(path: Path, text: Collection[str]) -> Iterator[Piece]:
+def _csv_chunks(path: Path, text: Collection[str]) -> Iterator[Chunk]:
     encoding, separator, decimal = csv_dialect(path)
     broken: list[str] = []
 
@@ -154,7 +154,7 @@ def _csv_pieces(path: Path, text: Collection[str]) -> Iterator[Piece]:
         as_text = {name: pa.string() for name in _names(path, separator, encoding)}
         reader = pyarrow.csv.open_csv(
             file,
-            read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=BYTES, encoding=encoding),
+            read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=BYTES_PER_CHUNK, encoding=encoding),
             parse_options=pyarrow.csv.ParseOptions(
                 delimiter=separator, newlines_in_values=True, invalid_row_handler=note
             ),
@@ -163,12 +163,12 @@ def _csv_pieces(path: Path, text: Collection[str]) -> Iterator[Piece]:
         any_rows = False
         for batch in reader:
             raw = pa.Table.from_batches([batch])
-            yield Piece(raw, _typed(raw, header.columns, decimal, text), broken[:])
+            yield Chunk(raw, _typed(raw, header.columns, decimal, text), broken[:])
             broken.clear()
             any_rows = True
         if not any_rows or broken:
             raw = reader.schema.empty_table()
-            yield Piece(raw, _typed(raw, header.columns, decimal, text), broken[:])
+            yield Chunk(raw, _typed(raw, header.columns, decimal, text), broken[:])
 
 
 def _names(path: Path, separator: str, encoding: str) -> list[str]:
@@ -178,7 +178,7 @@ def _names(path: Path, separator: str, encoding: str) -> list[str]:
 
 
 def _typed(raw: pa.Table, names: pd.Index, decimal: str, text: Collection[str]) -> pd.DataFrame:
-    """Let pandas read the text of a piece as it reads a whole file."""
+    """Let pandas read the text of a chunk as it reads a whole file."""
     plain = io.BytesIO()
     pyarrow.csv.write_csv(raw.rename_columns([str(i) for i in range(raw.num_columns)]), plain)
     plain.seek(0)

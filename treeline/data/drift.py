@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import ks_2samp
 
-from treeline.data.columns import levels, numbers_of
+from treeline.data.values import as_categories, to_numeric
 
-DRIFT = 0.25  # distance of two distributions, from 0 to 1, that a person should hear of
-SAMPLE = 20_000  # rows of each side that are compared
-CHANCE = 1.95  # the distance that chance makes once in a thousand times, in units of sqrt(1 / n + 1 / m)
+MIN_DRIFT_DISTANCE = 0.25  # distance of two distributions, from 0 to 1, that a person should hear of
+MAX_ROWS_COMPARED = 20_000  # rows of each side that are compared
+CRITICAL_DISTANCE = 1.95  # the distance that chance makes once in a thousand times, in units of sqrt(1 / n + 1 / m)
 
 
 def drift(before: pd.DataFrame, now: pd.DataFrame, kinds: Mapping[str, str]) -> pd.DataFrame:
@@ -18,9 +18,9 @@ def drift(before: pd.DataFrame, now: pd.DataFrame, kinds: Mapping[str, str]) -> 
 
     The distance is that of Kolmogorov and Smirnov for numbers and the total variation for categories; missing values
     count as a level of a category and are counted apart for numbers. A column drifts where its distance, or the change
-    of its share of missing values, is above `DRIFT` and above what chance makes of so few rows: Kolmogorov's critical
-    value at one in a thousand, and for a category of k levels the mean distance of two samples, at most
-    sqrt(k (1 / n + 1 / m)) / 2, on top of it.
+    of its share of missing values, is above `MIN_DRIFT_DISTANCE` and above what chance makes of so few rows:
+    Kolmogorov's critical value at one in a thousand, and for a category of k levels the mean distance of two samples,
+    at most sqrt(k (1 / n + 1 / m)) / 2, on top of it.
 
     Args:
         before: the rows to compare with, such as training rows.
@@ -39,35 +39,35 @@ def drift(before: pd.DataFrame, now: pd.DataFrame, kinds: Mapping[str, str]) -> 
 
 
 def sample_rows(frames: Iterable[pd.DataFrame], seed: int = 0) -> pd.DataFrame:
-    """Draw at most `SAMPLE` rows from the pieces of a table, each with the same chance, in one pass."""
+    """Draw at most `MAX_ROWS_COMPARED` rows from the chunks of a table, each with the same chance, in one pass."""
     rng = np.random.default_rng(seed)
     kept, keys = pd.DataFrame(), np.empty(0)
     for frame in frames:
         drawn = rng.random(len(frame))
-        few = np.argsort(drawn)[:SAMPLE]
+        few = np.argsort(drawn)[:MAX_ROWS_COMPARED]
         keys = np.concatenate([keys, drawn[few]])
         kept = pd.concat([kept, frame.iloc[few]], ignore_index=True) if len(kept) else frame.iloc[few]
-        least = np.argsort(keys)[:SAMPLE]
+        least = np.argsort(keys)[:MAX_ROWS_COMPARED]
         keys, kept = keys[least], kept.iloc[least].reset_index(drop=True)
     return kept
 
 
 def _row(name: str, kind: str, before: pd.Series, now: pd.Series) -> tuple[str, str, float, float, float, bool]:
-    sides = [column.sample(min(len(column), SAMPLE), random_state=0) for column in (before, now)]
+    sides = [column.sample(min(len(column), MAX_ROWS_COMPARED), random_state=0) for column in (before, now)]
     if not all(len(side) for side in sides):
         return name, kind, np.nan, np.nan, np.nan, False
-    chance = CHANCE * np.sqrt(1 / len(sides[0]) + 1 / len(sides[1]))
+    chance = CRITICAL_DISTANCE * np.sqrt(1 / len(sides[0]) + 1 / len(sides[1]))
     if kind in ("number", "boolean"):
-        values = [numbers_of(side) for side in sides]
+        values = [to_numeric(side) for side in sides]
         gaps = [float(np.mean(~np.isfinite(each))) for each in values]
         present = [each[np.isfinite(each)] for each in values]
         distance = float(ks_2samp(*present, method="asymp").statistic) if min(map(len, present)) else np.nan
     else:
-        text = [pd.Series(levels(side)) for side in sides]
+        text = [pd.Series(as_categories(side)) for side in sides]
         gaps = [float(each.isna().mean()) for each in text]
         shares = [each.fillna("").value_counts(normalize=True) for each in text]
         apart = shares[0].sub(shares[1], fill_value=0).abs()
         distance = float(apart.sum() / 2)
-        chance += np.sqrt(len(apart)) / 2 * chance / CHANCE
+        chance += np.sqrt(len(apart)) / 2 * chance / CRITICAL_DISTANCE
     farthest = np.nanmax([distance, abs(gaps[0] - gaps[1])])
-    return name, kind, distance, gaps[0], gaps[1], bool(farthest > max(DRIFT, chance))
+    return name, kind, distance, gaps[0], gaps[1], bool(farthest > max(MIN_DRIFT_DISTANCE, chance))

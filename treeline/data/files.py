@@ -24,7 +24,7 @@ CSV_ENDINGS = tuple(kind + packed for kind in (".csv", ".tsv") for packed in (""
 PARQUET_ENDINGS = (".parquet", ".pq")
 ENDINGS = CSV_ENDINGS + PARQUET_ENDINGS
 SEPARATORS = ",;\t|"
-HEAD = 1 << 16  # bytes by which separator and encoding are told
+HEAD_BYTES = 1 << 16  # bytes by which separator and encoding are told
 ARTIFACTS = ("runs:/", "models:/", "mlflow-artifacts:/")
 
 
@@ -123,7 +123,7 @@ def csv_dialect(path: Path) -> tuple[str, str, str]:
 
 def _head(path: Path) -> bytes:
     with unpacked(path) as file:
-        return bytes(file.read(HEAD))
+        return bytes(file.read(HEAD_BYTES))
 
 
 def unpacked(path: Path) -> Any:
@@ -153,7 +153,7 @@ def _separator(text: str) -> str:
     A file of one column has none; a comma does no harm then.
     """
     lines = text.splitlines(keepends=True)[:200]
-    whole = lines if len(text) < HEAD // 4 else lines[:-1]
+    whole = lines if len(text) < HEAD_BYTES // 4 else lines[:-1]
     fields: dict[str, int] = {}
     for separator in SEPARATORS:
         widths = [len(row) for row in csv.reader(whole, delimiter=separator) if row]

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from treeline import UserError, nearest
-from treeline.data.columns import first_strange
 from treeline.data.splits import Split
 from treeline.data.target import Task
+from treeline.data.values import first_non_numeric
 from treeline.evaluation.comparison import Predictions
 from treeline.model.estimator import TreelineClassifier, TreelineRegressor, label_codes
 from treeline.model.features import Features
@@ -79,7 +79,7 @@ class Problem:
             try:
                 return y.to_numpy(dtype=np.float64)
             except (ValueError, TypeError, OverflowError):
-                raise UserError(f"The target {self.target!r} holds {first_strange(y)!r}, not a number.") from None
+                raise UserError(f"The target {self.target!r} holds {first_non_numeric(y)!r}, not a number.") from None
         codes = label_codes(y, self.classes)
         if (codes < 0).any():
             strange = y[codes < 0].iloc[0]

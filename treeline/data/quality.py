@@ -8,15 +8,14 @@ from scipy.stats import spearmanr
 from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from treeline.data.columns import levels, numbers_of
 from treeline.data.drift import drift
-from treeline.data.tables import row_hashes
-from treeline.data.values import date_format, moments
+from treeline.data.tables import hash_rows
+from treeline.data.values import as_categories, datetime_format, to_datetimes, to_numeric
 
-SAMPLE = 5_000  # rows that a column is judged by
-LEAK = 0.995  # share of what there is to know about the target that one column may tell
-RARE = 10  # rows of a class below which nothing can be said about it
-JUDGED = 50  # rows, below which a single column may predict the target by chance
+MAX_ROWS_JUDGED = 5_000  # rows that a column is judged by
+MIN_LEAK_POWER = 0.995  # share of what there is to know about the target that one column may tell
+MIN_CLASS_ROWS = 10  # rows of a class below which nothing can be said about it
+MIN_ROWS_JUDGED = 50  # rows, below which a single column may predict the target by chance
 
 
 def inspect_rows(frame: pd.DataFrame, kinds: Mapping[str, str], y: np.ndarray, classes: list[object]) -> list[str]:
@@ -49,17 +48,17 @@ def inspect_leaks(knowledge: Mapping[str, float], rows: int) -> list[str]:
         knowledge: of each column, as `knows` gives it.
         rows: that it was judged by.
     """
-    if rows < JUDGED:
+    if rows < MIN_ROWS_JUDGED:
         return []
     return [
         f"The column {name!r} alone predicts the target almost perfectly ({share:.1%} of what there is to know): if it "
         "is only known once the target is, or is the target under another name, leave it out with --drop."
         for name, share in knowledge.items()
-        if share >= LEAK
+        if share >= MIN_LEAK_POWER
     ]
 
 
-def knows(column: pd.Series, kind: str, y: np.ndarray, classes: bool) -> float:
+def predictive_power(column: pd.Series, kind: str, y: np.ndarray, classes: bool) -> float:
     """Judge how much of the target a column tells by itself, from 0 (nothing) to 1 (everything).
 
     A small decision tree on this column alone is cross-validated on at most 5,000 rows. For classes it is the share of
@@ -105,21 +104,21 @@ def as_numbers(column: pd.Series, kind: str) -> np.ndarray | None:
     """Turn a column of any kind but text into float64 of shape (n_rows,): levels are numbered, moments are seconds."""
     if kind == "text":
         return None
-    if kind in ("category", "encoded"):
-        return np.asarray(pd.factorize(levels(column), sort=False)[0], dtype=np.float64)
+    if kind in ("category", "high_cardinality"):
+        return np.asarray(pd.factorize(as_categories(column), sort=False)[0], dtype=np.float64)
     if kind == "datetime":
-        at = moments(column, date_format(column))
+        at = to_datetimes(column, datetime_format(column))
         return np.where(np.isnat(at), np.nan, at.astype("int64") / 1e9)
-    values = numbers_of(column).astype(np.float64)
+    values = to_numeric(column).astype(np.float64)
     return np.clip(np.where(np.isinf(values), np.nan, values), -1e30, 1e30)
 
 
-def inspect_sides(
+def inspect_split(
     train: pd.DataFrame, test: pd.DataFrame, kinds: Mapping[str, str], target: str, classes: list[object]
 ) -> list[str]:
     """Find what is suspicious about the split: rows that stand on both sides, and classes that the test lacks."""
     found = []
-    both = int(np.isin(row_hashes(test, kinds, target), row_hashes(train, kinds, target)).sum())
+    both = int(np.isin(hash_rows(test, kinds, target), hash_rows(train, kinds, target)).sum())
     possible = np.prod([float(train[name].nunique()) + 1 for name in [*kinds, target]]) if both else 0
     if both and possible > 100 * len(train):  # with fewer, different things may well look alike
         found.append(
@@ -152,12 +151,12 @@ def _rare(y: np.ndarray, classes: list[object]) -> list[str]:
     if not classes:
         return []
     counts = np.bincount(y, minlength=len(classes))
-    rare = [f"{classes[k]!r} ({count} rows)" for k, count in enumerate(counts) if count < RARE]
-    if not rare or len(y) < RARE * len(classes):
+    rare = [f"{classes[k]!r} ({count} rows)" for k, count in enumerate(counts) if count < MIN_CLASS_ROWS]
+    if not rare or len(y) < MIN_CLASS_ROWS * len(classes):
         return []
     return [
-        f"Rare classes: {', '.join(rare[:10])}. Little can be learned or measured about fewer than {RARE} rows: merge "
-        "them with another class, or leave them out."
+        f"Rare classes: {', '.join(rare[:10])}. Little can be learned or measured about fewer than {MIN_CLASS_ROWS} "
+        "rows: merge them with another class, or leave them out."
     ]
 
 

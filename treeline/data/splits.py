@@ -8,8 +8,7 @@ from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, Str
 from sklearn.model_selection import train_test_split as cut
 
 from treeline import UserError
-from treeline.data.columns import is_numeric, levels
-from treeline.data.values import date_format, is_moment, moments
+from treeline.data.values import as_categories, datetime_format, is_datetime, is_numeric, to_datetimes
 
 Rows = np.ndarray
 
@@ -33,12 +32,12 @@ class Split:
             UserError: a time is missing or cannot be read.
         """
         column = frame[self.column]
-        written = "" if is_numeric(column) or is_moment(column) else date_format(column)
+        written = "" if is_numeric(column) or is_datetime(column) else datetime_format(column)
         if is_numeric(column):
             times = column.to_numpy(dtype=np.float64, na_value=np.nan)
             unread = np.isnan(times)
         else:
-            times = moments(column, written)
+            times = to_datetimes(column, written)
             unread = np.isnat(times)
         if unread.any():
             raise UserError(
@@ -123,7 +122,7 @@ class Split:
 
     def groups(self, frame: pd.DataFrame) -> np.ndarray:
         """Number the group of each row, from 0; rows without a group belong to one of their own."""
-        return np.asarray(pd.factorize(levels(frame[self.column]), use_na_sentinel=False)[0])
+        return np.asarray(pd.factorize(as_categories(frame[self.column]), use_na_sentinel=False)[0])
 
     def _by_time(self, frame: pd.DataFrame, n_test: int) -> tuple[Rows, Rows]:
         """Test on the last rows; all rows of the moment of the cut go to the side that is nearer to the size asked."""

@@ -12,8 +12,8 @@ import pandas as pd
 from sklearn import datasets
 
 from treeline import UserError, nearest
-from treeline.data.columns import is_numeric, levels, numbers_of
 from treeline.data.files import ENDINGS, is_remote, local_copy, read_path
+from treeline.data.values import as_categories, is_numeric, to_numeric
 
 BUILT_IN: dict[str, Callable[..., Any]] = {
     "breast_cancer": datasets.load_breast_cancer,
@@ -93,7 +93,7 @@ def digest(frame: pd.DataFrame) -> str:
     return sha.hexdigest()[:16]
 
 
-def row_hashes(frame: pd.DataFrame, kinds: Mapping[str, str], target: str) -> np.ndarray:
+def hash_rows(frame: pd.DataFrame, kinds: Mapping[str, str], target: str) -> np.ndarray:
     """Hash rows by what a model sees of them, so that a row is known again in another table.
 
     Args:
@@ -110,7 +110,9 @@ def row_hashes(frame: pd.DataFrame, kinds: Mapping[str, str], target: str) -> np
         plain = kind in ("number", "boolean") or is_numeric(frame[name])
         # In float32, as the model sees numbers: pandas may read the last digit of a float64 wrong. -0.0 is 0.0.
         with np.errstate(over="ignore"):
-            values = (numbers_of(frame[name]) + 0.0).astype(np.float32) if plain else levels(frame[name]).astype(str)
+            values = (
+                (to_numeric(frame[name]) + 0.0).astype(np.float32) if plain else as_categories(frame[name]).astype(str)
+            )
         hashes = hashes * np.uint64(1_000_003) ^ pd.util.hash_array(values if plain else values.astype(object))
     return hashes
 

@@ -6,10 +6,19 @@ import numpy as np
 import pandas as pd
 
 from treeline import UserError
-from treeline.data.columns import first_strange, is_numeric, is_text, numbers_of, spelled_numbers
+from treeline.data.values import (
+    first_non_numeric,
+    is_boolean,
+    is_numeric,
+    is_text,
+    share_numeric,
+    spells_numbers,
+    to_numeric,
+    whole_numbers,
+)
 
 Task = Literal["binary", "multiclass", "regression"]
-MOST_INTEGER_CLASSES = 20
+MAX_INTEGER_CLASSES = 20
 
 
 def guess_task(target: pd.Series) -> tuple[Task, str]:
@@ -23,8 +32,8 @@ def guess_task(target: pd.Series) -> tuple[Task, str]:
         return "binary", f"the target has {levels} different values"
     if not is_numeric(target) or pd.api.types.is_bool_dtype(target):
         return "multiclass", f"the target has {levels} different labels"
-    if levels <= MOST_INTEGER_CLASSES and _is_whole(target):
-        return "multiclass", f"the target has {levels} different whole numbers, at most {MOST_INTEGER_CLASSES}"
+    if levels <= MAX_INTEGER_CLASSES and whole_numbers(target):
+        return "multiclass", f"the target has {levels} different whole numbers, at most {MAX_INTEGER_CLASSES}"
     return "regression", f"the target is a number with {levels} different values"
 
 
@@ -44,7 +53,7 @@ def check_target(frame: pd.DataFrame, target: str, task: str) -> tuple[pd.DataFr
             two labels, labels mix types, or a regression target is not made of finite numbers.
     """
     rows = frame if frame[target].notna().all() else frame[frame[target].notna()]
-    if not rows.empty and is_text(rows[target]) and rows[target].nunique() > MOST_INTEGER_CLASSES:
+    if not rows.empty and is_text(rows[target]) and rows[target].nunique() > MAX_INTEGER_CLASSES:
         rows = _read_numbers(rows, target, task)
     if rows.empty:
         raise UserError(f"Every value of the target {target!r} is missing: there is nothing to learn from.")
@@ -60,7 +69,7 @@ def check_target(frame: pd.DataFrame, target: str, task: str) -> tuple[pd.DataFr
     if task == "regression" or (task == "auto" and guess == "regression"):
         _check_numbers(y, target)
         return rows, "regression", reason if task == "auto" else "asked for by --task"
-    if _is_float(y) and _is_whole(y):  # a missing value had turned whole labels to floats
+    if _is_float(y) and whole_numbers(y):  # a missing value had turned whole labels to floats
         y = y.astype("int64")
         rows = rows.assign(**{target: y})
     counts = y.value_counts()
@@ -88,10 +97,10 @@ def check_columns(frame: pd.DataFrame, kinds: dict[str, str], what: str) -> None
     for name, kind in kinds.items():
         if kind in ("number", "boolean"):
             try:
-                numbers_of(frame[name])
+                to_numeric(frame[name])
             except (ValueError, TypeError, OverflowError):
                 raise UserError(
-                    f"The column {name!r} of {what} holds {first_strange(frame[name])!r}; the model wants a {kind}."
+                    f"The column {name!r} of {what} holds {first_non_numeric(frame[name])!r}; the model wants a {kind}."
                 ) from None
 
 
@@ -118,21 +127,20 @@ def _read_numbers(rows: pd.DataFrame, target: str, task: str) -> pd.DataFrame:
     y = rows[target]
     if task in ("binary", "multiclass"):
         return rows
-    if spelled_numbers(y):
-        rows = rows.assign(**{target: numbers_of(y)})
+    if spells_numbers(y):
+        rows = rows.assign(**{target: to_numeric(y)})
         return rows[rows[target].notna()]
-    share = pd.to_numeric(pd.Series(y.unique()), errors="coerce").notna().mean()
-    if share > 0.5:
+    if share_numeric(y) > 0.5:
         raise UserError(
-            f"The target {target!r} holds text where numbers were meant, such as {first_strange(y)!r}: mend or leave "
-            "out those rows, or use --task multiclass if they are labels."
+            f"The target {target!r} holds text where numbers were meant, such as {first_non_numeric(y)!r}: mend or "
+            "leave out those rows, or use --task multiclass if they are labels."
         )
     return rows
 
 
 def _check_labels(y: pd.Series, target: str) -> None:
     """Refuse a target of anything but text, booleans and numbers, or of text among the others."""
-    if is_numeric(y) or is_text(y) or pd.api.types.infer_dtype(y) == "boolean":
+    if is_numeric(y) or is_text(y) or is_boolean(y):
         return
     if {type(value) for value in y} <= {str, bool, int, float}:
         if str not in {type(value) for value in y}:
@@ -157,9 +165,3 @@ def _check_numbers(y: pd.Series, target: str) -> None:
 
 def _is_float(y: pd.Series) -> bool:
     return is_numeric(y) and pd.api.types.is_float_dtype(y)
-
-
-def _is_whole(y: pd.Series) -> bool:
-    """Tell whether every number is whole, and small enough to be told from its neighbours as a float."""
-    numbers = y.to_numpy(dtype=np.float64)
-    return bool((np.abs(numbers) < 2**53).all() and (numbers % 1 == 0).all())

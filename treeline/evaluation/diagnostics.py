@@ -10,17 +10,17 @@ from sklearn.inspection import permutation_importance
 from sklearn.metrics import classification_report, confusion_matrix
 
 from treeline import UserError
-from treeline.data.columns import levels, numbers_of
 from treeline.data.problem import Problem
+from treeline.data.values import as_categories, to_numeric
 from treeline.evaluation.comparison import Predictions
 from treeline.metrics import metrics_of
 
-FEWEST = 30  # rows of a slice below which its score says little
-QUANTILES = 4
-BINS = 10
-WORST = 20
-PERMUTED = 2_000  # rows that are permuted
-CELLS = ("tp", "fp", "fn", "tn")
+MIN_SLICE_ROWS = 30  # rows of a slice below which its score says little
+SLICES_PER_NUMBER = 4
+MAX_CALIBRATION_BINS = 10
+MAX_WORST_ROWS = 20
+MAX_ROWS_PERMUTED = 2_000  # rows that are permuted
+CONFUSION_CELLS = ("tp", "fp", "fn", "tn")
 
 
 def parse_costs(text: str) -> dict[str, float]:
@@ -29,13 +29,13 @@ def parse_costs(text: str) -> dict[str, float]:
     Raises:
         UserError: a part is no `cell=number`.
     """
-    costs = dict.fromkeys(CELLS, 0.0)
+    costs = dict.fromkeys(CONFUSION_CELLS, 0.0)
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, _, value = part.partition("=")
         if name.strip() not in costs or not re.fullmatch(r"\s*[+-]?(\d+\.?\d*|\.\d+)\s*", value):
             raise UserError(
-                f"Cannot read the cost {part!r} of --costs: write cell=number with a cell of {', '.join(CELLS)}, such "
-                "as fp=1,fn=5."
+                f"Cannot read the cost {part!r} of --costs: write cell=number with a cell of "
+                f"{', '.join(CONFUSION_CELLS)}, such as fp=1,fn=5."
             )
         costs[name.strip()] = float(value)
     return costs if text.strip() else {}
@@ -97,7 +97,7 @@ def calibration(predictions: Predictions) -> tuple[pd.DataFrame, float]:
         said, true = predictions.probabilities[:, 1], predictions.y == 1
     else:
         said, true = predictions.probabilities.max(axis=1), predictions.y == predictions.labels
-    bins = np.array_split(np.argsort(said, kind="stable"), min(BINS, len(said)))
+    bins = np.array_split(np.argsort(said, kind="stable"), min(MAX_CALIBRATION_BINS, len(said)))
     table = pd.DataFrame(
         [{"predicted": said[rows].mean(), "observed": true[rows].mean(), "rows": len(rows)} for rows in bins]
     )
@@ -114,20 +114,20 @@ def slices(problem: Problem, frame: pd.DataFrame, predictions: Predictions, metr
     rows = []
     for name, kind in problem.kinds.items():
         if kind in ("category", "boolean"):
-            values = pd.Series(levels(frame[name])).fillna("(missing)")
+            values = pd.Series(as_categories(frame[name])).fillna("(missing)")
         elif kind == "number":
-            numbers = pd.Series(numbers_of(frame[name]))
-            if numbers.nunique() <= QUANTILES:
+            numbers = pd.Series(to_numeric(frame[name]))
+            if numbers.nunique() <= SLICES_PER_NUMBER:
                 values = numbers.map(lambda value: f"{value:g}", na_action="ignore").fillna("(missing)")
             else:
-                cut = pd.qcut(numbers.replace([np.inf, -np.inf], np.nan), QUANTILES, duplicates="drop")
+                cut = pd.qcut(numbers.replace([np.inf, -np.inf], np.nan), SLICES_PER_NUMBER, duplicates="drop")
                 values = cut.map(lambda each: f"{each.left:.4g} to {each.right:.4g}", na_action="ignore")
                 values = values.astype(object).fillna("(missing)")
         else:
             continue
         for value, members in values.groupby(values).indices.items():
             places = np.asarray(members)
-            if len(places) >= FEWEST:
+            if len(places) >= MIN_SLICE_ROWS:
                 part = predictions.take(places)
                 score = known.score(part.y, part.labels, part.probabilities)
                 rows.append({"column": name, "slice": str(value), "rows": len(places), metric: score})
@@ -148,7 +148,7 @@ def losses(predictions: Predictions) -> np.ndarray:
 def worst_rows(problem: Problem, frame: pd.DataFrame, predictions: Predictions) -> pd.DataFrame:
     """Give the 20 rows that the model got most wrong: what was said, the truth, and the raw columns."""
     loss = losses(predictions)
-    places = np.argsort(-loss, kind="stable")[:WORST]
+    places = np.argsort(-loss, kind="stable")[:MAX_WORST_ROWS]
     said: list[Any] = [problem.classes[k] for k in predictions.labels] if problem.classes else list(predictions.labels)
     table = problem.rows(frame).iloc[places]
     table.insert(0, "loss", loss[places])
@@ -162,7 +162,7 @@ def raw_importance(problem: Problem, estimator: Any, frame: pd.DataFrame, metric
 
     It is the mean of three permutations of at most 2,000 rows.
     """
-    rows = frame.sample(min(len(frame), PERMUTED), random_state=seed)
+    rows = frame.sample(min(len(frame), MAX_ROWS_PERMUTED), random_state=seed)
     sign = 1 if metrics_of(problem.task)[metric].greater_is_better else -1
     target = rows[problem.target]
 

@@ -16,9 +16,9 @@ from scipy.stats import skew
 from treeline.metrics import curves_of, metrics_of
 from treeline.model.features import Features
 
-SLICE_SECONDS = 0.02  # how long a fold trains before the next one's turn
-SMALLEST, LARGEST = 0.01, 10_000.0  # spread of a target that is fitted as it is
-SKEWED = 3.0  # skewness above which a target is very skewed
+TURN_SECONDS = 0.02  # how long a fold trains before the next one's turn
+MIN_TARGET_SPREAD, MAX_TARGET_SPREAD = 0.01, 10_000.0  # spread of a target that is fitted as it is
+MIN_SKEWNESS = 3.0  # skewness above which a target is very skewed
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def is_skewed(y: np.ndarray) -> bool:
     if y.min() < 0 or y.max() == y.min():
         return False
     logs = np.log1p(y / np.mean(y))
-    return bool(skew(y) > SKEWED and abs(skew(logs)) < skew(y) / 2)
+    return bool(skew(y) > MIN_SKEWNESS and abs(skew(logs)) < skew(y) / 2)
 
 
 def target_unit(y: np.ndarray) -> float:
@@ -80,7 +80,7 @@ def target_unit(y: np.ndarray) -> float:
     deviance of a skewed one is steady near 1.
     """
     size = float(np.mean(y)) if is_skewed(y) else float(np.std(y))
-    if not np.isfinite(size) or size == 0 or (SMALLEST <= size <= LARGEST and not is_skewed(y)):
+    if not np.isfinite(size) or size == 0 or (MIN_TARGET_SPREAD <= size <= MAX_TARGET_SPREAD and not is_skewed(y)):
         return 1.0
     return float(10.0 ** np.round(np.log10(size)))
 
@@ -256,7 +256,7 @@ def _mean_and_std(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _turn(booster: xgb.Booster, fold: Fold, first: int, rounds: int, stop: threading.Event) -> list[list[float]]:
     """Train a few rounds of one booster and return the scores of each; at least one round."""
-    end = time.perf_counter() + SLICE_SECONDS
+    end = time.perf_counter() + TURN_SECONDS
     scores: list[list[float]] = []
     for i in range(first, rounds):
         booster.update(fold.train, i)

@@ -1,11 +1,7 @@
-"""How a column that is no plain number becomes columns of the matrix; one encoder a kind, fitted on training rows.
-
-Each has `fit_transform(column, y)`, which learns and gives the training rows, `transform(column)` for any others, both
-float32 of shape (n_rows, n_made), and `names(name)` for the columns that it makes of the raw column of that name.
-"""
+"""How a column that is no plain number becomes columns of the matrix; one encoder a kind, fitted on training rows."""
 
 import re
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -16,22 +12,42 @@ from sklearn.feature_selection import f_classif, f_regression
 from sklearn.model_selection import KFold
 from sklearn.preprocessing import TargetEncoder
 
-from treeline.data.columns import level, levels
-from treeline.data.values import PARTS, date_format, moments, parts
+from treeline.data.values import as_categories, as_category, datetime_format, to_datetimes
 
-CELLS = 50_000_000  # of a matrix of words, beyond which fewer words are kept
-VOCABULARY, MOST_WORDS = 20_000, 1000
-FEW = 50  # values up to which a loop beats pandas
-STEPS = 32  # to which a word's weight is rounded, so that XGBoost keeps 32 bins of it rather than 256
+MAX_TFIDF_CELLS = 50_000_000  # of a matrix of words, beyond which fewer words are kept
+MAX_TFIDF_VOCABULARY, MAX_TFIDF_WORDS = 20_000, 1000
+MAX_ROWS_IN_LOOP = 50  # values up to which a loop beats pandas
+TFIDF_STEPS = 32  # to which a word's weight is rounded, so that XGBoost keeps 32 bins of it rather than 256
+
+DATETIME_PARTS = ["year", "month", "day", "weekday", "hour", "minute", "days"]
+NANOSECONDS_PER_DAY = 86_400e9
 
 
-class Levels:
+class Encoder(Protocol):
+    """What an encoder of one column does; its fitted attributes end in `_`."""
+
+    def fit_transform(self, column: pd.Series, y: np.ndarray | None) -> np.ndarray:
+        """Learn from training rows and give what they become, float32 of shape (n_rows, n_made).
+
+        Args:
+            column: raw values, shape (n_rows,).
+            y: class codes, or floats for regression, of the same rows; None where there is no target.
+        """
+
+    def transform(self, column: pd.Series) -> np.ndarray:
+        """Give what any other rows become, float32 of shape (n_rows, n_made)."""
+
+    def names(self, name: str) -> list[str]:
+        """Name the columns that it makes of the raw column of this name, n_made of them."""
+
+
+class CategoryEncoder:
     """A category of few levels: the code of each, which XGBoost splits natively; NaN for a missing or unseen one."""
 
     def fit_transform(self, column: pd.Series, y: np.ndarray | None) -> np.ndarray:
         """Learn the levels, each coded by its place in their order, and give the codes."""
-        present = {value for value in levels(column) if isinstance(value, str)}
-        self.codes = {value: float(code) for code, value in enumerate(sorted(present))}
+        present = {value for value in as_categories(column) if isinstance(value, str)}
+        self.codes_ = {value: float(code) for code, value in enumerate(sorted(present))}
         return self.transform(column)
 
     def names(self, name: str) -> list[str]:
@@ -40,15 +56,15 @@ class Levels:
 
     def transform(self, column: pd.Series) -> np.ndarray:
         """Give the codes."""
-        if len(column) > FEW:
-            found = pd.Index(self.codes).get_indexer(pd.Index(levels(column))).astype(np.float32)
+        if len(column) > MAX_ROWS_IN_LOOP:
+            found = pd.Index(self.codes_).get_indexer(pd.Index(as_categories(column))).astype(np.float32)
             return np.where(found < 0, np.float32(np.nan), found).reshape(-1, 1)
-        get = self.codes.get
-        codes = (get(value if isinstance(value, str) else level(value), np.nan) for value in column.array)
+        get = self.codes_.get
+        codes = (get(value if isinstance(value, str) else as_category(value), np.nan) for value in column.array)
         return np.fromiter(codes, dtype=np.float32, count=len(column)).reshape(-1, 1)
 
 
-class Means:
+class TargetMeanEncoder:
     """A category of many levels: the smoothed mean of the target in each (of each class, where there are several).
 
     The means are scikit-learn's TargetEncoder's (Micci-Barreca 2001, with empirical Bayes smoothing). The rows that it
@@ -58,7 +74,9 @@ class Means:
 
     def names(self, name: str) -> list[str]:
         """Keep the name, with the class behind it where there are several."""
-        return [name] if len(self.overall) == 1 else [f"{name} -> class {k}" for k in range(len(self.overall))]
+        return (
+            [name] if len(self.target_mean_) == 1 else [f"{name} -> class {k}" for k in range(len(self.target_mean_))]
+        )
 
     def fit_transform(self, column: pd.Series, y: np.ndarray | None) -> np.ndarray:
         """Learn the mean of every level, and give the cross-fitted ones.
@@ -68,51 +86,53 @@ class Means:
         """
         if y is None:
             raise ValueError("a category of many levels is encoded by the target: fit needs y")
-        codes, different = pd.factorize(levels(column), sort=False, use_na_sentinel=False)
+        codes, different = pd.factorize(as_categories(column), sort=False, use_na_sentinel=False)
         classes = [None] if y.dtype.kind == "f" or y.max() == 1 else list(range(int(y.max()) + 1))
         made = np.empty((len(codes), len(classes)), dtype=np.float32)
         means: list[dict[int, float]] = []
-        self.overall: list[float] = []
+        self.target_mean_: list[float] = []
         for k, which in enumerate(classes):
             wanted = y.astype(np.float64) if which is None else (y == which).astype(np.float64)
             encoder = TargetEncoder(target_type="continuous", **_crossing(min(5, len(codes))))
             made[:, k] = encoder.fit_transform(codes.reshape(-1, 1), wanted)[:, 0]
             means.append(dict(zip(encoder.categories_[0].tolist(), encoder.encodings_[0].tolist(), strict=True)))
-            self.overall.append(float(encoder.target_mean_))
-        self.means = {str(each): [mean[code] for mean in means] for code, each in enumerate(different)}
+            self.target_mean_.append(float(encoder.target_mean_))
+        self.means_ = {str(each): [mean[code] for mean in means] for code, each in enumerate(different)}
         return made
 
     def transform(self, column: pd.Series) -> np.ndarray:
         """Give the means of the levels, or of the target."""
-        get, overall = self.means.get, self.overall
-        rows = [get(value if isinstance(value, str) else str(level(value)), overall) for value in column.array]
-        return np.array(rows, dtype=np.float32).reshape(len(column), len(overall))
+        get, unseen = self.means_.get, self.target_mean_
+        rows = [get(value if isinstance(value, str) else str(as_category(value)), unseen) for value in column.array]
+        return np.array(rows, dtype=np.float32).reshape(len(column), len(unseen))
 
 
-class Moments:
+class DatetimeEncoder:
     """Dates and times: the calendar and clock parts that vary, and the days elapsed since the first of them."""
 
     def fit_transform(self, column: pd.Series, y: np.ndarray | None) -> np.ndarray:
         """Learn the format of text, the first moment and which parts vary, and give these."""
-        self.format = date_format(column)
-        values = moments(column, self.format)
+        self.format_ = datetime_format(column)
+        values = to_datetimes(column, self.format_)
         seen = values[~np.isnat(values)]
-        self.start = str(seen.min()) if len(seen) else "1970-01-01"
-        found = parts(seen, np.datetime64(self.start))
-        self.parts = [name for name in PARTS if len(seen) and found[name].min() != found[name].max()] or ["days"]
+        self.start_ = str(seen.min()) if len(seen) else "1970-01-01"
+        found = datetime_parts(seen, np.datetime64(self.start_))
+        self.parts_ = [name for name in DATETIME_PARTS if len(seen) and found[name].min() != found[name].max()] or [
+            "days"
+        ]
         return self.transform(column)
 
     def names(self, name: str) -> list[str]:
         """Put the part behind the name."""
-        return [f"{name} {part}" for part in self.parts]
+        return [f"{name} {part}" for part in self.parts_]
 
     def transform(self, column: pd.Series) -> np.ndarray:
         """Give the parts; NaN where there is no moment to be read."""
-        found = parts(moments(column, self.format), np.datetime64(self.start))
-        return np.column_stack([found[name] for name in self.parts]).astype(np.float32)
+        found = datetime_parts(to_datetimes(column, self.format_), np.datetime64(self.start_))
+        return np.column_stack([found[name] for name in self.parts_]).astype(np.float32)
 
 
-class Words:
+class TfidfEncoder:
     """Free text: the TF-IDF weights of the words, and in small tables the pairs of words, that tell most of the target.
 
     An absent word weighs 0. As a missing value it made a round of 1,000 words three times as long, for XGBoost reads a
@@ -126,8 +146,8 @@ class Words:
         number (an F test each): at most 1,000, fewer where there are very many rows.
         """
         small = len(column) < 5000
-        self.vectorizer = TfidfVectorizer(
-            max_features=VOCABULARY,
+        self.vectorizer_ = TfidfVectorizer(
+            max_features=MAX_TFIDF_VOCABULARY,
             min_df=2 if small else 5,
             max_df=0.9,
             sublinear_tf=True,
@@ -136,29 +156,49 @@ class Words:
         )
         text = _text(column)
         try:
-            weights = self.vectorizer.fit_transform(text)
+            weights = self.vectorizer_.fit_transform(text)
         except ValueError:  # no word is common enough: keep whatever there is
-            self.vectorizer = TfidfVectorizer(max_features=MOST_WORDS, token_pattern=r"(?u)\S+", dtype=np.float32)
-            weights = self.vectorizer.fit_transform([*text, "?"])[:-1]
-        most = int(np.clip(CELLS / max(len(column), 1), 50, MOST_WORDS))
-        self.kept = _telling(weights, y, most)
-        return _weights(weights[:, self.kept])
+            self.vectorizer_ = TfidfVectorizer(max_features=MAX_TFIDF_WORDS, token_pattern=r"(?u)\S+", dtype=np.float32)
+            weights = self.vectorizer_.fit_transform([*text, "?"])[:-1]
+        most = int(np.clip(MAX_TFIDF_CELLS / max(len(column), 1), 50, MAX_TFIDF_WORDS))
+        self.kept_ = _most_predictive(weights, y, most)
+        return _weights(weights[:, self.kept_])
 
     def names(self, name: str) -> list[str]:
         """Put the words behind the name."""
-        return [f"{name}: {word}" for word in self.vectorizer.get_feature_names_out()[self.kept]]
+        return [f"{name}: {word}" for word in self.vectorizer_.get_feature_names_out()[self.kept_]]
 
     def transform(self, column: pd.Series) -> np.ndarray:
         """Give the weights."""
-        return _weights(self.vectorizer.transform(_text(column))[:, self.kept])
+        return _weights(self.vectorizer_.transform(_text(column))[:, self.kept_])
 
 
-ENCODERS: dict[str, type[Levels] | type[Means] | type[Moments] | type[Words]] = {
-    "category": Levels,
-    "encoded": Means,
-    "datetime": Moments,
-    "text": Words,
+ENCODERS: dict[str, type[Encoder]] = {
+    "category": CategoryEncoder,
+    "high_cardinality": TargetMeanEncoder,
+    "datetime": DatetimeEncoder,
+    "text": TfidfEncoder,
 }
+
+
+def datetime_parts(values: np.ndarray, start: np.datetime64) -> dict[str, np.ndarray]:
+    """Give the calendar and clock parts of moments, and the days elapsed since a start.
+
+    Args:
+        values: datetime64[ns] of shape (n_rows,).
+        start: where the days are counted from.
+
+    Returns:
+        float64 of shape (n_rows,) for each of `DATETIME_PARTS`; NaN for NaT. Monday is weekday 0; days have fractions.
+    """
+    at = pd.DatetimeIndex(values)
+    attributes = {"weekday": "day_of_week"}
+    found = {
+        name: np.asarray(getattr(at, attributes.get(name, name)), dtype=np.float64) for name in DATETIME_PARTS[:-1]
+    }
+    since = (values - start) / np.timedelta64(1, "ns")
+    found["days"] = np.where(np.isnat(values), np.nan, since / NANOSECONDS_PER_DAY)
+    return found
 
 
 def _crossing(folds: int) -> dict[str, Any]:
@@ -170,10 +210,10 @@ def _crossing(folds: int) -> dict[str, Any]:
 
 def _text(column: pd.Series) -> list[str]:
     """Give a column as strings without markup; empty where it is missing."""
-    return [re.sub(r"<[^<>]{1,40}>", " ", value) if isinstance(value, str) else "" for value in levels(column)]
+    return [re.sub(r"<[^<>]{1,40}>", " ", value) if isinstance(value, str) else "" for value in as_categories(column)]
 
 
-def _telling(weights: csr_matrix, y: np.ndarray | None, most: int) -> np.ndarray:
+def _most_predictive(weights: csr_matrix, y: np.ndarray | None, most: int) -> np.ndarray:
     """Choose the columns that tell most of the target, in their order; the heaviest where there is none."""
     if weights.shape[1] <= most:
         return np.arange(weights.shape[1])
@@ -187,6 +227,6 @@ def _telling(weights: csr_matrix, y: np.ndarray | None, most: int) -> np.ndarray
 def _weights(sparse: csr_matrix) -> np.ndarray:
     """Spread weights out, rounded up to 32nds."""
     made = sparse.toarray()
-    np.multiply(made, STEPS, out=made)
+    np.multiply(made, TFIDF_STEPS, out=made)
     np.ceil(made, out=made)
-    return np.divide(made, STEPS, out=made)
+    return np.divide(made, TFIDF_STEPS, out=made)

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from treeline.model.boosting import Fold, boost, quantile_matrix, target_unit, task_params
 from treeline.model.features import Features
 
-SMALL = 500_000  # cells of a matrix below which a second thread costs more than it gives
+MIN_CELLS_FOR_THREADS = 500_000  # cells of a matrix below which a second thread costs more than it gives
 
 
 class _TreelineEstimator(BaseEstimator):
@@ -41,7 +41,7 @@ class _TreelineEstimator(BaseEstimator):
         self.feature_names_in_ = self.features_.feature_names_in_
         self.n_features_in_ = self.features_.n_features_in_
         data = quantile_matrix(self.features_, matrix, y)
-        cpus = 1 if data.num_row() * data.num_col() < SMALL else self.cpus
+        cpus = 1 if data.num_row() * data.num_col() < MIN_CELLS_FOR_THREADS else self.cpus
         self.booster_ = boost({**task_params(task, n_classes), **self.params}, [Fold(data)], self.rounds, cpus)[0]
 
     def _scores(self, X: pd.DataFrame) -> np.ndarray:

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from treeline import UserError
-from treeline.data.columns import first_strange, numbers_of
+from treeline.data.values import first_non_numeric, to_numeric
 from treeline.model.encoders import ENCODERS
 from treeline.model.expressions import Expression
 
@@ -23,7 +23,8 @@ class Features(TransformerMixin, BaseEstimator):
     ignored.
 
     `fit_transform` is not `fit` and then `transform`: a category of many levels is encoded by the target, and the
-    training rows by cross-fitting (see `treeline.model.encoders.Means`). Train on what `fit_transform` gives.
+    training rows by cross-fitting (see `treeline.model.encoders.TargetMeanEncoder`). Train on what
+    `fit_transform` gives.
 
     Args:
         kinds: the kind of each raw column, as in `treeline.data.columns.Columns`.
@@ -49,7 +50,8 @@ class Features(TransformerMixin, BaseEstimator):
 
         Args:
             X: raw rows, shape (n_rows, n_raw).
-            y: class codes, or floats for regression, shape (n_rows,); may be None where no column is `encoded`.
+            y: class codes, or floats for regression, shape (n_rows,); may be None where no column is
+                `high_cardinality`.
 
         Raises:
             UserError: a column is missing, or a number column holds what is not a number.
@@ -134,6 +136,6 @@ def _numbers(name: str, column: pd.Series) -> np.ndarray:
         UserError: a value is no number.
     """
     try:
-        return numbers_of(column)
+        return to_numeric(column)
     except (ValueError, TypeError, OverflowError):
-        raise UserError(f"The column {name!r} wants numbers, got {first_strange(column)!r}.") from None
+        raise UserError(f"The column {name!r} wants numbers, got {first_non_numeric(column)!r}.") from None

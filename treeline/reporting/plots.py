@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-MOST_BARS = 25
+MAX_BARS = 25
 COLOUR, FAINT = "#4c72b0", "#bbbbbb"
 
 
@@ -17,7 +17,7 @@ def bars(values: pd.Series, title: str, label: str) -> Figure:
         title: of the picture.
         label: of the horizontal axis.
     """
-    shown = values.head(MOST_BARS)[::-1]
+    shown = values.head(MAX_BARS)[::-1]
     figure = Figure(figsize=(8, 1 + 0.3 * len(shown)), layout="constrained")
     axes = figure.subplots()
     axes.barh(range(len(shown)), shown.to_numpy(), color=COLOUR)
@@ -38,7 +38,7 @@ def contributions_summary(contributions: np.ndarray, matrix: np.ndarray, names: 
         names: of the features.
         seed: of the vertical jitter.
     """
-    order = np.argsort(np.abs(contributions).mean(axis=0))[-MOST_BARS:]
+    order = np.argsort(np.abs(contributions).mean(axis=0))[-MAX_BARS:]
     rng = np.random.default_rng(seed)
     figure = Figure(figsize=(8, 1 + 0.3 * len(order)), layout="constrained")
     axes = figure.subplots()

@@ -6,8 +6,8 @@ from html import escape
 import numpy as np
 import pandas as pd
 
-from treeline.data.columns import levels
 from treeline.data.quality import as_numbers
+from treeline.data.values import as_categories
 
 BINS, BARS, WIDTH, HEIGHT = 30, 8, 300, 60
 STYLE = """
@@ -79,7 +79,7 @@ def profile_page(
 
 
 def _row(name: str, column: pd.Series, kind: str, reason: str, share: float | None) -> str:
-    values = None if kind in ("category", "encoded", "boolean") else as_numbers(column, kind)
+    values = None if kind in ("category", "high_cardinality", "boolean") else as_numbers(column, kind)
     missing = float(column.isna().mean() if values is None else np.isnan(values).mean())
     picture = _histogram(values, kind) if values is not None else _bars(column, kind)
     tells = (
@@ -121,9 +121,9 @@ def _histogram(values: np.ndarray, kind: str) -> str:
 def _bars(column: pd.Series, kind: str) -> str:
     """Draw the commonest levels; of free text, say how long it is."""
     if kind == "text":
-        words = pd.Series(levels(column)).dropna().head(5000).str.split().map(len)
+        words = pd.Series(as_categories(column)).dropna().head(5000).str.split().map(len)
         return f"{words.median():.0f} words in the middle, {words.max():.0f} at most"
-    counts = pd.Series(levels(column)).value_counts()
+    counts = pd.Series(as_categories(column)).value_counts()
     shown = counts.head(BARS)
     bars = "".join(
         f'<rect x="0" y="{16 * i}" width="{(WIDTH - 140) * count / shown.max():.1f}" height="12" fill="#4c72b0"/>'

@@ -1,4 +1,4 @@
-"""Score a file with a model, piece by piece: the rows with their answers, and apart those that cannot be scored."""
+"""Score a file with a model, chunk by chunk: the rows with their answers, and apart those that cannot be scored."""
 
 import time
 from collections import Counter
@@ -15,11 +15,11 @@ from mlflow.exceptions import MlflowException
 from tqdm import tqdm
 
 from treeline import UserError
-from treeline.data.chunks import WRITABLE, Piece, count_rows, pieces, written_whole
-from treeline.data.columns import is_text, marks_missing, numbers_of
+from treeline.data.chunks import WRITABLE, Chunk, atomic_writer, chunks, count_rows
 from treeline.data.drift import sample_rows
 from treeline.data.problem import Problem
 from treeline.data.target import check_present
+from treeline.data.values import is_text, to_numeric_or_gap
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Tally:
     Attributes:
         read, scored: counts of rows.
         reasons: how many rows were rejected for each reason.
-        milliseconds: that the model took for each piece, a thousand rows of it.
+        milliseconds: that the model took for each chunk, a thousand rows of it.
     """
 
     read: int = 0
@@ -90,14 +90,14 @@ def ready(frame: pd.DataFrame, problem: Problem | None) -> tuple[pd.DataFrame, n
     for name, kind in problem.kinds.items():
         if kind not in ("number", "boolean"):
             continue
-        made[name], strange = _split_numbers(frame[name])
+        made[name], strange = to_numeric_or_gap(frame[name])
         for i in np.flatnonzero(strange):
             reasons[i] = reasons[i] or f"column {name!r} holds {frame[name].iloc[i]!r}, not a {kind}"
     return problem.rows(frame).assign(**made), reasons
 
 
 def score(scorer: Scorer, source: Path, output: Path) -> tuple[Tally, pd.DataFrame]:
-    """Score a file piece by piece into another; rows that cannot be scored go to `rejected_path(output)`.
+    """Score a file chunk by chunk into another; rows that cannot be scored go to `rejected_path(output)`.
 
     Returns:
         The tally, and a sample of the scored rows with their answers.
@@ -107,22 +107,22 @@ def score(scorer: Scorer, source: Path, output: Path) -> tuple[Tally, pd.DataFra
     """
     tally, rejected = Tally(), rejected_path(output)
     with ExitStack() as stack:
-        append = stack.enter_context(written_whole(output))
-        reject = stack.enter_context(written_whole(rejected))
+        append = stack.enter_context(atomic_writer(output))
+        reject = stack.enter_context(atomic_writer(rejected))
 
         def scored() -> Iterator[pd.DataFrame]:
-            for piece in pieces(source, scorer.text_columns()):
+            for chunk in chunks(source, scorer.text_columns()):
                 if scorer.problem is not None:
-                    check_present(piece.frame, scorer.problem.kinds, source.name)
-                frame, reasons = ready(piece.frame, scorer.problem)
+                    check_present(chunk.frame, scorer.problem.kinds, source.name)
+                frame, reasons = ready(chunk.frame, scorer.problem)
                 fine = reasons == ""
                 start = time.perf_counter()
                 answers = scorer.answer(frame[fine])
                 if fine.any():
                     tally.milliseconds.append(1e6 * (time.perf_counter() - start) / fine.sum())
-                append(_beside(piece.raw.filter(fine), answers, source))
-                _reject(reject, piece, reasons, tally)
-                tally.read += len(fine) + len(piece.broken)
+                append(_beside(chunk.raw.filter(fine), answers, source))
+                _reject(reject, chunk, reasons, tally)
+                tally.read += len(fine) + len(chunk.broken)
                 tally.scored += int(fine.sum())
                 bar.update(len(fine))
                 yield pd.concat([frame[fine].reset_index(drop=True), answers], axis=1)
@@ -151,42 +151,14 @@ def _beside(raw: pa.Table, answers: pd.DataFrame, source: Path) -> pa.Table:
     return raw
 
 
-def _reject(reject: Callable[[pa.Table], None], piece: Piece, reasons: np.ndarray, tally: Tally) -> None:
+def _reject(reject: Callable[[pa.Table], None], chunk: Chunk, reasons: np.ndarray, tally: Tally) -> None:
     """Write rows apart, with their reasons; a line that is no row is kept within its reason."""
     apart = reasons != ""
     if apart.any():
-        reject(piece.raw.filter(apart).append_column("reason", pa.array(reasons[apart], pa.string())))
-    if piece.broken:
-        empty = [pa.nulls(len(piece.broken), each.type) for each in piece.raw.schema]
-        rows = pa.table(empty, schema=piece.raw.schema)
-        reject(rows.append_column("reason", pa.array(piece.broken, pa.string())))
+        reject(chunk.raw.filter(apart).append_column("reason", pa.array(reasons[apart], pa.string())))
+    if chunk.broken:
+        empty = [pa.nulls(len(chunk.broken), each.type) for each in chunk.raw.schema]
+        rows = pa.table(empty, schema=chunk.raw.schema)
+        reject(rows.append_column("reason", pa.array(chunk.broken, pa.string())))
     tally.reasons.update(reason.partition(" holds ")[0] + " holds no number" for reason in reasons[apart])
-    tally.reasons.update("a line has too few or too many fields" for _ in piece.broken)
-
-
-def _split_numbers(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Read a column as numbers and tell which values are none.
-
-    Returns:
-        float64 of shape (n_rows,), NaN where a value is missing or no number; and a boolean for each value that stands
-        there and is no number. The words true and false are 1 and 0.
-    """
-    try:
-        return numbers_of(column).astype(np.float64), np.zeros(len(column), dtype=bool)
-    except (ValueError, TypeError, OverflowError):
-        one_by_one = [_number(value) for value in column]
-    strange = np.array([value is None for value in one_by_one])
-    return np.array([np.nan if value is None else value for value in one_by_one], dtype=np.float64), strange
-
-
-def _number(value: Any) -> float | None:
-    """Read one value as a number, NaN where it marks a missing one; None where it is none."""
-    if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, str) and marks_missing(value)):
-        return np.nan
-    words = {"true": 1.0, "false": 0.0}
-    if str(value).strip().lower() in words:
-        return words[str(value).strip().lower()]
-    try:
-        return float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
+    tally.reasons.update("a line has too few or too many fields" for _ in chunk.broken)

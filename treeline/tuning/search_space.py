@@ -61,7 +61,7 @@ DEEP = SAMPLED | {"max_depth": 10, "min_child_weight": 0.6}
 # instead of each tree).
 SHALLOW = {"learning_rate": 0.088, "max_depth": 5, "min_child_weight": 0.63, "colsample_bylevel": 0.66}
 
-RATE = 0.08  # at which a study learns until its end: that of the meta-tuned defaults for classification
+HELD_LEARNING_RATE = 0.08  # at which a study learns until its end: that of the meta-tuned defaults for classification
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def known_points(task: str, space: Mapping[str, BaseDistribution]) -> list[dict[
     return points
 
 
-def at_one_rate(space: Mapping[str, BaseDistribution]) -> dict[str, BaseDistribution]:
+def hold_learning_rate(space: Mapping[str, BaseDistribution]) -> dict[str, BaseDistribution]:
     """Hold the built-in learning rate where trials are quick, and what else they draw can be told apart: a lower rate
     is dear, and nearly always a little better, whatever the rest.
 
@@ -164,7 +164,7 @@ def at_one_rate(space: Mapping[str, BaseDistribution]) -> dict[str, BaseDistribu
     """
     rates = SPACE["learning_rate"]
     others = any(isinstance(drawn, FloatDistribution) for name, drawn in space.items() if name != "learning_rate")
-    held = {"learning_rate": FloatDistribution(RATE, RATE, log=True)}
+    held = {"learning_rate": FloatDistribution(HELD_LEARNING_RATE, HELD_LEARNING_RATE, log=True)}
     return {**space, **held} if others and space.get("learning_rate") == rates else dict(space)
 
 

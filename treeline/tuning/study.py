@@ -15,12 +15,14 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from treeline import UserError
-from treeline.tuning.search_space import at_one_rate
+from treeline.tuning.search_space import hold_learning_rate
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-STARTUP = 5  # trials, as many as there are known points at most, after which the sampler learns and trials are pruned
-WARMUP = 3  # the first checkpoint at which a trial may be pruned: before it, what learns fast looks best
-ROOM = 0.75  # a trial at 1/n of the best one's rate must be allowed this times n times its rounds
+STARTUP_TRIALS = (
+    5  # trials, as many as there are known points at most, after which the sampler learns and trials are pruned
+)
+WARMUP_CHECKPOINTS = 3  # the first checkpoint at which a trial may be pruned: before it, what learns fast looks best
+ROUNDS_MARGIN = 0.75  # a trial at 1/n of the best one's rate must be allowed this times n times its rounds
 LOCK_SECONDS = 3  # after which the lock of a killed process is broken
 
 
@@ -33,7 +35,7 @@ class HopelessPruner(optuna.pruners.MedianPruner):
     """
 
     def __init__(self) -> None:
-        super().__init__(n_startup_trials=STARTUP, n_warmup_steps=WARMUP)
+        super().__init__(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=WARMUP_CHECKPOINTS)
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         """Judge a trial by its last checkpoint; Optuna's method."""
@@ -111,7 +113,7 @@ def open_study(
     return study
 
 
-def bury_the_dead(study: optuna.Study) -> None:
+def fail_stale_trials(study: optuna.Study) -> None:
     """Fail the trials that a killed process left running; a known point among them is queued again.
 
     A point that the sampler drew is drawn again of itself, for it follows from the seed and the finished trials.
@@ -128,7 +130,7 @@ def counted(study: optuna.Study) -> list[FrozenTrial]:
     return [trial for trial in trials if trial.state in FINISHED or "error" in trial.user_attrs]
 
 
-def draw(study: optuna.Study, space: Mapping[str, BaseDistribution], seed: int, late: bool) -> optuna.Trial:
+def ask_next(study: optuna.Study, space: Mapping[str, BaseDistribution], seed: int, late: bool) -> optuna.Trial:
     """Ask for the next trial; what it is follows from the seed and the trials that count, so a resumed study goes on
     as if it had never stopped, and never draws a point twice.
 
@@ -136,16 +138,18 @@ def draw(study: optuna.Study, space: Mapping[str, BaseDistribution], seed: int, 
         study: to go on with.
         space: what a trial may draw.
         seed: of the study.
-        late: whether the learning rate is drawn from all of its range; before, it is held (`at_one_rate`).
+        late: whether the learning rate is drawn from all of its range; before, it is held (`hold_learning_rate`).
     """
     queued = any(trial.state == TrialState.WAITING for trial in study.get_trials(deepcopy=False))
     if not late and not queued:
-        space = at_one_rate(space)
-    study.sampler = optuna.samplers.TPESampler(n_startup_trials=STARTUP, seed=seed + len(counted(study)))
+        space = hold_learning_rate(space)
+    study.sampler = optuna.samplers.TPESampler(n_startup_trials=STARTUP_TRIALS, seed=seed + len(counted(study)))
     return study.ask(dict(space))
 
 
-def offer_slower(study: optuna.Study, space: Mapping[str, BaseDistribution], rounds: int, by: int) -> None:
+def enqueue_lower_learning_rate(
+    study: optuna.Study, space: Mapping[str, BaseDistribution], rounds: int, by: int
+) -> None:
     """Queue the best trial's parameters at a lower learning rate, which is nearly always a little better, unless that
     was tried, other points are queued, or the space or the rounds leave no room.
 
@@ -172,7 +176,7 @@ def offer_slower(study: optuna.Study, space: Mapping[str, BaseDistribution], rou
     tried = _at_any_rate(leader, ranked)
     slowest = min(tried, key=_rate)
     rate = _rate(slowest) / by
-    if slowest is tried[0] and rate >= rates.low and ROOM * by * slowest.user_attrs["rounds"] <= rounds:
+    if slowest is tried[0] and rate >= rates.low and ROUNDS_MARGIN * by * slowest.user_attrs["rounds"] <= rounds:
         study.enqueue_trial({**slowest.params, "learning_rate": rate}, skip_if_exists=True)
 
 

@@ -12,9 +12,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from treeline.data.problem import Problem
 from treeline.model.boosting import CrossValidation, Fold, cross_validate
-from treeline.tuning.study import checkpoint, draw
+from treeline.tuning.study import ask_next, checkpoint
 
-ROUNDS = 1000  # the most that a trial may train
+MAX_ROUNDS = 1000  # the most that a trial may train
 
 
 class TrialLog(Protocol):
@@ -31,7 +31,7 @@ class TrialLog(Protocol):
 
 
 @dataclass(frozen=True)
-class Search:
+class Objective:
     """What every trial of a study shares.
 
     Attributes:
@@ -54,7 +54,7 @@ class Search:
     metric: str
     cpus: int
     deadline: float
-    rounds: int = ROUNDS
+    rounds: int = MAX_ROUNDS
     early: bool = True
     unit: float = 1.0
 
@@ -84,11 +84,11 @@ class Search:
         return cross_validate(params, self.folds, task, self.metric, rounds, most, self.cpus, watch, self.unit)
 
 
-def run_trial(search: Search, study: optuna.Study, log: TrialLog, seed: int, late: bool = False) -> None:
+def run_trial(search: Objective, study: optuna.Study, log: TrialLog, seed: int, late: bool = False) -> None:
     """Draw, train and log one trial, whose learning rate is its own late in a study; one that raises is failed, not
     fatal.
     """
-    trial = draw(study, search.space, seed, late)
+    trial = ask_next(study, search.space, seed, late)
     log.start(trial.number, trial.params)
     pruned = False
 
@@ -119,7 +119,7 @@ def run_trial(search: Search, study: optuna.Study, log: TrialLog, seed: int, lat
     log.end("PRUNED" if pruned else "COMPLETE", scores(result.score, result.rounds, result.seconds), {})
 
 
-def rewrite(search: Search, trial: FrozenTrial, log: TrialLog, run_id: str) -> None:
+def rewrite(search: Objective, trial: FrozenTrial, log: TrialLog, run_id: str) -> None:
     """Write the run of a finished trial that a kill left unwritten; training it again gives the same curves."""
     log.start(trial.number, trial.params, run_id)
     if "error" in trial.user_attrs:

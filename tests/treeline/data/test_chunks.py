@@ -1,4 +1,4 @@
-"""Files read in pieces and written whole: nothing changes on the way, and a failure leaves no file."""
+"""Files read in chunks and written whole: nothing changes on the way, and a failure leaves no file."""
 
 import contextlib
 from pathlib import Path
@@ -9,15 +9,15 @@ import pyarrow as pa
 import pytest
 
 from treeline import UserError
-from treeline.data.chunks import Piece, count_rows, file_digest, pieces, written_whole
+from treeline.data.chunks import Chunk, atomic_writer, chunks, count_rows, file_digest
 from treeline.data.files import read_path
 
 
 @pytest.fixture(autouse=True)
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("treeline.data.chunks.ROWS", 7)
-    monkeypatch.setattr("treeline.data.chunks.BYTES", 200)
+    monkeypatch.setattr("treeline.data.chunks.ROWS_PER_CHUNK", 7)
+    monkeypatch.setattr("treeline.data.chunks.BYTES_PER_CHUNK", 200)
 
 
 def frame() -> pd.DataFrame:
@@ -31,8 +31,8 @@ def frame() -> pd.DataFrame:
     )
 
 
-def together(found: list[Piece]) -> pd.DataFrame:
-    return pd.concat([piece.frame for piece in found], ignore_index=True)
+def together(found: list[Chunk]) -> pd.DataFrame:
+    return pd.concat([chunk.frame for chunk in found], ignore_index=True)
 
 
 @pytest.mark.parametrize(
@@ -48,10 +48,10 @@ def together(found: list[Piece]) -> pd.DataFrame:
 )
 def test_the_pieces_of_a_csv_make_the_whole(name: str, options: dict[str, str]) -> None:
     frame().to_csv(name, index=False, **options)
-    found = list(pieces(Path(name), ["c"]))
+    found = list(chunks(Path(name), ["c"]))
     assert len(found) > 2
     pd.testing.assert_frame_equal(together(found), read_path(Path(name), name), check_dtype=False)
-    assert sum(piece.raw.num_rows for piece in found) == 40
+    assert sum(chunk.raw.num_rows for chunk in found) == 40
     assert found[0].raw.column("b").to_pylist()[:2] == ["1,5" if options.get("decimal") else "1.5", ""]
 
 
@@ -59,7 +59,7 @@ def test_the_pieces_of_parquet_make_the_whole() -> None:
     frame().assign(a=lambda t: t["a"] % 13, n=pd.array([1, None] * 20, dtype="Int64")).set_index("a").to_parquet(
         "t.parquet"
     )
-    found = list(pieces(Path("t.parquet")))
+    found = list(chunks(Path("t.parquet")))
     assert len(found) == 6
     whole = read_path(Path("t.parquet"), "t.parquet")
     pd.testing.assert_frame_equal(together(found)[whole.columns], whole, check_dtype=False)
@@ -68,15 +68,15 @@ def test_the_pieces_of_parquet_make_the_whole() -> None:
 
 def test_columns_without_a_name_or_with_the_same_are_named_as_pandas_names_them() -> None:
     Path("t.csv").write_text(",a,a\n1,2,3\n")
-    (piece,) = pieces(Path("t.csv"))
-    assert piece.frame.columns.tolist() == ["Unnamed: 0", "a", "a.1"]
+    (chunk,) = chunks(Path("t.csv"))
+    assert chunk.frame.columns.tolist() == ["Unnamed: 0", "a", "a.1"]
 
 
 def test_lines_that_are_no_rows_are_told() -> None:
     Path("t.csv").write_text("a,b\n1,2\n3\n4,5,6\n7,8\n")
-    found = list(pieces(Path("t.csv")))
+    found = list(chunks(Path("t.csv")))
     assert together(found)["a"].tolist() == [1, 7]
-    assert [line for piece in found for line in piece.broken] == [
+    assert [line for chunk in found for line in chunk.broken] == [
         "line 3 has 1 fields, the header 2: 3",
         "line 4 has 3 fields, the header 2: 4,5,6",
     ]
@@ -86,23 +86,23 @@ def test_lines_that_are_no_rows_are_told() -> None:
 def test_a_file_without_rows_is_one_empty_piece(name: str) -> None:
     empty = frame().head(0)
     empty.to_csv(name, index=False) if name == "t.csv" else empty.to_parquet(name)
-    (piece,) = pieces(Path(name))
-    assert (len(piece.frame), piece.raw.num_rows) == (0, 0)
-    assert piece.frame.columns.tolist() == ["a", "b", "c", "5"]
+    (chunk,) = chunks(Path(name))
+    assert (len(chunk.frame), chunk.raw.num_rows) == (0, 0)
+    assert chunk.frame.columns.tolist() == ["a", "b", "c", "5"]
 
 
 @pytest.mark.parametrize(("name", "content"), [("t.parquet", b"PAR1"), ("t.csv", b""), ("t.csv.gz", b"a,b\n1,2\n")])
 def test_what_is_no_such_file_is_a_sentence(name: str, content: bytes) -> None:
     Path(name).write_bytes(content)
     with pytest.raises(UserError, match=f"Cannot read {name}"):
-        list(pieces(Path(name)))
+        list(chunks(Path(name)))
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.parquet"])
 def test_what_is_written_is_there_when_it_is_whole(name: str) -> None:
     Path(name).write_text("before")
     part = pa.table({"a": [1, 2], "b": ["x", None]})
-    with written_whole(Path(name)) as append:
+    with atomic_writer(Path(name)) as append:
         append(part)
         append(part)
         assert Path(name).read_text() == "before"
@@ -112,7 +112,7 @@ def test_what_is_written_is_there_when_it_is_whole(name: str) -> None:
 
 def test_an_error_leaves_what_was_there() -> None:
     Path("t.parquet").write_text("before")
-    with contextlib.suppress(pa.ArrowInvalid), written_whole(Path("t.parquet")) as append:
+    with contextlib.suppress(pa.ArrowInvalid), atomic_writer(Path("t.parquet")) as append:
         append(pa.table({"a": [1]}))
         append(pa.table({"a": ["no number"]}))
     assert Path("t.parquet").read_text() == "before"
@@ -120,7 +120,7 @@ def test_an_error_leaves_what_was_there() -> None:
 
 
 def test_without_rows_there_is_no_file() -> None:
-    with written_whole(Path("t.csv")):
+    with atomic_writer(Path("t.csv")):
         pass
     assert list(Path().iterdir()) == []
 

@@ -10,7 +10,8 @@ import pytest
 from tables_maker import KINDS, TARGET, make_table
 
 from treeline import UserError
-from treeline.data.columns import NATIVE_LEVELS, Columns, level, numbers_of, read_names, settle_columns
+from treeline.data.columns import MAX_NATIVE_CATEGORIES, Columns, read_names, settle_columns
+from treeline.data.values import as_category, to_numeric
 
 
 def values(*items: Any, dtype: Any = None) -> pd.Series:
@@ -50,8 +51,8 @@ def repeated(*items: Any, times: int = 10, dtype: Any = None) -> pd.Series:
         (values("0123", "0456", "1789"), "category"),
         (values("a", 1, dtype=object), "category"),
         (values("1", "12 km", "3"), "category"),
-        (repeated(*(f"level {i}" for i in range(NATIVE_LEVELS))), "category"),
-        (repeated(*(f"level {i}" for i in range(NATIVE_LEVELS + 1))), "encoded"),
+        (repeated(*(f"level {i}" for i in range(MAX_NATIVE_CATEGORIES))), "category"),
+        (repeated(*(f"level {i}" for i in range(MAX_NATIVE_CATEGORIES + 1))), "high_cardinality"),
         (values(*pd.to_datetime(["2020-01-01", None, "2021-01-01"])), "datetime"),
         (values(*pd.to_datetime(["2020-01-01", "2020-01-02"], utc=True)), "datetime"),
         (values(datetime.date(2020, 1, 1), None, datetime.date(2020, 1, 3)), "datetime"),
@@ -129,7 +130,7 @@ def test_the_second_of_two_equal_columns_is_left_out_unless_asked_for() -> None:
     [
         (values(*range(100, 150)), "number", "number"),
         (values(1, 2, 3), "category", "category"),
-        (values(*range(150)), "category", "encoded"),
+        (values(*range(150)), "category", "high_cardinality"),
         (values("a", "b"), "text", "text"),
         (values(20200131, 20200201), "datetime", "datetime"),
         (values("1", " "), "number", "number"),
@@ -179,20 +180,20 @@ def test_a_name_that_is_unknown_is_named_with_the_one_that_was_meant() -> None:
     ("value", "spelled"), [(3, "3"), (3.0, "3"), ("3", "3"), (True, "True"), (1.5, "1.5"), (np.int8(3), "3")]
 )
 def test_a_level_is_the_same_however_it_is_typed(value: Any, spelled: str) -> None:
-    assert level(value) == spelled
+    assert as_category(value) == spelled
 
 
 @pytest.mark.parametrize("value", [None, np.nan, pd.NA, pd.NaT])
 def test_a_missing_level_is_nan(value: Any) -> None:
-    assert np.isnan(level(value))
+    assert np.isnan(as_category(value))
 
 
 def test_numbers_are_read_from_text_blanks_as_missing() -> None:
-    read = numbers_of(values("1.5", " 2 ", "", "?", "N/A", None, "-"))
+    read = to_numeric(values("1.5", " 2 ", "", "?", "N/A", None, "-"))
     np.testing.assert_array_equal(read, [1.5, 2, np.nan, np.nan, np.nan, np.nan, np.nan])
 
 
 @pytest.mark.parametrize("value", ["three", [1, 2], [1], {"a": 1}, 1j, 10**400], ids=str)
 def test_what_is_no_number_is_not_read_as_one(value: object) -> None:
     with pytest.raises((ValueError, TypeError, OverflowError)):
-        numbers_of(pd.Series([value], dtype=object))
+        to_numeric(pd.Series([value], dtype=object))

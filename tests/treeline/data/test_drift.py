@@ -7,7 +7,14 @@ from scipy.stats import ks_2samp
 
 from treeline.data.drift import drift, sample_rows
 
-KINDS = {"number": "number", "flag": "boolean", "town": "category", "zip": "encoded", "note": "text", "day": "datetime"}
+KINDS = {
+    "number": "number",
+    "flag": "boolean",
+    "town": "category",
+    "zip": "high_cardinality",
+    "note": "text",
+    "day": "datetime",
+}
 
 
 def table(rows: int, seed: int) -> pd.DataFrame:
@@ -50,7 +57,7 @@ def test_the_distance_is_scipys() -> None:
 
 
 def test_a_sample_takes_every_row_with_the_same_chance(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("treeline.data.drift.SAMPLE", 50)
+    monkeypatch.setattr("treeline.data.drift.MAX_ROWS_COMPARED", 50)
     counts = np.zeros(200)
     for seed in range(400):
         parts = np.split(np.arange(200), [10, 11, 100])

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from tables_maker import CLASSES, KINDS, TARGET, make_table
 
-from treeline.data.quality import inspect_drift, inspect_leaks, inspect_rows, inspect_sides, knows
+from treeline.data.quality import inspect_drift, inspect_leaks, inspect_rows, inspect_split, predictive_power
 from treeline.model.estimator import label_codes
 
 
@@ -17,12 +17,12 @@ def clean(target: str = "binary", n: int = 400) -> tuple[pd.DataFrame, np.ndarra
 
 def found(frame: pd.DataFrame, kinds: dict[str, str], y: np.ndarray, target: str) -> list[str]:
     classes: list[object] = list(CLASSES[target])
-    knowledge = {name: knows(frame[name], kind, y, bool(classes)) for name, kind in kinds.items()}
+    knowledge = {name: predictive_power(frame[name], kind, y, bool(classes)) for name, kind in kinds.items()}
     half = len(frame) // 2
     return [
         *inspect_rows(frame, kinds, y, classes),
         *inspect_leaks(knowledge, len(frame)),
-        *inspect_sides(frame.iloc[:half], frame.iloc[half:], kinds, TARGET, classes),
+        *inspect_split(frame.iloc[:half], frame.iloc[half:], kinds, TARGET, classes),
         *inspect_drift(frame.iloc[:half], frame.iloc[half:], kinds, TARGET),
     ]
 
@@ -46,35 +46,35 @@ def test_the_target_under_another_name_is_a_leak(target: str) -> None:
 def test_a_category_that_gives_the_target_away_is_a_leak() -> None:
     frame, y = clean()
     frame["status"] = np.where(y == 1, "closed", "open")
-    assert knows(frame["status"], "category", y, classes=True) == 1
+    assert predictive_power(frame["status"], "category", y, classes=True) == 1
 
 
 def test_a_column_of_noise_knows_nothing_and_a_good_one_something() -> None:
     frame, y = clean(n=2000)
     noise = pd.Series(np.random.default_rng(99).normal(size=2000))
-    assert knows(noise, "number", y, classes=True) < 0.1
-    assert 0.2 < knows(frame["width [mm]"], "number", y, classes=True) < 0.9
-    assert knows(pd.Series(["some text"] * 2000), "text", y, classes=True) == 0
+    assert predictive_power(noise, "number", y, classes=True) < 0.1
+    assert 0.2 < predictive_power(frame["width [mm]"], "number", y, classes=True) < 0.9
+    assert predictive_power(pd.Series(["some text"] * 2000), "text", y, classes=True) == 0
 
 
 def test_rows_on_both_sides_are_counted() -> None:
     frame, _ = clean()
     train, test = frame.iloc[:300], pd.concat([frame.iloc[300:], frame.iloc[:7]])
-    warnings = inspect_sides(train, test, KINDS, TARGET, list(CLASSES["binary"]))
+    warnings = inspect_split(train, test, KINDS, TARGET, list(CLASSES["binary"]))
     assert len(warnings) == 1
     assert warnings[0].startswith("7 of 107 test rows stand in the training rows too")
 
 
 def test_rows_that_look_alike_because_little_is_known_of_them_are_no_repeats() -> None:
     frame = pd.DataFrame({"town": ["a", "b"] * 50, TARGET: ["no", "yes"] * 50})
-    assert inspect_sides(frame, frame, {"town": "category"}, TARGET, ["no", "yes"]) == []
+    assert inspect_split(frame, frame, {"town": "category"}, TARGET, ["no", "yes"]) == []
 
 
 def test_a_class_that_the_test_lacks_is_named() -> None:
     frame, _ = clean("multiclass")
     test = frame[frame[TARGET] != "très rouge"].head(50)
     rest = frame.drop(index=test.index)
-    warnings = inspect_sides(rest, test, KINDS, TARGET, list(CLASSES["multiclass"]))
+    warnings = inspect_split(rest, test, KINDS, TARGET, list(CLASSES["multiclass"]))
     assert warnings[0].startswith("The test rows lack 1 of 3 classes, such as 'très rouge'")
 
 

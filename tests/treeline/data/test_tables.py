@@ -19,7 +19,7 @@ from tables_maker import TARGET, make_table
 
 from treeline import UserError, nearest
 from treeline.data.files import CSV_ENDINGS, PARQUET_ENDINGS
-from treeline.data.tables import digest, model_name, read_file, read_table, row_hashes
+from treeline.data.tables import digest, hash_rows, model_name, read_file, read_table
 
 JUNK = bytes(np.random.default_rng(0).integers(0, 256, 500, dtype=np.uint8))
 SPOILT = gzip.compress(b"a,b\n1,2\n" * 100)[:12] + JUNK
@@ -325,6 +325,6 @@ def test_a_row_is_known_again_where_a_reader_missed_the_last_digit() -> None:
     kinds = {"a": "number", "town": "category"}
     rows = pd.DataFrame({"a": [0.1 + 0.2, -0.0, np.nan, 3.0], "town": ["x", "y", None, "z"], "y": [1, 2, 3, 4]})
     again = rows.assign(a=["0.3", "0", "", "3"], y=rows["y"].astype(float))
-    assert row_hashes(rows, kinds, "y").tolist() == row_hashes(again, kinds, "y").tolist()
+    assert hash_rows(rows, kinds, "y").tolist() == hash_rows(again, kinds, "y").tolist()
     others = [rows.assign(a=rows["a"] + 1e-3), rows.assign(town="w"), rows.assign(y=9)]
-    assert all((row_hashes(rows, kinds, "y") != row_hashes(each, kinds, "y"))[[0, 1, 3]].all() for each in others)
+    assert all((hash_rows(rows, kinds, "y") != hash_rows(each, kinds, "y"))[[0, 1, 3]].all() for each in others)

@@ -9,7 +9,7 @@ import pytest
 from tables_maker import CLASSES, KINDS, TARGET, TASKS, make_table
 
 from treeline import UserError
-from treeline.data.target import MOST_INTEGER_CLASSES, check_columns, check_target, guess_task
+from treeline.data.target import MAX_INTEGER_CLASSES, check_columns, check_target, guess_task
 
 
 def values(*items: Any, dtype: Any = None) -> pd.Series:
@@ -36,8 +36,8 @@ def checked(y: pd.Series, task: str = "auto") -> tuple[pd.DataFrame, str, str]:
         (values(1, 2, 3, dtype="Int64"), "multiclass", "3 different whole numbers"),
         (values(1, 2, 3, dtype="int64[pyarrow]"), "multiclass", "3 different whole numbers"),
         (values(1, 2, 3, dtype="category"), "multiclass", "3 different labels"),
-        (values(*range(MOST_INTEGER_CLASSES)), "multiclass", "20 different whole numbers"),
-        (values(*range(MOST_INTEGER_CLASSES + 1)), "regression", "a number with 21 different values"),
+        (values(*range(MAX_INTEGER_CLASSES)), "multiclass", "20 different whole numbers"),
+        (values(*range(MAX_INTEGER_CLASSES + 1)), "regression", "a number with 21 different values"),
         (values(1, 2, 3.5), "regression", "a number with 3 different values"),
         (values(*np.linspace(0, 1, 100)), "regression", "a number with 100 different values"),
     ],

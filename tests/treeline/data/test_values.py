@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from treeline.data.values import date_format, moments, parts
+from treeline.data.values import datetime_format, to_datetimes
+from treeline.model.encoders import datetime_parts
 
 MOMENTS = pd.to_datetime(pd.Series(["2020-01-31 14:05:06", "2021-12-01 00:00:00", "2019-02-28 23:59:59"]))
 
@@ -34,24 +35,24 @@ MOMENTS = pd.to_datetime(pd.Series(["2020-01-31 14:05:06", "2021-12-01 00:00:00"
 def test_common_formats_are_told_and_read(written: str) -> None:
     text = MOMENTS.dt.strftime(written)
     expected = pd.to_datetime(text, format=written)
-    np.testing.assert_array_equal(moments(text, date_format(text)), expected.to_numpy(dtype="datetime64[ns]"))
+    np.testing.assert_array_equal(to_datetimes(text, datetime_format(text)), expected.to_numpy(dtype="datetime64[ns]"))
 
 
 def test_one_value_decides_between_day_and_month() -> None:
-    assert date_format(pd.Series(["01/02/2020", "03/04/2020"])) == "%m/%d/%Y"
-    assert date_format(pd.Series(["01/02/2020", "31/05/2020", "30/04/2020"])) == "%d/%m/%Y"
+    assert datetime_format(pd.Series(["01/02/2020", "03/04/2020"])) == "%m/%d/%Y"
+    assert datetime_format(pd.Series(["01/02/2020", "31/05/2020", "30/04/2020"])) == "%d/%m/%Y"
 
 
 @pytest.mark.parametrize("text", [["a", "b"], ["12 km", "3 km"], ["2020-01-01", "never"], [None, None], ["1.5.2", "x"]])
 def test_what_is_no_date_has_no_format(text: list[str]) -> None:
-    assert date_format(pd.Series(text)) == ""
+    assert datetime_format(pd.Series(text)) == ""
 
 
 def test_a_few_blanks_and_typos_do_not_hide_a_format() -> None:
     days = pd.Series(pd.date_range("2020-01-01", periods=200).strftime("%d.%m.%Y"))
     spoilt = pd.concat([days, pd.Series(["", " ", None, "unknown"])], ignore_index=True)
-    assert date_format(spoilt) == "%d.%m.%Y"
-    assert np.isnat(moments(spoilt, "%d.%m.%Y")).sum() == 4
+    assert datetime_format(spoilt) == "%d.%m.%Y"
+    assert np.isnat(to_datetimes(spoilt, "%d.%m.%Y")).sum() == 4
 
 
 @pytest.mark.parametrize(
@@ -68,17 +69,17 @@ def test_a_few_blanks_and_typos_do_not_hide_a_format() -> None:
     ids=["real", "with a zone", "seconds", "text", "iso", "objects", "milliseconds"],
 )
 def test_real_dates_are_read_as_a_frame_or_json_carries_them(column: pd.Series) -> None:
-    np.testing.assert_array_equal(moments(column, ""), MOMENTS.to_numpy(dtype="datetime64[ns]"))
+    np.testing.assert_array_equal(to_datetimes(column, ""), MOMENTS.to_numpy(dtype="datetime64[ns]"))
 
 
 def test_text_in_another_format_is_read_when_it_is_iso() -> None:
-    read = moments(pd.Series(["31.01.2020", "2020-02-01", "nonsense"]), "%d.%m.%Y")
+    read = to_datetimes(pd.Series(["31.01.2020", "2020-02-01", "nonsense"]), "%d.%m.%Y")
     assert list(read[:2]) == [np.datetime64("2020-01-31"), np.datetime64("2020-02-01")]
     assert np.isnat(read[2])
 
 
 def test_the_parts_are_those_of_the_calendar_and_the_clock() -> None:
-    found = parts(MOMENTS.to_numpy(dtype="datetime64[ns]"), np.datetime64("2019-02-28"))
+    found = datetime_parts(MOMENTS.to_numpy(dtype="datetime64[ns]"), np.datetime64("2019-02-28"))
     for i, at in enumerate(MOMENTS):
         day = datetime.datetime(at.year, at.month, at.day)
         for name in ("year", "month", "day", "hour", "minute"):
@@ -88,7 +89,7 @@ def test_the_parts_are_those_of_the_calendar_and_the_clock() -> None:
 
 
 def test_the_parts_of_no_moment_are_missing() -> None:
-    found = parts(np.array(["NaT", "2020-01-01"], dtype="datetime64[ns]"), np.datetime64("2020-01-01"))
+    found = datetime_parts(np.array(["NaT", "2020-01-01"], dtype="datetime64[ns]"), np.datetime64("2020-01-01"))
     for values in found.values():
         assert np.isnan(values[0])
         assert np.isfinite(values[1])

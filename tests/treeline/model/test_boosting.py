@@ -78,7 +78,7 @@ def test_neither_cpus_nor_turns_change_a_bit(
 ) -> None:
     expected = trained("binary", params, folds["binary"], cpus=1)
     for cpus, seconds in [(1, 0), (1, 60), (3, 0), (3, 0.002), (3, 60), (7, 0.002)]:
-        monkeypatch.setattr(trainer, "SLICE_SECONDS", seconds)
+        monkeypatch.setattr(trainer, "TURN_SECONDS", seconds)
         boosters, scores = trained("binary", params, folds["binary"], cpus)
         assert boosters == expected[0], (cpus, seconds)
         np.testing.assert_array_equal(scores, expected[1])
@@ -128,7 +128,7 @@ def test_a_fold_without_rows_to_score_is_trained_alone(folds: dict[str, list[Fol
 def test_on_round_is_called_once_a_round_in_order_in_the_caller_s_thread(
     folds: dict[str, list[Fold]], monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
-    monkeypatch.setattr(trainer, "SLICE_SECONDS", seconds)
+    monkeypatch.setattr(trainer, "TURN_SECONDS", seconds)
     calls: list[tuple[int, tuple[int, ...], threading.Thread]] = []
 
     def on_round(round_: int, scores: np.ndarray) -> bool:
@@ -144,7 +144,7 @@ def test_on_round_is_called_once_a_round_in_order_in_the_caller_s_thread(
 def test_training_ends_when_on_round_says_so(
     folds: dict[str, list[Fold]], monkeypatch: pytest.MonkeyPatch, seconds: float, last: int
 ) -> None:
-    monkeypatch.setattr(trainer, "SLICE_SECONDS", seconds)
+    monkeypatch.setattr(trainer, "TURN_SECONDS", seconds)
     calls: list[int] = []
 
     def on_round(round_: int, _: np.ndarray) -> bool:
@@ -172,7 +172,7 @@ def test_an_error_in_on_round_comes_out_and_ends_the_workers(folds: dict[str, li
 def test_an_error_in_one_fold_comes_out_and_ends_the_others_in_the_middle_of_their_turn(
     folds: dict[str, list[Fold]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trainer, "SLICE_SECONDS", 20)
+    monkeypatch.setattr(trainer, "TURN_SECONDS", 20)
     before, start = threading.active_count(), time.perf_counter()
     with pytest.raises(xgb.core.XGBoostError, match=r"for the logistic loss|label must be in"):
         boost(params_of("binary", PLAIN), [folds["regression"][0], folds["binary"][0]], 1_000_000, 2)

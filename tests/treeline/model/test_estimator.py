@@ -187,7 +187,7 @@ def test_the_feature_frame_is_what_the_booster_reads(models: dict[str, Estimator
 
 @pytest.mark.parametrize("target", ["binary", "multiclass", "regression"])
 def test_the_cpus_of_fitting_change_no_bit(monkeypatch: pytest.MonkeyPatch, target: str) -> None:
-    monkeypatch.setattr("treeline.model.estimator.SMALL", 0)
+    monkeypatch.setattr("treeline.model.estimator.MIN_CELLS_FOR_THREADS", 0)
     one, three = (bytes(fitted(target, cpus=cpus).booster_.save_raw("ubj")) for cpus in (1, 3))
     assert one == three
 

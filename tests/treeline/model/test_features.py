@@ -97,7 +97,7 @@ def test_features_that_are_not_fitted_say_so(frame: pd.DataFrame) -> None:
 
 def test_the_levels_are_those_of_the_training_rows_sorted() -> None:
     fitted = one("category", "b", None, "東京", "a", "b")
-    assert list(fitted.encoders_["größe"].codes) == ["a", "b", "東京"]
+    assert list(fitted.encoders_["größe"].codes_) == ["a", "b", "東京"]
     np.testing.assert_array_equal(
         fitted.transform(column("東京", "a", "new", None, "A", "b")).ravel(), [2, 0, np.nan, np.nan, np.nan, 1]
     )
@@ -105,7 +105,7 @@ def test_the_levels_are_those_of_the_training_rows_sorted() -> None:
 
 def test_levels_of_a_category_dtype_that_no_row_has_get_no_code() -> None:
     training = pd.Categorical(["c", "a"], categories=["a", "b", "c"])
-    assert list(one("category", *training, dtype=training.dtype).encoders_["größe"].codes) == ["a", "c"]
+    assert list(one("category", *training, dtype=training.dtype).encoders_["größe"].codes_) == ["a", "c"]
 
 
 def test_a_category_seen_nowhere_in_training_is_missing_everywhere() -> None:

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.cbook import is_math_text
 from matplotlib.figure import Figure
 
-from treeline.reporting.plots import MOST_BARS, bars, contributions_summary
+from treeline.reporting.plots import MAX_BARS, bars, contributions_summary
 
 NAMES = ["größe", "東京", "a$b", "US$ to $", "$^$", "\\frac{", "a_b^c", "{", "a\nb", "", " ", "%s", "x" * 300]
 
@@ -37,15 +37,15 @@ def summary(n_features: int, names: list[str] | None = None, n_rows: int = 30) -
     return contributions_summary(contributions, matrix, names or [f"f{i}" for i in range(n_features)])
 
 
-@pytest.mark.parametrize("n", [1, 2, MOST_BARS, 40])
+@pytest.mark.parametrize("n", [1, 2, MAX_BARS, 40])
 def test_bars_show_the_largest_on_top(n: int) -> None:
     values = pd.Series(np.linspace(1, 0.1, n), index=[f"f{i}" for i in range(n)])
     figure = bars(values, "the title", "the label")
     axes = figure.axes[0]
-    assert [bar.get_width() for bar in axes.patches] == values.head(MOST_BARS).tolist()[::-1]
-    assert labels(figure) == values.head(MOST_BARS).index.tolist()[::-1]
+    assert [bar.get_width() for bar in axes.patches] == values.head(MAX_BARS).tolist()[::-1]
+    assert labels(figure) == values.head(MAX_BARS).index.tolist()[::-1]
     assert axes.get_xlabel() == "the label"
-    assert axes.get_title() == ("the title" if n <= MOST_BARS else "the title (the first 25 of 40)")
+    assert axes.get_title() == ("the title" if n <= MAX_BARS else "the title (the first 25 of 40)")
 
 
 def test_bars_of_missing_values_render() -> None:
@@ -71,9 +71,9 @@ def test_long_names_that_begin_alike_keep_a_bar_each() -> None:
     assert len(labels(figure)) == 2
 
 
-@pytest.mark.parametrize("n", [1, 2, MOST_BARS, 40])
+@pytest.mark.parametrize("n", [1, 2, MAX_BARS, 40])
 def test_the_summary_shows_the_features_that_move_most_on_top(n: int) -> None:
-    assert labels(summary(n)) == [f"f{i}" for i in range(n)][-MOST_BARS:]
+    assert labels(summary(n)) == [f"f{i}" for i in range(n)][-MAX_BARS:]
 
 
 def test_pictures_of_many_features_render() -> None:

@@ -12,15 +12,15 @@ from optuna.trial import TrialState
 
 from treeline import UserError
 from treeline.reporting.study_plots import study_pictures
-from treeline.tuning.search_space import RATE
+from treeline.tuning.search_space import HELD_LEARNING_RATE
 from treeline.tuning.search_space import SPACE as BUILT_IN
 from treeline.tuning.study import (
     HopelessPruner,
-    bury_the_dead,
+    ask_next,
     checkpoint,
     counted,
-    draw,
-    offer_slower,
+    enqueue_lower_learning_rate,
+    fail_stale_trials,
     open_storage,
     open_study,
 )
@@ -40,8 +40,8 @@ def value(params: dict[str, float]) -> float:
 
 def finish(study: optuna.Study, trials: int) -> None:
     for _ in range(trials):
-        offer_slower(study, SPACE, 1000, by=2)
-        trial = draw(study, SPACE, seed=0, late=True)
+        enqueue_lower_learning_rate(study, SPACE, 1000, by=2)
+        trial = ask_next(study, SPACE, seed=0, late=True)
         trial.set_user_attr("rounds", 400)
         study.tell(trial, value(trial.params))
 
@@ -77,10 +77,10 @@ def test_a_killed_trial_does_not_count_and_its_point_is_tried_again(tmp_path: Pa
     finish(whole, 14)
     study = reopen(tmp_path)
     finish(study, killed_at)
-    offer_slower(study, SPACE, 1000, by=2)
-    lost = draw(study, SPACE, seed=0, late=True).params
+    enqueue_lower_learning_rate(study, SPACE, 1000, by=2)
+    lost = ask_next(study, SPACE, seed=0, late=True).params
     resumed = reopen(tmp_path)
-    bury_the_dead(resumed)
+    fail_stale_trials(resumed)
     assert len(counted(resumed)) == killed_at
     assert [trial.state for trial in resumed.trials if trial.state == TrialState.RUNNING] == []
     finish(resumed, 14 - killed_at)
@@ -95,7 +95,7 @@ def test_a_killed_trial_does_not_count_and_its_point_is_tried_again(tmp_path: Pa
 
 def test_a_trial_that_failed_of_itself_counts(tmp_path: Path) -> None:
     study = reopen(tmp_path)
-    trial = draw(study, SPACE, seed=0, late=True)
+    trial = ask_next(study, SPACE, seed=0, late=True)
     trial.set_user_attr("error", "ValueError: no")
     study.tell(trial, state=TrialState.FAIL)
     assert len(counted(study)) == 1
@@ -118,13 +118,13 @@ def test_what_has_been_found_since_the_best_was_tried_at_a_lower_rate_is_tried_a
 
     def tell(subsample: float, value: float) -> None:
         study.enqueue_trial({"learning_rate": 0.08, "subsample": subsample}, skip_if_exists=True)
-        trial = draw(study, SPACE, seed=0, late=True)
+        trial = ask_next(study, SPACE, seed=0, late=True)
         trial.set_user_attr("rounds", 100)
         study.tell(trial, sign * value)
 
     def offered(by: int) -> tuple[float, float]:
-        offer_slower(study, SPACE, 1000, by)
-        trial = draw(study, SPACE, seed=0, late=True)
+        enqueue_lower_learning_rate(study, SPACE, 1000, by)
+        trial = ask_next(study, SPACE, seed=0, late=True)
         trial.set_user_attr("rounds", 200)
         study.tell(trial, sign * (8 + trial.params["learning_rate"] + trial.params["subsample"]))
         return trial.params["subsample"], trial.params["learning_rate"]
@@ -139,8 +139,8 @@ def test_what_has_been_found_since_the_best_was_tried_at_a_lower_rate_is_tried_a
 def test_a_slower_trial_that_was_no_better_is_not_tried_again_nor_slower_still(tmp_path: Path) -> None:
     study = reopen(tmp_path)
     for _ in range(8):
-        offer_slower(study, SPACE, 1000, by=2)
-        trial = draw(study, SPACE, seed=0, late=True)
+        enqueue_lower_learning_rate(study, SPACE, 1000, by=2)
+        trial = ask_next(study, SPACE, seed=0, late=True)
         trial.set_user_attr("rounds", 400)
         study.tell(trial, abs(trial.params["learning_rate"] - 0.05))
     rates = [trial.params["learning_rate"] for trial in study.trials]
@@ -158,8 +158,8 @@ def test_a_slower_trial_that_was_no_better_is_not_tried_again_nor_slower_still(t
 def test_no_slower_trial_where_there_is_no_room(space: dict[str, BaseDistribution], rounds: int) -> None:
     study = optuna.create_study()
     for _ in range(8):
-        offer_slower(study, space, rounds, by=2)
-        trial = draw(study, space, seed=0, late=True)
+        enqueue_lower_learning_rate(study, space, rounds, by=2)
+        trial = ask_next(study, space, seed=0, late=True)
         trial.set_user_attr("rounds", 400)
         study.tell(trial, trial.params["subsample"])
     assert not any("fixed_params" in trial.system_attrs for trial in study.trials)
@@ -169,23 +169,23 @@ def test_until_the_end_of_a_study_only_the_known_points_learn_at_a_rate_of_their
     space = SPACE | {"learning_rate": BUILT_IN["learning_rate"]}
     study = open_study(open_storage("", "s", tmp_path), "s", False, space, FACTS, POINTS)
     for _ in range(8):
-        study.tell(draw(study, space, seed=0, late=False), 1.0)
+        study.tell(ask_next(study, space, seed=0, late=False), 1.0)
     drawn = [trial.params for trial in study.trials]
-    assert [params["learning_rate"] for params in drawn] == [0.3, 0.05] + 6 * [RATE]
+    assert [params["learning_rate"] for params in drawn] == [0.3, 0.05] + 6 * [HELD_LEARNING_RATE]
     assert len({params["subsample"] for params in drawn}) == 8
-    assert draw(study, space, seed=0, late=True).params["learning_rate"] != RATE
+    assert ask_next(study, space, seed=0, late=True).params["learning_rate"] != HELD_LEARNING_RATE
 
 
 def test_a_rate_that_was_held_stands_in_its_place_and_has_no_importance() -> None:
     study = optuna.create_study()
     space = SPACE | {"learning_rate": BUILT_IN["learning_rate"]}
     for late in (True, *6 * [False]):
-        trial = draw(study, space, 0, late)
+        trial = ask_next(study, space, 0, late)
         study.tell(trial, value(trial.params))
     pictures = study_pictures(study, "log_loss")
     assert [label.get_text() for label in pictures["parameter_importances"].axes[0].get_yticklabels()] == ["subsample"]
     rates, _ = np.transpose([line.get_ydata() for line in pictures["parallel_coordinate"].axes[0].lines[:7]])
-    assert rates[1:] == pytest.approx(math.log(RATE / 0.005) / math.log(0.3 / 0.005))
+    assert rates[1:] == pytest.approx(math.log(HELD_LEARNING_RATE / 0.005) / math.log(0.3 / 0.005))
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_a_rate_that_was_held_stands_in_its_place_and_has_no_importance() -> Non
 def test_rates_that_a_person_gave_or_that_alone_are_searched_are_drawn(space: dict[str, BaseDistribution]) -> None:
     study = optuna.create_study()
     for _ in range(8):
-        study.tell(draw(study, space, seed=0, late=False), 1.0)
+        study.tell(ask_next(study, space, seed=0, late=False), 1.0)
     assert len({trial.params["learning_rate"] for trial in study.trials}) == 8
 
 

@@ -19,7 +19,7 @@ import hyperparameters_tuning
 from config import DataSettings, TuningSettings
 from treeline.model.boosting import make_folds
 from treeline.tuning import trial as trials
-from treeline.tuning.search_space import RATE
+from treeline.tuning.search_space import HELD_LEARNING_RATE
 
 pytestmark = pytest.mark.store
 STAGE = "hyperparameters-tuning"
@@ -85,7 +85,7 @@ def test_the_best_known_point_is_tried_at_a_quarter_of_its_learning_rate_at_once
     tried = sorted((trial.data for trial in children), key=lambda data: int(data.tags["trial"]))
     best = min(tried[:5], key=lambda data: data.metrics["score"]).params
     assert tried[5].params == {**best, "learning_rate": str(float(best["learning_rate"]) / 4)}
-    assert float(tried[6].params["learning_rate"]) == RATE
+    assert float(tried[6].params["learning_rate"]) == HELD_LEARNING_RATE
 
 
 @pytest.mark.parametrize(
