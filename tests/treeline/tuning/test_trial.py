@@ -80,7 +80,7 @@ def test_the_end_of_a_study_is_told_by_trials_or_seconds(
 def test_the_best_known_point_is_tried_at_a_quarter_of_its_learning_rate_at_once(
     iris: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hyperparameters_tuning, "MANY", 8)
+    monkeypatch.setattr(hyperparameters_tuning, "MIN_TRIALS_FOR_EARLY", 8)
     children = iris.children(tune(iris, n_trials=8).info.run_id)
     tried = sorted((trial.data for trial in children), key=lambda data: int(data.tags["trial"]))
     best = min(tried[:5], key=lambda data: data.metrics["score"]).params
