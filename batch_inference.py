@@ -12,7 +12,10 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -20,56 +23,75 @@ import pandas as pd
 from loguru import logger
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.pyfunc import PyFuncModel
+from tqdm import tqdm
 
 from config import BatchSettings
+from tracking.models import SERVICE
+from tracking.reference import Reference, load_reference
 from tracking.registry import find_version, only_champion
-from tracking.runs import find_run, load_problem, log_dataset, split_path, stage_run
+from tracking.runs import Lineage, Origin, download_artifact, log_dataset, stage_run
 from treeline import UserError
-from treeline.data.chunks import WRITABLE, chunks, file_digest, is_csv
-from treeline.data.drift import drift, sample_rows
+from treeline.data.chunks import WRITABLE, count_rows, file_digest, is_csv
+from treeline.data.drift import drift
 from treeline.data.files import is_remote, local_copy
-from treeline.data.problem import Problem
 from treeline.reporting.plots import bars
-from treeline.serving.scoring import Scorer, Tally, ready, rejected_path, score
+from treeline.serving.scoring import Scorer, Tally, prepare_rows, rejected_path, score
 from utils import command
 
-ANSWERS = "answers.parquet"  # of the evaluation
-LINEAGE = ("data_run_id", "tuning_run_id", "training_run_id", "data_digest")
+
+@dataclass(frozen=True)
+class Model:
+    """A model to score with.
+
+    Attributes:
+        scorer: answers rows.
+        reference: what its registered version is compared with; None for a model that Treeline did not register.
+        tags: which model it is.
+    """
+
+    scorer: Scorer
+    reference: Reference | None
+    tags: dict[str, str]
 
 
-def load(model_uri: str) -> tuple[Scorer, dict[str, str]]:
+def load(model_uri: str) -> Model:
     """Load the model to score with.
 
     Args:
         model_uri: any that MLflow loads as pyfunc; empty takes the served form of the only champion there is.
 
-    Returns:
-        The scorer, and the tags that say which model it is.
-
     Raises:
         UserError: there is no such model, or no champion or several.
     """
-    uri = model_uri or f"models:/{only_champion()}Service@champion"
+    uri = model_uri or f"models:/{only_champion()}{SERVICE.suffix}@champion"
     version = _version(uri)
     try:
-        model = mlflow.pyfunc.load_model(uri)
+        loaded = mlflow.pyfunc.load_model(uri)
     except (MlflowException, OSError) as error:
         raise UserError(f"Cannot load the model {uri}: {str(error).splitlines()[0]}") from error
-    tags = {"model_uri": uri}
+    predict, tags = partial(_predict, loaded), {"model_uri": uri}
     if version is None or "data_run_id" not in version.tags:
         logger.warning(
             f"{uri} is no version that Treeline registered: its rows are not checked and drift is not measured"
         )
-        return Scorer(model), tags
+        return Model(Scorer(predict), None, tags)
+    reference = load_reference(version)
     tags |= {"model_name": version.name, "model_version": str(version.version)}
-    tags |= {key: version.tags[key] for key in LINEAGE if key in version.tags}
-    data_run = find_run("data-preprocessing", version.tags["data_run_id"])
+    made = replace(Lineage.from_tags(version.tags), evaluation_run_id="")
+    return Model(Scorer(predict, reference.problem, reference.train), reference, tags | made.tags())
+
+
+def _predict(model: PyFuncModel, frame: pd.DataFrame) -> Any:
+    """Let a model answer.
+
+    Raises:
+        UserError: it refuses the rows.
+    """
     try:
-        train = sample_rows(chunk.frame for chunk in chunks(split_path(data_run.info.run_id, "train")))
-    except UserError as error:  # a model can be handed over without its rows; it scores all the same
-        logger.warning(f"drift is not measured: {error}")
-        train = pd.DataFrame()
-    return Scorer(model, load_problem(data_run), train, _judged_answers(version)), tags
+        return model.predict(frame)
+    except MlflowException as error:
+        raise UserError(f"The model refuses the rows: {str(error.message).splitlines()[0]}") from error
 
 
 def check_paths(settings: BatchSettings) -> Path:
@@ -108,68 +130,64 @@ def run(settings: BatchSettings) -> str:
     with ExitStack() as stack:
         active = stack.enter_context(stage_run("batch-inference", settings))
         output = check_paths(settings)
-        source = stack.enter_context(local_copy(settings.input))
-        scorer, tags = load(settings.model_uri)
+        source = stack.enter_context(local_copy(settings.input, download_artifact))
+        model = load(settings.model_uri)
         digest = file_digest(source)[:16]
-        mlflow.set_tags({**tags, "input_digest": digest})
+        mlflow.set_tags({**model.tags, "input_digest": digest})
+
         start = time.perf_counter()
-        tally, sample = score(scorer, source, output)
+        with tqdm(total=count_rows(source), desc="scoring", unit="row", unit_scale=True, disable=None) as bar:
+            tally, sample = score(model.scorer, source, output, bar.update)
         seconds = time.perf_counter() - start
+
         if tally.scored:
-            log_dataset(sample, settings.input, Path(settings.input).name, digest, "scoring")
-        mlflow.log_metrics(
-            {
-                "rows": tally.read,
-                "rows_scored": tally.scored,
-                "rows_rejected": tally.reasons.total(),
-                "seconds": seconds,
-                "rows_per_second": tally.scored / seconds,
-                **_latency(tally),
-            }
+            log_dataset(sample, Origin(Path(settings.input).name, settings.input, digest), "scoring")
+        log_tally(tally, seconds)
+        logger.info(
+            f"{tally.scored} of {tally.read} rows scored by {model.tags['model_uri']} in {seconds:.1f} s: {output}"
         )
-        logger.info(f"{tally.scored} of {tally.read} rows scored by {tags['model_uri']} in {seconds:.1f} s: {output}")
         if tally.reasons:
-            reasons = pd.Series(tally.reasons, name="rows").sort_values(ascending=False)
-            mlflow.log_text(reasons.to_csv(index_label="reason"), "rejected.csv")
-            apart = rejected_path(output)
-            logger.warning(f"{reasons.sum()} rows cannot be scored and lie in {apart}; most often: {reasons.index[0]}")
-        if scorer.problem is not None and len(scorer.train) and tally.scored:
-            _log_drift(scorer, scorer.problem, sample)
+            log_rejected(tally, rejected_path(output))
+        if model.reference is not None and len(model.reference.train) and tally.scored:
+            log_drift(model.reference, sample)
         return str(active.info.run_id)
 
 
-def _version(uri: str) -> ModelVersion | None:
-    """Find the registered version that a URI names; None for a model of another kind."""
-    named = uri.removeprefix("models:/")
-    return find_version(named) if named != uri and ("@" in named or "/" in named) else None
+def log_tally(tally: Tally, seconds: float) -> None:
+    """Log counts and latency."""
+    mlflow.log_metrics(
+        {
+            "rows": tally.read,
+            "rows_scored": tally.scored,
+            "rows_rejected": tally.reasons.total(),
+            "seconds": seconds,
+            "rows_per_second": tally.scored / seconds,
+        }
+    )
+    if tally.milliseconds:
+        p50, p99 = np.percentile(tally.milliseconds, [50, 99])
+        mlflow.log_metrics({"ms_per_1000_rows_p50": float(p50), "ms_per_1000_rows_p99": float(p99)})
 
 
-def _judged_answers(version: ModelVersion) -> pd.DataFrame:
-    """Read what the model answered when it was evaluated; empty where it was not."""
-    card = version.tags.get("model_card", "")
-    if not card:
-        return pd.DataFrame()
-    return pd.read_parquet(mlflow.artifacts.download_artifacts(card.replace("model_card.html", ANSWERS)))
+def log_rejected(tally: Tally, apart: Path) -> None:
+    """Log why rows were rejected, and tell where they lie."""
+    reasons = pd.Series(tally.reasons, name="rows").sort_values(ascending=False)
+    mlflow.log_text(reasons.to_csv(index_label="reason"), "rejected.csv")
+    logger.warning(f"{reasons.sum()} rows cannot be scored and lie in {apart}; most often: {reasons.index[0]}")
 
 
-def _latency(tally: Tally) -> dict[str, float]:
-    if not tally.milliseconds:
-        return {}
-    p50, p99 = np.percentile(tally.milliseconds, [50, 99])
-    return {"ms_per_1000_rows_p50": float(p50), "ms_per_1000_rows_p99": float(p99)}
-
-
-def _log_drift(scorer: Scorer, problem: Problem, sample: pd.DataFrame) -> None:
+def log_drift(reference: Reference, sample: pd.DataFrame) -> None:
     """Compare the scored rows with the training rows, and the answers with those to the rows that judged the model: its
     answers to its own training rows are too sure of themselves. Warn where they differ much.
     """
-    before, _ = ready(problem.rows(scorer.train).reset_index(drop=True), problem)
-    found = drift(before, sample, problem.kinds)
-    if len(scorer.answers):
-        names = scorer.answers.columns.intersection(sample.columns)
-        numbers = [name for name in names if pd.api.types.is_float_dtype(scorer.answers[name])]
+    problem, answers = reference.problem, reference.answers
+    train, _ = prepare_rows(problem.rows(reference.train).reset_index(drop=True), problem)
+    found = drift(train, sample, problem.kinds)
+    if len(answers):
+        names = answers.columns.intersection(sample.columns)
+        numbers = [name for name in names if pd.api.types.is_float_dtype(answers[name])]
         kinds = {name: "number" if name in numbers else "category" for name in names}
-        found = pd.concat([drift(scorer.answers, sample, kinds), found], ignore_index=True)
+        found = pd.concat([drift(answers, sample, kinds), found], ignore_index=True)
     else:
         logger.info("the model was never evaluated: its answers are compared with none")
     mlflow.log_text(found.to_csv(index=False), "drift.csv")
@@ -177,11 +195,17 @@ def _log_drift(scorer: Scorer, problem: Problem, sample: pd.DataFrame) -> None:
     mlflow.log_figure(bars(shown, "Drift against the rows of training", "0 alike, 1 nothing in common"), "drift.png")
     mlflow.log_metric("columns_drifting", int(found["drifts"].sum()))
     for row in found[found["drifts"]].head(10).itertuples():
-        what = "The answer" if row.column in scorer.answers.columns else "The column"
+        what = "The answer" if row.column in answers.columns else "The column"
         logger.warning(
-            f"{what} {row.column!r} drifts: distance {row.distance:.2f} from before, missing {row.missing_now:.0%} now "
-            f"and {row.missing_before:.0%} then; see drift.csv on the run"
+            f"{what} {row.column!r} drifts: distance {row.distance:.2f} from before, missing "
+            f"{row.missing_current:.0%} now and {row.missing_reference:.0%} then; see drift.csv on the run"
         )
+
+
+def _version(uri: str) -> ModelVersion | None:
+    """Find the registered version that a URI names; None for a model of another kind."""
+    named = uri.removeprefix("models:/")
+    return find_version(named) if named != uri and ("@" in named or "/" in named) else None
 
 
 def main(argv: Sequence[str] | None = None) -> int:

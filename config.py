@@ -5,13 +5,15 @@ A setting's default and range are written here alone; MLproject repeats the defa
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Annotated, Any, Literal, TypeVar
 
 import optuna
 from loguru import logger
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     CliApp,
@@ -22,7 +24,13 @@ from pydantic_settings import (
 )
 
 from treeline import UserError, nearest
-from treeline.data.tables import BUILT_IN
+from treeline.data.problem import AskedTask, TableSettings
+from treeline.data.splits import SplitKind
+from treeline.data.tables import BUILT_IN, check_exists
+from treeline.evaluation.criteria import Criteria, parse_costs, parse_thresholds
+from treeline.tuning.schedule import AskedMetric, SearchSettings
+from treeline.tuning.search_space import read_space
+from treeline.tuning.study import check_storage
 
 
 def _whole(value: Any) -> Any:
@@ -44,12 +52,22 @@ QUIET = (
 )
 
 Whole = Annotated[int, BeforeValidator(_whole)]
+MAX_MODEL_NAME = 200  # signs
 
 
+def _model_name(name: str) -> str:
+    """Refuse a name that MLflow, its URIs or a file system would not take; empty is none."""
+    if name != name.strip() or len(name) > MAX_MODEL_NAME or re.search(r"[/:.%\"'@?#\\\x00-\x1f\x7f]", name):
+        raise ValueError(
+            f"a model's name has {MAX_MODEL_NAME} signs at most, no blank at an end, and none of / : . % \" ' @ ? # \\"
+        )
+    return name
+
+
+ModelName = Annotated[str, AfterValidator(_model_name)]
 # Training and evaluation share it.
 MODEL_NAME: str = Field(
     "",
-    pattern=r"^[^/:.%\"']*$",
     description="Registered model; empty: training names it after the table (CancerModel for the default one), "
     "evaluation takes what was trained last.",
 )
@@ -74,6 +92,13 @@ class Settings(BaseSettings):
         """Leave out environment variables: `make run DATA=x` exports DATA, and a shell may hold anything."""
         return (init_settings,)
 
+    def check(self) -> None:
+        """Refuse what can be refused without the data, before a run is opened.
+
+        Raises:
+            UserError: names the setting, the value got and what is allowed.
+        """
+
     def parameters(self) -> dict[str, str]:
         """Give each setting by its name on the command line, as text for MLflow."""
         return {self.option(name): str(value) for name, value in self.model_dump().items()}
@@ -89,39 +114,54 @@ class DataSettings(Settings):
 
     data: str = Field("breast_cancer", description=f"CSV or Parquet file, or a built-in table: {', '.join(BUILT_IN)}.")
     target: str = Field("", description="Column to predict; may be empty for a built-in table.")
-    task: Literal["auto", "binary", "multiclass", "regression"] = Field(
-        "auto", description="What to predict; auto guesses from the target."
-    )
-    drop: str = Field("", description="Columns to leave out, separated by commas.")
+    task: AskedTask = Field(TableSettings.task, description="What to predict; auto guesses from the target.")
+    drop: str = Field(TableSettings.drop, description="Columns to leave out, separated by commas.")
     derive: str = Field(
-        "", description="Columns to add inside the model: `name = expression`, separated by semicolons."
+        TableSettings.derive,
+        description="Columns to add inside the model: `name = expression`, separated by semicolons.",
     )
-    numeric: str = Field("", description="Columns to read as numbers, separated by commas, where the guess is wrong.")
-    categorical: str = Field("", description="Columns to read as categories, such as codes spelled as numbers.")
-    datetime: str = Field("", description="Columns to read as dates or times.")
-    text: str = Field("", description="Columns to read as free text.")
-    split: Literal["stratified", "random", "group", "time"] = Field(
-        "stratified",
+    numeric: str = Field(
+        TableSettings.numeric, description="Columns to read as numbers, separated by commas, where the guess is wrong."
+    )
+    categorical: str = Field(
+        TableSettings.categorical, description="Columns to read as categories, such as codes spelled as numbers."
+    )
+    datetime: str = Field(TableSettings.datetime, description="Columns to read as dates or times.")
+    text: str = Field(TableSettings.text, description="Columns to read as free text.")
+    split: SplitKind = Field(
+        TableSettings.split,
         description="How rows are split, folds too: stratified by class (a regression target at random), random, "
         "group (no group on both sides) or time (train before test).",
     )
-    split_column: str = Field("", description="Column of the groups or the times.")
+    split_column: str = Field(TableSettings.split_column, description="Column of the groups or the times.")
     test_size: float = Field(
         0.33, gt=0, lt=1, description="Share of the rows held out for the test, above 0 and below 1."
     )
     seed: Whole = Field(0, ge=0, le=2**31 - 1, description="Seed of every random choice, from 0.")
     dry_run: bool = Field(False, description="Print what would be done and do nothing.")
 
+    def check(self) -> None:
+        """Refuse a file that is not there, and a table of one's own without a target."""
+        super().check()
+        if self.data not in BUILT_IN:
+            check_exists(self.data, BUILT_IN)
+
+    def table(self) -> TableSettings:
+        """Give what the core needs to read a table."""
+        return TableSettings(**{each.name: getattr(self, each.name) for each in fields(TableSettings)})
+
 
 class TuningSettings(Settings):
     """Search XGBoost's parameters by cross-validation on the training rows."""
 
-    n_trials: Whole = Field(50, ge=1, description="Trials of the study, from 1.")
-    timeout: float = Field(0, ge=0, description="Seconds after which tuning ends, from 0; 0 sets no limit.")
-    metric: Literal["auto", "log_loss", "error", "roc_auc", "rmse", "mae"] = Field(
-        "auto", description="Metric to optimise; auto is log_loss, or rmse for regression."
+    n_trials: Whole = Field(SearchSettings.n_trials, ge=1, description="Trials of the study, from 1.")
+    timeout: float = Field(
+        SearchSettings.timeout, ge=0, description="Seconds after which tuning ends, from 0; 0 sets no limit."
     )
-    folds: Whole = Field(5, ge=2, description="Folds of the cross-validation, from 2.")
+    metric: AskedMetric = Field(
+        SearchSettings.metric, description="Metric to optimise; auto is log_loss, or rmse for regression."
+    )
+    folds: Whole = Field(SearchSettings.folds, ge=2, description="Folds of the cross-validation, from 2.")
     search_space: str = Field(
         "", description="YAML file that narrows, fixes or widens the built-in search space; empty keeps it."
     )
@@ -132,13 +172,28 @@ class TuningSettings(Settings):
         "", description="Optuna storage URL of the study; empty keeps it in a file in the folder studies, by the store."
     )
     data_run_id: str = Field("", description="Run of data-preprocessing to read; empty takes the last finished one.")
-    seed: Whole = Field(0, ge=0, le=2**31 - 1, description="Seed of every random choice, from 0.")
+    seed: Whole = Field(SearchSettings.seed, ge=0, le=2**31 - 1, description="Seed of every random choice, from 0.")
+
+    def search(self) -> SearchSettings:
+        """Give what the core needs to search; the search space is read from its file.
+
+        Raises:
+            UserError: the file is unreadable, or what it asks for is not legal.
+        """
+        given = {each.name: getattr(self, each.name) for each in fields(SearchSettings)}
+        return SearchSettings(**given | {"search_space": read_space(self.search_space)})
+
+    def check(self) -> None:
+        """Refuse a search space and a storage that cannot be."""
+        super().check()
+        read_space(self.search_space)
+        check_storage(self.storage, self.study_name)
 
 
 class TrainingSettings(Settings):
     """Fit the final pipeline on all training rows with the tuned parameters; register it."""
 
-    model_name: str = MODEL_NAME
+    model_name: ModelName = MODEL_NAME
     data_run_id: str = Field("", description="Run of data-preprocessing to read; empty takes the one that tuning read.")
     tuning_run_id: str = Field(
         "", description="Run of hyperparameters-tuning to read; empty takes the last finished one."
@@ -151,7 +206,7 @@ class EvaluationSettings(Settings):
     eval_dataset: str = Field(
         "", description="Labelled CSV or Parquet file to score; empty takes the logged test rows."
     )
-    model_name: str = MODEL_NAME
+    model_name: ModelName = MODEL_NAME
     promote: Literal["better", "not-worse", "always", "never"] = Field(
         "better",
         description="Against the champion, by a paired bootstrap on the same rows: surely better, or not worse; always "
@@ -165,6 +220,18 @@ class EvaluationSettings(Settings):
     training_run_id: str = Field(
         "", description="Run of model-training whose model is judged; empty follows model-name."
     )
+
+    def criteria(self, metric: str) -> Criteria:
+        """Give what a model must reach, the metric of its search being what decides."""
+        return Criteria(metric, parse_thresholds(self.min_score), self.promote, self.margin)
+
+    def check(self) -> None:
+        """Refuse thresholds and costs that cannot be read, and a file that is not there."""
+        super().check()
+        parse_thresholds(self.min_score)
+        parse_costs(self.costs)
+        if self.eval_dataset:
+            check_exists(self.eval_dataset)
 
 
 class MainSettings(EvaluationSettings, TrainingSettings, TuningSettings, DataSettings):
@@ -277,7 +344,8 @@ def _complaint(settings: type[Settings], detail: Any) -> str:
     name = str(detail["loc"][0])
     field = settings.model_fields.get(name)
     meaning = f" ({field.description})" if field else ""
-    return f"--{settings.option(name)} got {detail['input']!r}: {detail['msg'][0].lower()}{detail['msg'][1:]}{meaning}"
+    reason = str(detail["msg"]).removeprefix("Value error, ")
+    return f"--{settings.option(name)} got {detail['input']!r}: {reason[0].lower()}{reason[1:]}{meaning}"
 
 
 def _flags(settings: type[Settings], arguments: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Stage 4: the registered model scored on rows that training never saw; the alias moved if it earned it.
+"""Stage 4: the registered model judged on rows that training never saw; the alias moved if it earned it.
 
 Reads: the registered model; test.parquet of its data run, or a labelled file.
 Writes: a run with MLflow's metrics and plots, our metrics with 95 % intervals, tables, pictures and explanations, the
@@ -9,6 +9,7 @@ Run: mlflow run . -e data-evaluation -P eval-dataset=file.csv
 
 import sys
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import mlflow
 import numpy as np
@@ -18,11 +19,22 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from config import EvaluationSettings
-from tracking.evaluation_log import Findings, evaluate_by_mlflow, log_diagnostics
+from tracking.evaluation_log import TEST, Evaluated, Findings, evaluate_by_mlflow, log_diagnostics
+from tracking.golden_requests import GOLDEN_REQUESTS, replay_golden_requests
 from tracking.model_card import log_card
-from tracking.promotion import against_champion, missed_thresholds, replay_golden_requests
-from tracking.registry import finish_interrupted_promotion, promote
-from tracking.runs import find_run, load_problem, load_split, log_input, log_parquet, stage_run
+from tracking.models import SERVICE
+from tracking.promotion import Challenger, apply_decision, finish_earlier, load_pipeline, meet_champion
+from tracking.reference import log_answers
+from tracking.registry import tag_versions
+from tracking.runs import (
+    Lineage,
+    download_artifact,
+    find_run,
+    load_problem,
+    load_split,
+    log_input,
+    stage_run,
+)
 from treeline import UserError, nearest
 from treeline.cpus import cpu_budget
 from treeline.data.drift import sample_rows
@@ -30,15 +42,10 @@ from treeline.data.problem import Problem
 from treeline.data.tables import read_file
 from treeline.data.target import check_columns
 from treeline.data.values import to_numeric
-from treeline.evaluation.comparison import (
-    Predictions,
-    better,
-    check_thresholds,
-    dummy_predictions,
-    intervals,
-    parse_thresholds,
-)
-from treeline.evaluation.diagnostics import parse_costs
+from treeline.evaluation.comparison import Contest, Decision, decide, intervals
+from treeline.evaluation.criteria import Criteria, check_thresholds, parse_costs
+from treeline.evaluation.predictions import Predictions, dummy_predictions, predict
+from treeline.model.estimator import make_estimator
 from treeline.tuning.search_space import DEFAULTS
 from utils import command
 
@@ -65,58 +72,93 @@ def find_training(settings: EvaluationSettings) -> Run:
     return find_run("model-training", version.tags["training_run_id"])
 
 
-def labelled_rows(eval_dataset: str, problem: Problem) -> pd.DataFrame:
-    """Read a labelled file and hold it against the model's columns; rows without a target are left out.
+def read_rows(settings: EvaluationSettings, problem: Problem, data_run: Run) -> pd.DataFrame:
+    """Read the rows that judge the model: a labelled file, of which rows without a target are left out, or the test
+    rows of the data run.
 
     Raises:
-        UserError: the file is unreadable, lacks a column or the target, or has no labelled row.
+        UserError: they are not to be had, lack a column or the target, or hold a label that the model does not know.
     """
-    frame = read_file(eval_dataset)
-    check_columns(frame, problem.kinds, eval_dataset)
-    if problem.target not in frame.columns:
-        raise UserError(f"{eval_dataset} lacks the target {problem.target!r}: rows without labels cannot be judged.")
-    labelled = frame[frame[problem.target].notna()].reset_index(drop=True)
-    if labelled.empty:
-        raise UserError(
-            f"Every value of the target {problem.target!r} in {eval_dataset} is missing: there is nothing to judge by."
-        )
-    if len(labelled) < len(frame):
-        logger.warning(f"{len(frame) - len(labelled)} of {len(frame)} rows have no target and are left out")
-    if (
-        problem.classes
-        and pd.api.types.is_float_dtype(labelled[problem.target])
-        and isinstance(problem.classes[0], int)
-    ):
-        labelled = labelled.assign(**{problem.target: labelled[problem.target].astype("int64")})
-    return labelled
+    if not settings.eval_dataset:
+        frame = load_split(data_run.info.run_id, "test")
+    else:
+        table = read_file(settings.eval_dataset, download_artifact)
+        check_columns(table, problem.kinds, settings.eval_dataset)
+        frame = problem.labelled(table, settings.eval_dataset)
+        if len(frame) < len(table):
+            logger.warning(f"{len(table) - len(frame)} of {len(table)} rows have no target and are left out")
+    problem.truth(frame)
+    return frame
 
 
-def log_scores(
-    problem: Problem, frame: pd.DataFrame, train: pd.DataFrame, predictions: Predictions, known: Collection[str]
-) -> tuple[dict[str, float], dict[str, float]]:
+def in_model_columns(problem: Problem, frame: pd.DataFrame) -> pd.DataFrame:
+    """Give rows in the model's columns and the target, numbers as numbers: whole ones may stand in a fraction's column,
+    and some may be spelled as text.
+    """
+    numbers = {name: to_numeric(frame[name]) for name, kind in problem.kinds.items() if kind == "number"}
+    return frame[[*problem.kinds, problem.target]].assign(**numbers)
+
+
+def log_metrics(challenger: Challenger, dummy: Predictions, frame: pd.DataFrame, known: Collection[str]) -> None:
     """Log the metrics with their intervals, and those of a dummy and of XGBoost's defaults on the same rows.
 
     Args:
-        problem: that the model solves.
-        frame: the evaluated rows.
-        train: the rows that the dummy and the defaults learn from.
-        predictions: the model's, for `frame`.
+        challenger: the model.
+        dummy: a dummy's predictions.
+        frame: the evaluated rows in the model's columns.
         known: metrics that MLflow has logged already.
-
-    Returns:
-        The model's scores, and the dummy's.
     """
-    dummy = dummy_predictions(problem.task, problem.truth(train), predictions.y, len(problem.classes)).scores()
-    plain = problem.estimator({**DEFAULTS, "seed": 0}, DEFAULTS_ROUNDS, cpu_budget())
+    problem, train = challenger.problem, challenger.train
+    plain = make_estimator(problem, {**DEFAULTS, "seed": 0}, DEFAULTS_ROUNDS, cpu_budget())
     plain.fit(problem.rows(train), train[problem.target])
-    scores = predictions.scores()
-    logged = {key: value for key, value in scores.items() if key not in known}
-    for key, (low, high) in intervals(predictions, seed=0).items():
-        logged |= {f"{key}_low": low, f"{key}_high": high}
-    logged |= {f"dummy_{key}": value for key, value in dummy.items()}
-    logged |= {f"defaults_{key}": value for key, value in problem.predictions(plain, frame).scores().items()}
+    logged = {TEST + key: value for key, value in challenger.predictions.metrics().items() if TEST + key not in known}
+    for key, (low, high) in intervals(challenger.predictions, seed=0).items():
+        logged |= {f"{TEST}{key}_low": low, f"{TEST}{key}_high": high}
+    logged |= {f"dummy_{key}": value for key, value in dummy.metrics().items()}
+    logged |= {f"defaults_{key}": value for key, value in predict(problem, plain, frame).metrics().items()}
     mlflow.log_metrics({key: value for key, value in logged.items() if np.isfinite(value)})
-    return scores, dummy
+
+
+def log_contest(contest: Contest | None) -> None:
+    """Log how the model met the champion."""
+    mlflow.set_tag("compared", contest.about if contest else "")
+    if contest and contest.comparison:
+        found = contest.comparison
+        mlflow.log_metrics(
+            {"gain": found.gain, "gain_low": found.low, "gain_high": found.high, "rows_new_to_champion": found.rows}
+        )
+
+
+def judge(challenger: Challenger, criteria: Criteria, dummy: Predictions, data: str) -> Decision:
+    """Meet the champion, replay the recorded requests, decide, and move the alias if it was earned; tag all of it.
+
+    Args:
+        challenger: the registered version.
+        criteria: what is asked of it.
+        dummy: a dummy's predictions for the same rows.
+        data: what the rows are called in the history of champions.
+    """
+    name, version = challenger.name, challenger.version
+    wrong = replay_golden_requests(f"models:/{name}{SERVICE.suffix}/{version}", challenger.golden)
+    contest = meet_champion(challenger, criteria)
+    log_contest(contest)
+    decision = decide(criteria, challenger.predictions, dummy, contest, wrong)
+    run_id = mlflow.active_run().info.run_id
+    mlflow.set_tags({"metric": criteria.metric, "decision": decision.outcome, "reasons": "; ".join(decision.reasons)})
+    tag_versions(name, version, {"evaluation_run_id": run_id, "decision": decision.outcome})
+    found = contest.comparison if contest else None
+    facts = {
+        "run_id": run_id,
+        "metric": criteria.metric,
+        "value": challenger.predictions.metric(criteria.metric),
+        "gain": found.gain if found else "",
+        "interval": [found.low, found.high] if found else "",
+        "rows": found.rows if found else len(challenger.frame),
+        "data": data,
+        "why": f"promote={criteria.promote}",
+    }
+    apply_decision(decision, challenger, facts)
+    return decision
 
 
 def run(settings: EvaluationSettings) -> str:
@@ -128,70 +170,33 @@ def run(settings: EvaluationSettings) -> str:
     with stage_run("data-evaluation", settings) as active:
         training_run = find_training(settings)
         tags = training_run.data.tags
-        name, version, metric = tags["model_name"], tags["model_version"], tags["metric"]
-        if finish_interrupted_promotion(name):
-            logger.warning(f"an earlier move of the aliases of {name} was cut short; it is finished now")
-        data_run = find_run("data-preprocessing", tags["data_run_id"])
+        name, version, criteria = tags["model_name"], tags["model_version"], settings.criteria(tags["metric"])
+        finish_earlier(name)
+        lineage = replace(Lineage.from_tags(tags), training_run_id=training_run.info.run_id)
+        data_run = find_run("data-preprocessing", lineage.data_run_id)
         problem = load_problem(data_run)
-        check_thresholds(parse_thresholds(settings.min_score), problem.task)
-        costs = parse_costs(settings.costs)
-        lineage = {key: tags[key] for key in ("data_run_id", "tuning_run_id", "data_digest")}
-        mlflow.set_tags(
-            {**lineage, "training_run_id": training_run.info.run_id, "model_name": name, "model_version": version}
-        )
-        if settings.eval_dataset:
-            frame, side = labelled_rows(settings.eval_dataset, problem), "evaluation"
-        else:
-            frame, side = load_split(data_run.info.run_id, "test"), "test"
-        problem.truth(frame)
-        raw = frame
-        # Whole numbers may stand in a fraction's column, and numbers may be spelled as text.
-        numbers = {name: to_numeric(frame[name]) for name, kind in problem.kinds.items() if kind == "number"}
-        frame = frame[[*problem.kinds, problem.target]].assign(**numbers)
+        check_thresholds(criteria.thresholds, problem.task)
+        mlflow.set_tags({**lineage.tags(), "model_name": name, "model_version": version})
+        rows, train = read_rows(settings, problem, data_run), load_split(data_run.info.run_id, "train")
+        estimator = load_pipeline(name, version)
+        golden = mlflow.artifacts.load_dict(f"{training_run.info.artifact_uri}/{GOLDEN_REQUESTS}")
+
+        frame = in_model_columns(problem, rows)
+        side = "evaluation" if settings.eval_dataset else "test"
         dataset = log_input(problem, frame, side, "evaluation", settings.eval_dataset)
+        known = evaluate_by_mlflow(f"models:/{name}/{version}", problem, dataset)
+        predictions = predict(problem, estimator, frame)
+        challenger = Challenger(name, version, problem, train, rows, predictions, golden)
+        dummy = dummy_predictions(problem, problem.truth(train), predictions.y_true)
+        log_answers(estimator.answer(sample_rows([problem.rows(frame)])))  # batches are compared with them
+        log_metrics(challenger, dummy, frame, known)
+        found, costs = Findings(), parse_costs(settings.costs)
+        log_diagnostics(found, Evaluated(problem, estimator, frame, predictions, criteria.metric, costs))
 
-        model_uri = f"models:/{name}/{version}"
-        estimator = mlflow.sklearn.load_model(model_uri)
-        known = evaluate_by_mlflow(model_uri, problem, dataset)
-        predictions = problem.predictions(estimator, frame)
-        log_parquet(estimator.answer(sample_rows([problem.rows(frame)])), "answers")  # batches are compared with them
-        train = load_split(data_run.info.run_id, "train")
-        scores, dummy = log_scores(problem, frame, train, predictions, known)
-        found = Findings()
-        log_diagnostics(found, problem, estimator, frame, predictions, metric, costs)
-
-        golden = mlflow.artifacts.load_dict(f"{training_run.info.artifact_uri}/golden.json")
-        refusals = missed_thresholds(settings.min_score, predictions)
-        refusals += replay_golden_requests(f"models:/{name}Service/{version}", golden)
-        holds = [] if settings.promote != "never" else ["--promote never"]
-        if not better(problem.task, metric, scores[metric], dummy[metric]):
-            holds.append(f"{metric} {scores[metric]:.4g} does not beat the dummy baseline's {dummy[metric]:.4g}")
-        comparison, worse, about = against_champion(settings, problem, name, version, metric, raw, train, predictions)
-        holds += worse
-        if comparison is not None:
-            gains = {"gain": comparison.gain, "gain_low": comparison.low, "gain_high": comparison.high}
-            mlflow.log_metrics({**gains, "rows_new_to_champion": comparison.rows})
-        decision = "refuse" if refusals else "hold" if holds else "promote"
-        reasons = "; ".join([*refusals, *holds])
-        mlflow.set_tags({"metric": metric, "decision": decision, "reasons": reasons, "compared": about})
-        if decision == "promote":
-            facts = {
-                "run_id": active.info.run_id,
-                "metric": metric,
-                "score": scores[metric],
-                "gain": comparison.gain if comparison else "",
-                "interval": [comparison.low, comparison.high] if comparison else "",
-                "rows": comparison.rows if comparison else len(frame),
-                "data": settings.eval_dataset or f"test rows of {data_run.info.run_id}",
-                "why": f"--promote {settings.promote}",
-            }
-            promote(name, version, facts)
-            logger.info(f"{name} version {version} is the champion")
-        else:
-            logger.warning(f"{name} version {version} is {'refused' if refusals else 'not promoted'}: {reasons}")
+        decision = judge(challenger, criteria, dummy, settings.eval_dataset or f"test rows of {data_run.info.run_id}")
         found.attempt("model card", lambda: log_card(active.info.run_id, problem, frame, found))
-        if refusals:
-            raise UserError(f"{name} version {version} is refused: {'; '.join(refusals)}.")
+        if decision.outcome == "refuse":
+            raise UserError(f"{name} version {version} is refused: {'; '.join(decision.reasons)}.")
         return str(active.info.run_id)
 
 

@@ -9,7 +9,7 @@ Run: mlflow run . -e data-preprocessing -P data=table.csv -P target=column
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import mlflow
@@ -17,28 +17,17 @@ import pandas as pd
 from loguru import logger
 
 from config import DataSettings
-from tracking.runs import log_problem, log_split, stage_run
-from treeline import UserError, nearest
-from treeline.data.columns import ASKED, read_names, settle_columns
-from treeline.data.problem import Problem
-from treeline.data.quality import (
-    MAX_ROWS_JUDGED,
-    inspect_drift,
-    inspect_leaks,
-    inspect_rows,
-    inspect_split,
-    predictive_power,
-)
+from tracking.runs import Lineage, download_artifact, log_problem, log_split, stage_run
+from treeline import UserError
+from treeline.data.problem import Problem, settle_problem
+from treeline.data.quality import inspect_table
 from treeline.data.splits import Split
-from treeline.data.tables import Table, digest, read_table
-from treeline.data.target import check_target
-from treeline.data.values import as_categories
-from treeline.model.expressions import derived_by_default, parse_derived
+from treeline.data.tables import read_table
+from treeline.model.expressions import add_derived
 from treeline.reporting.profile import profile_page
 from utils import command
 
 MAX_COLUMNS_IN_LOG = 12  # columns named in the log; the rest stand in the profile
-MAX_CELLS_JUDGED = 250_000  # by which columns are judged one by one, so that hundreds take seconds
 
 
 @dataclass(frozen=True)
@@ -48,82 +37,15 @@ class Prepared:
     Attributes:
         problem: settled.
         train, test: raw columns that the model reads, the target, and the column of groups or times.
-        knowledge: how much of the target each column tells by itself, from 0 to 1, judged on training rows.
+        predictive_power: how much of the target each column tells by itself, from 0 to 1, judged on training rows.
         sizes: counts, by the names of the metrics.
     """
 
     problem: Problem
     train: pd.DataFrame
     test: pd.DataFrame
-    knowledge: dict[str, float]
+    predictive_power: dict[str, float]
     sizes: dict[str, int]
-
-
-def pose(table: Table, settings: DataSettings) -> tuple[Problem, pd.DataFrame]:
-    """Settle the task and the columns of a table; give the problem and the rows that have a target.
-
-    Raises:
-        UserError: whatever is wrong with the target, a column, or a setting that names columns.
-    """
-    rows, task, reason = check_target(table.frame, table.target, settings.task)
-    beside = [str(name) for name in rows.columns if name != table.target]
-    dropped = read_names(settings.drop, beside, "--drop")
-    asked = {
-        name: kind
-        for option, kind in ASKED.items()
-        for name in read_names(
-            getattr(settings, option), [name for name in beside if name not in dropped], f"--{option}"
-        )
-    }
-    needed = settings.split in ("group", "time")
-    if needed and settings.split_column not in beside:
-        raise UserError(
-            f"--split {settings.split} needs --split-column, one of the columns beside the target; got "
-            f"{settings.split_column!r}.{nearest(settings.split_column, beside)}"
-        )
-    if settings.split_column and not needed:
-        raise UserError(f"--split-column goes with --split group or time, got --split {settings.split}.")
-    split_column = settings.split_column
-    apart = [name for name in dropped if name != split_column]
-    rows = rows.drop(columns=apart)
-    unread = [table.target, *(name for name in dropped if name in rows.columns)]
-    unread += [split_column] if settings.split == "group" else []
-    columns = settle_columns(rows.drop(columns=unread), asked)
-    left_out = columns.left_out | ({split_column: "it holds the groups"} if settings.split == "group" else {})
-    if not columns.kinds:
-        why = "; ".join(f"{name!r}: {reason}" for name, reason in left_out.items())
-        raise UserError(f"No column is left beside the target: drop fewer. {why}".strip())
-    derived = parse_derived(settings.derive, columns.kinds, left_out) or derived_by_default(table.name, columns.kinds)
-    classes = [] if task == "regression" else sorted(rows[table.target].unique().tolist())
-    problem = Problem(
-        table=table.name,
-        source=table.source,
-        target=table.target,
-        task=task,
-        reason=reason,
-        classes=classes,
-        kinds=columns.kinds,
-        derived=derived,
-        digest=digest(rows),
-        split=settings.split,
-        split_column=split_column,
-        reasons=columns.reasons,
-        left_out=left_out,
-    )
-    kept = dict.fromkeys([*columns.kinds, table.target, *([split_column] if split_column else [])])
-    return problem, storable(rows if list(kept) == list(rows.columns) else rows[list(kept)])
-
-
-def storable(frame: pd.DataFrame) -> pd.DataFrame:
-    """Spell out columns whose values are of mixed types, which Parquet does not hold."""
-    mixed = [name for name in frame.columns if pd.api.types.infer_dtype(frame[name], skipna=True).startswith("mixed")]
-    return (
-        frame
-        if not mixed
-        else frame.assign(
-            **{name: pd.Series(as_categories(frame[name]), index=frame.index, dtype="str") for name in mixed}
-        )
-    )
 
 
 def split(problem: Problem, rows: pd.DataFrame, settings: DataSettings) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -133,12 +55,13 @@ def split(problem: Problem, rows: pd.DataFrame, settings: DataSettings) -> tuple
         UserError: a side would be empty, or the training side without a class.
     """
     y = problem.truth(rows) if problem.classes else None
-    train, test = Split(problem.split, problem.split_column).sides(rows, y, settings.test_size, settings.seed)
+    apart = Split(problem.split, problem.split_column)
+    train, test = apart.train_test(rows, y, settings.test_size, settings.seed)
     absent = set(problem.classes) - set(rows[problem.target].iloc[train])
     if absent:
         raise UserError(
             f"The class {min(map(str, absent))!r} is too rare: no row of it fell on the training side. Leave it "
-            "out, or use --split stratified."
+            "out, or use split=stratified."
         )
     return rows.iloc[train].reset_index(drop=True), rows.iloc[test].reset_index(drop=True)
 
@@ -149,30 +72,15 @@ def prepare(settings: DataSettings) -> Prepared:
     Raises:
         UserError: whatever is wrong with the table or the settings.
     """
-    table = read_table(settings.data, settings.target)
+    table = read_table(settings.data, settings.target, download_artifact)
     n_read = len(table.frame)
-    problem, rows = pose(table, settings)
-    del table
+    problem, rows = settle_problem(table, settings.table())
+    del table  # a copy of the rows that need not stay
+    problem = add_derived(problem, settings.derive)
     train, test = split(problem, rows, settings)
     unlabelled = n_read - len(rows)
     del rows
-    y = problem.truth(train)
-    judged = train.sample(
-        min(len(train), max(500, min(MAX_ROWS_JUDGED, MAX_CELLS_JUDGED // len(problem.kinds)))),
-        random_state=settings.seed,
-    )
-    y_judged = problem.truth(judged)
-    knowledge = {
-        name: predictive_power(judged[name], kind, y_judged, bool(problem.classes))
-        for name, kind in problem.kinds.items()
-    }
-    warnings = [
-        *inspect_rows(train, problem.kinds, y, problem.classes),
-        *inspect_leaks(knowledge, len(judged)),
-        *inspect_split(train, test, problem.kinds, problem.target, problem.classes),
-    ]
-    if problem.split == "time":
-        warnings += inspect_drift(train, test, problem.kinds, problem.target)
+    warnings, power = inspect_table(problem, train, test, settings.seed)
     if unlabelled > n_read / 2:
         warnings.append(
             f"The target {problem.target!r} is missing in {unlabelled} of {n_read} rows: ask whether the rows "
@@ -185,7 +93,7 @@ def prepare(settings: DataSettings) -> Prepared:
         "test_size": len(test),
         "rows_without_target": unlabelled,
     }
-    return Prepared(replace(problem, warnings=warnings), train, test, knowledge, sizes)
+    return Prepared(replace(problem, warnings=warnings), train, test, power, sizes)
 
 
 def describe(prepared: Prepared) -> str:
@@ -216,21 +124,19 @@ def report(prepared: Prepared) -> None:
         f"{sizes['train_size']} rows to train on, {sizes['test_size']} to test on"
     )
     plain = ("numbers", "true or false")
-    noted = [f"{name!r} ({problem.reasons[name]})" for name in problem.kinds if problem.reasons[name] not in plain]
-    if noted:
-        logger.info(
-            f"read as: {', '.join(noted[:MAX_COLUMNS_IN_LOG])}{' and more' if len(noted) > MAX_COLUMNS_IN_LOG else ''}"
-        )
-    out = [f"{name!r} ({why})" for name, why in problem.left_out.items()]
-    if out:
-        logger.info(
-            f"left out: {', '.join(out[:MAX_COLUMNS_IN_LOG])}{' and more' if len(out) > MAX_COLUMNS_IN_LOG else ''}"
-        )
+    _report_columns("read as", {name: why for name, why in problem.reasons.items() if why not in plain})
+    _report_columns("left out", problem.left_out)
     unlabelled = sizes["rows_without_target"]
     if unlabelled:
         logger.warning(f"{unlabelled} of {sizes['full_data_size'] + unlabelled} rows have no target and are left out")
     for warning in problem.warnings:
         logger.warning(warning)
+
+
+def _report_columns(what: str, reasons: Mapping[str, str]) -> None:
+    if reasons:
+        shown = [f"{name!r} ({why})" for name, why in list(reasons.items())[:MAX_COLUMNS_IN_LOG]]
+        logger.info(f"{what}: {', '.join(shown)}{' and more' if len(reasons) > MAX_COLUMNS_IN_LOG else ''}")
 
 
 def run(settings: DataSettings) -> str:
@@ -241,7 +147,7 @@ def run(settings: DataSettings) -> str:
     with stage_run("data-preprocessing", settings) as active:
         prepared = prepare(settings)
         problem, sizes = prepared.problem, prepared.sizes
-        mlflow.set_tags({"data_digest": problem.digest, "task": problem.task, "target": problem.target})
+        mlflow.set_tags({**Lineage(data_digest=problem.digest).tags(), "task": problem.task, "target": problem.target})
         if problem.warnings:
             mlflow.set_tag("warnings", "\n".join(problem.warnings)[:5000])
         log_problem(problem)
@@ -271,7 +177,7 @@ def page(prepared: Prepared) -> str:
         problem.left_out,
         problem.target,
         problem.classes,
-        prepared.knowledge,
+        prepared.predictive_power,
         facts,
         problem.warnings,
     )

@@ -9,12 +9,10 @@ Run: mlflow run . -P data=table.csv -P target=column
 import os
 import sys
 import textwrap
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import mlflow
-import numpy as np
 from mlflow.entities import Run
 
 import data_evaluation
@@ -22,17 +20,17 @@ import data_preprocessing
 import hyperparameters_tuning
 import model_training
 from config import DataSettings, EvaluationSettings, MainSettings, TrainingSettings, TuningSettings
-from tracking.registry import forms
-from tracking.runs import load_problem, stage_run
-from treeline import UserError
+from tracking.evaluation_log import TEST
+from tracking.models import SERVICE, form_names
+from tracking.runs import Lineage, load_problem, stage_run
 from treeline.cpus import cpu_budget
-from treeline.evaluation.comparison import parse_thresholds
 from treeline.metrics import metrics_of
-from treeline.model.boosting import Fold, boost, quantile_matrix, task_params
-from treeline.tuning.search_space import SPACE, read_space
+from treeline.tuning.objective import make_objective
+from treeline.tuning.search_space import PARAMETERS
 from utils import command
 
 TYPICAL_ROUNDS = 200  # of a trial, before it stops; for a rough guess of the time
+MAX_ROWS_TIMED = 5_000  # of each fold, for the same
 
 
 def plan(settings: MainSettings) -> str:
@@ -41,35 +39,22 @@ def plan(settings: MainSettings) -> str:
     Raises:
         UserError: whatever the chain would refuse before training.
     """
+    settings.check()
     prepared = data_preprocessing.prepare(settings.of(DataSettings))
-    problem = prepared.problem
-    metric = hyperparameters_tuning.choose_metric(settings.metric, problem.task)
-    y = problem.truth(prepared.train)
-    hyperparameters_tuning.check_folds(problem, y, settings.folds)
-    parts = problem.folds(prepared.train, settings.folds, settings.seed)
-    read_space(settings.search_space)
-    seconds = _round_seconds(prepared, y) * len(parts) * TYPICAL_ROUNDS * settings.n_trials / cpu_budget()
-    if settings.timeout:
-        seconds = min(seconds, settings.timeout)
+    search, train = settings.search(), prepared.train
+    objective = make_objective(prepared.problem, train, search, cpus=1, max_rows=MAX_ROWS_TIMED)
+    folds = len(objective.folds)
+    rows_a_fold = len(train) * (1 - 1 / folds) / objective.folds[0].train.num_row()
+    seconds = objective.round_seconds() * rows_a_fold * folds * TYPICAL_ROUNDS * search.n_trials / cpu_budget()
+    if search.timeout:
+        seconds = min(seconds, search.timeout)
     lines = [
         data_preprocessing.describe(prepared),
-        f"Search     {settings.n_trials} trials, {len(parts)} folds, best {metric}; roughly "
+        f"Search     {search.n_trials} trials, {folds} folds, best {objective.metric}; roughly "
         + (f"{seconds / 60:.0f} minutes" if seconds > 90 else f"{max(seconds, 1):.0f} seconds"),
         "Nothing was trained or written: this was a dry run.",
     ]
     return "\n".join(lines)
-
-
-def _round_seconds(prepared: data_preprocessing.Prepared, y: np.ndarray) -> float:
-    """Measure what a boosting round of a fold costs, on a part of the training rows."""
-    problem, n = prepared.problem, min(len(y), 5_000)
-    rows = np.random.default_rng(0).choice(len(y), n, replace=False)
-    features = problem.features()
-    matrix = features.fit_transform(problem.rows(prepared.train.iloc[rows]), y[rows])
-    data = quantile_matrix(features, matrix, y[rows])
-    start = time.perf_counter()
-    boost(task_params(problem.task, len(problem.classes), y), [Fold(data)], rounds=20, cpus=1)
-    return (time.perf_counter() - start) / 20 * max(1.0, len(y) / n)
 
 
 def run(settings: MainSettings) -> str:
@@ -78,9 +63,6 @@ def run(settings: MainSettings) -> str:
         print(plan(settings))
         return ""
     with stage_run("main", settings) as active:
-        parse_thresholds(settings.min_score)  # what evaluation would refuse is refused before hours of tuning
-        if settings.eval_dataset and not Path(settings.eval_dataset).is_file():
-            raise UserError(f"No file {str(Path(settings.eval_dataset).absolute())!r} for --eval-dataset.")
         training_id, tuning_id, data_id = settings.training_run_id, settings.tuning_run_id, settings.data_run_id
         if not training_id:
             if not tuning_id:
@@ -91,48 +73,49 @@ def run(settings: MainSettings) -> str:
             )
         evaluation_id = data_evaluation.run(settings.of(EvaluationSettings, training_run_id=training_id))
         tags = mlflow.get_run(evaluation_id).data.tags
-        mlflow.set_tags({key: tags[key] for key in ("data_run_id", "tuning_run_id", "training_run_id", "data_digest")})
+        mlflow.set_tags(Lineage.from_tags(tags).tags() | {"evaluation_run_id": evaluation_id})
         print(summary(mlflow.get_run(evaluation_id)))
         return str(active.info.run_id)
 
 
 def summary(evaluation: Run) -> str:
     """Say what a person wants to read at the end: the data, the search, the score, the versions, what comes next."""
-    tags, scores = evaluation.data.tags, evaluation.data.metrics
-    data, tuning = mlflow.get_run(tags["data_run_id"]), mlflow.get_run(tags["tuning_run_id"])
-    problem, sizes, search = load_problem(data), data.data.metrics, tuning.data
+    tags, values = evaluation.data.tags, evaluation.data.metrics
+    runs = Lineage.from_tags(tags).runs()
+    problem, sizes, search = load_problem(runs["data"]), runs["data"].data.metrics, runs["tuning"].data
     name, version, metric = tags["model_name"], tags["model_version"], tags["metric"]
-    best = ", ".join(f"{key} {_short(search.params[key])}" for key in [*SPACE, "rounds"] if key in search.params)
+    best = ", ".join(f"{key} {_short(search.params[key])}" for key in [*PARAMETERS, "rounds"] if key in search.params)
     lines = [
         "",
         f"Table      {problem.table}: {sizes['full_data_size']:.0f} rows, {len(problem.kinds)} columns and "
         f"{len(problem.derived)} derived; "
         f"{problem.task}, target {problem.target!r}",
         f"Split      {sizes['train_size']:.0f} rows to train on, {sizes['test_size']:.0f} held out",
-        f"Search     {search.metrics['trials']:.0f} trials; best {metric} {search.metrics['best_score']:.4g} in "
+        f"Search     {search.metrics['trials']:.0f} trials; best {metric} {search.metrics[f'cv_{metric}']:.4g} in "
         "cross-validation",
         *(f"           {line}" for line in textwrap.wrap(best, 100)),
-        *_scores(problem.task, metric, scores),
-        *_versions(forms(name), version),
+        *_metrics(problem.task, metric, values),
+        *_versions(form_names(name), version),
     ]
     if tags["decision"] == "hold":
         lines.append(f"           not promoted: {tags['reasons']}")
-    served = f"{name}Service@champion" if tags["decision"] == "promote" else f"{name}Service/{version}"
+    promoted = tags["decision"] == "promote"
+    served = name + SERVICE.suffix + ("@champion" if promoted else f"/{version}")
     return "\n".join([*lines, "", *_next_commands(served), ""])
 
 
-def _scores(task: str, metric: str, scores: dict[str, float]) -> list[str]:
-    """One line a metric, the optimised one first: the score, its interval, the dummy baseline's."""
+def _metrics(task: str, metric: str, values: dict[str, float]) -> list[str]:
+    """One line a metric, the optimised one first: its value, its interval, the dummy baseline's."""
     lines: list[str] = []
     for name in sorted(metrics_of(task), key=lambda each: each != metric):
         if name == "error" != metric:
             continue  # accuracy says the same
-        if f"{name}_low" not in scores:
+        if f"{TEST}{name}_low" not in values:
             continue  # not defined on these rows, such as the AUC where a class is absent
         label = "Held out" if not lines else ""
-        interval = f"[{scores[f'{name}_low']:.4f}, {scores[f'{name}_high']:.4f}]"
-        dummy = f"   dummy baseline {scores[f'dummy_{name}']:.4f}" if f"dummy_{name}" in scores else ""
-        lines.append(f"{label: <10} {name: <9} {_figure(scores[name])}   95 % interval {interval}{dummy}")
+        interval = f"[{values[f'{TEST}{name}_low']:.4f}, {values[f'{TEST}{name}_high']:.4f}]"
+        dummy = f"   dummy baseline {values[f'dummy_{name}']:.4f}" if f"dummy_{name}" in values else ""
+        lines.append(f"{label: <10} {name: <9} {_figure(values[TEST + name])}   95 % interval {interval}{dummy}")
     return lines
 
 

@@ -1,9 +1,9 @@
-"""What can be done with registered versions: restore an earlier champion, print a version's lineage, make it again,
-pack it for another machine and register it there; and find the artifacts of a project folder that was moved.
+"""What can be done with registered versions: restore an earlier champion, print a version's lineage, pack it for
+another machine and register it there; and find the artifacts of a project folder that was moved.
 
 Reads: the registry and the runs behind it.
-Writes: rollback moves the aliases and the record; reproduce a run of its own with what it found; lineage nothing;
-export-model a folder or zip; import-model three registered versions and copies of their runs; relocate the store.
+Writes: rollback moves the aliases and the history; lineage nothing; export-model a folder or zip; import-model three
+registered versions and copies of their runs; relocate the store.
 Parameters: `python model_registry.py rollback --help`, and so on for each entry point.
 Run: mlflow run . -e rollback -P to-version=3
 """
@@ -23,23 +23,14 @@ from config import (
     ImportSettings,
     LineageSettings,
     RelocateSettings,
-    ReproduceSettings,
     RollbackSettings,
 )
-from reproduction import reproduce
 from tracking.bundle import pack, register, unpacked
-from tracking.registry import (
-    aliased,
-    chain_of,
-    champion_history,
-    find_version,
-    finish_interrupted_promotion,
-    forms,
-    only_champion,
-    promote,
-)
+from tracking.models import form_names
+from tracking.promotion import finish_earlier
+from tracking.registry import aliased, champion_history, find_version, only_champion, promote
 from tracking.relocation import relocate as move_places
-from tracking.runs import choose_experiment, load_problem, stage_run, store_folder
+from tracking.runs import Lineage, choose_experiment, load_problem, stage_run, store_folder
 from treeline import UserError
 from utils import command
 
@@ -52,8 +43,7 @@ def rollback(settings: RollbackSettings) -> str:
     """
     with stage_run("rollback", settings) as active:
         name = settings.model_name or only_champion()
-        if finish_interrupted_promotion(name):
-            logger.warning(f"an earlier move of the aliases of {name} was cut short; it is finished now")
+        finish_earlier(name)
         champion, previous = aliased(name, "champion"), aliased(name, "previous")
         if champion is None:
             raise UserError(f"{name} has no champion to roll back from: train and evaluate one first.")
@@ -62,7 +52,7 @@ def rollback(settings: RollbackSettings) -> str:
             raise UserError(
                 f"{name} has had no champion before version {champion.version}: name one with --to-version."
             )
-        for form in forms(name):
+        for form in form_names(name):
             find_version_of_form(form, version)
         if version == str(champion.version):
             raise UserError(f"Version {version} of {name} is the champion already.")
@@ -85,24 +75,26 @@ def find_version_of_form(form: str, version: str) -> None:
 
 
 def lineage(settings: LineageSettings) -> str:
-    """Print the chain that made a version and the record of its name; return the text."""
+    """Print the chain that made a version and the history of its name; return the text."""
     choose_experiment()
     version = find_version(settings.model)
-    runs = chain_of(version)
+    chain = Lineage.from_tags(version.tags)
+    runs = chain.runs()
     data, tuning, training = (runs[key] for key in ("data", "tuning", "training"))
     problem = load_problem(data)
-    tags = training.data.tags
+    tags, metric = training.data.tags, tuning.data.tags["metric"]
     aliases = ", ".join(sorted(version.aliases)) or "no alias"
+    evaluated = " ".join([chain.evaluation_run_id or "not yet", version.tags.get("decision", "")]).rstrip()
     lines = [
         f"{version.name} version {version.version} ({aliases})",
         f"  table        {problem.table} from {problem.source}, digest {problem.digest}",
         f"  data run     {data.info.run_id}  {_settings_line(data)}",
-        f"  tuning run   {tuning.info.run_id}  {_settings_line(tuning)}; best score "
-        f"{tuning.data.metrics['best_score']:.6g}",
+        f"  tuning run   {tuning.info.run_id}  {_settings_line(tuning)}; best {metric} "
+        f"{tuning.data.metrics[f'cv_{metric}']:.6g}",
         f"  training run {training.info.run_id}  rounds {training.data.params.get('rounds', '')}",
         f"  git commit   {tags.get('mlflow.source.git.commit', 'unknown')}",
         f"  made with    {tags.get('packages', 'unknown')}",
-        f"  evaluated    {version.tags.get('model_card', 'not yet')} {version.tags.get('decision', '')}".rstrip(),
+        f"  evaluated    {evaluated}",
         "Champions of this name",
         *(f"  {each['at']}  version {each['champion']}  {each['why']}" for each in champion_history(version.name)),
     ]
@@ -153,7 +145,8 @@ def import_model(settings: ImportSettings) -> str:
             version = register(folder, manifest, active.info.run_id)
         name = manifest["name"]
         mlflow.set_tags({"model_name": name, "model_version": version})
-        logger.info(f"registered {', '.join(forms(name))} version {version} as challenger; data-evaluation promotes it")
+        names = ", ".join(form_names(name))
+        logger.info(f"registered {names} version {version} as challenger; data-evaluation promotes it")
         return str(active.info.run_id)
 
 
@@ -172,7 +165,6 @@ def relocate(settings: RelocateSettings) -> str:
 ENTRY_POINTS: dict[str, tuple[type[Any], Callable[[Any], str]]] = {
     "rollback": (RollbackSettings, rollback),
     "lineage": (LineageSettings, lineage),
-    "reproduce": (ReproduceSettings, reproduce),
     "export-model": (ExportSettings, export_model),
     "import-model": (ImportSettings, import_model),
     "relocate": (RelocateSettings, relocate),

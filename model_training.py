@@ -7,35 +7,29 @@ Parameters: `python model_training.py --help`.
 Run: mlflow run . -e model-training -P model-name=CancerModel
 """
 
-import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import mlflow
 import pandas as pd
 from loguru import logger
-from mlflow.models.model import ModelInfo
+from mlflow.entities import Run
 
 from config import TrainingSettings
-from tracking.models import PACKAGE, SERVICE, TRUSTED, requirements, signatures
+from tracking.golden_requests import GOLDEN_REQUESTS, record_golden_requests
+from tracking.models import describe_forms, log_models, requirements
 from tracking.registry import register_in_step
-from tracking.runs import find_run, load_problem, load_split, log_input, stage_run
-from treeline import UserError
+from tracking.runs import Lineage, find_run, load_problem, load_split, log_input, stage_run
+from treeline import UserError, __version__
 from treeline.cpus import cpu_budget
 from treeline.data.problem import Problem
 from treeline.data.tables import model_name
-from treeline.model.estimator import TreelineClassifier, TreelineRegressor
+from treeline.model.estimator import TreelineClassifier, TreelineRegressor, make_estimator
 from treeline.reporting.plots import bars
 from utils import command
-
-MAX_GOLDEN_REQUESTS = 8  # requests whose answers are recorded
-DESCRIPTIONS = {
-    "": "The whole inference pipeline: raw columns in, labels as the table spelled them out.",
-    "Booster": "The native XGBoost booster: a DMatrix (or, through pyfunc, the feature frame) in, scores out.",
-    "Service": "The served form: raw columns in, a prediction and one probability a class out.",
-}
 
 
 def importance(estimator: TreelineClassifier | TreelineRegressor) -> pd.Series:
@@ -48,92 +42,64 @@ def importance(estimator: TreelineClassifier | TreelineRegressor) -> pd.Series:
     )
 
 
-def golden_requests(estimator: TreelineClassifier | TreelineRegressor, rows: pd.DataFrame) -> dict[str, Any]:
-    """Record a few requests as a caller sends them, and the answers; evaluation holds the served form against them."""
-    asked = rows.sample(min(len(rows), MAX_GOLDEN_REQUESTS), random_state=0).reset_index(drop=True)
-    return {
-        "request": json.loads(asked.to_json(orient="split", date_format="iso", index=False, double_precision=15)),
-        "answer": json.loads(estimator.answer(asked).to_json(orient="records", double_precision=15)),
-    }
+def find_inputs(settings: TrainingSettings) -> tuple[Run, Run]:
+    """Find the data run and the tuning run that belong together.
+
+    Raises:
+        UserError: one is not there, or they read different tables.
+    """
+    tuning_run = find_run("hyperparameters-tuning", settings.tuning_run_id)
+    tuned = Lineage.from_tags(tuning_run.data.tags)
+    data_run = find_run("data-preprocessing", settings.data_run_id or tuned.data_run_id)
+    if tuned.data_digest != Lineage.from_tags(data_run.data.tags).data_digest:
+        raise UserError(
+            f"The tuning run {tuning_run.info.run_id} read another table than the data run "
+            f"{data_run.info.run_id}: tune on this data run first."
+        )
+    return data_run, tuning_run
 
 
-def log_models(
-    estimator: TreelineClassifier | TreelineRegressor, rows: pd.DataFrame, problem: Problem, name: str
-) -> dict[str, ModelInfo]:
-    """Log the three forms on the active run; nothing is pickled, nothing is registered yet."""
-    signature = signatures(estimator, rows, problem)
-    example = rows.head(3)
-    pins = requirements()
-    pipeline = mlflow.sklearn.log_model(
-        estimator,
-        name=name,
-        signature=signature[""],
-        input_example=example,
-        pip_requirements=pins,
-        code_paths=[str(PACKAGE)],
-        serialization_format="skops",
-        skops_trusted_types=TRUSTED,
-    )
-    booster = mlflow.xgboost.log_model(
-        estimator.booster_,
-        name=f"{name}Booster",
-        signature=signature["Booster"],
-        input_example=estimator.feature_frame(example),
-        pip_requirements=pins,
-        model_format="ubj",
-    )
-    service = mlflow.pyfunc.log_model(
-        name=f"{name}Service",
-        python_model=str(SERVICE),
-        artifacts={"pipeline": pipeline.model_uri},
-        signature=signature["Service"],
-        input_example=example,
-        pip_requirements=pins,
-    )
-    return {name: pipeline, f"{name}Booster": booster, f"{name}Service": service}
+def fit(problem: Problem, best: Mapping[str, Any], frame: pd.DataFrame) -> TreelineClassifier | TreelineRegressor:
+    """Fit the final estimator on all training rows; log what its booster got and how long it took."""
+    start = time.perf_counter()
+    estimator = make_estimator(problem, best["params"], best["rounds"], cpu_budget())
+    estimator.fit(problem.rows(frame), frame[problem.target])
+    mlflow.log_metric("fit_seconds", time.perf_counter() - start)
+    got = estimator.booster_params_
+    mlflow.log_params({**{name: got[name] for name in best["params"]}, "rounds": best["rounds"]})
+    return estimator
+
+
+def log_importance(estimator: TreelineClassifier | TreelineRegressor) -> None:
+    """Log the importance of each feature as a picture and a table."""
+    shares = importance(estimator)
+    mlflow.log_figure(bars(shares, "Importance of the features", "share of the total gain"), "feature_importance.png")
+    mlflow.log_text(shares.to_csv(index_label="feature"), "feature_importance.csv")
 
 
 def run(settings: TrainingSettings) -> str:
     """Run the stage; return its run id."""
     with stage_run("model-training", settings) as active:
-        tuning_run = find_run("hyperparameters-tuning", settings.tuning_run_id)
-        data_run = find_run("data-preprocessing", settings.data_run_id or tuning_run.data.tags["data_run_id"])
+        data_run, tuning_run = find_inputs(settings)
         problem = load_problem(data_run)
-        if tuning_run.data.tags["data_digest"] != problem.digest:
-            raise UserError(
-                f"The tuning run {tuning_run.info.run_id} read another table than the data run "
-                f"{data_run.info.run_id}: tune on this data run first."
-            )
         best = mlflow.artifacts.load_dict(f"{tuning_run.info.artifact_uri}/best.json")
-        name = settings.model_name or model_name(problem.table)
-        lineage = {
-            "data_run_id": data_run.info.run_id,
-            "tuning_run_id": tuning_run.info.run_id,
-            "data_digest": problem.digest,
-        }
-        mlflow.set_tags({**lineage, "model_name": name, "metric": best["metric"], "packages": " ".join(requirements())})
         frame = load_split(data_run.info.run_id, "train")
+        name = settings.model_name or model_name(problem.table)
+        lineage = Lineage(data_run.info.run_id, tuning_run.info.run_id, data_digest=problem.digest)
+        packages = " ".join(requirements())
+        mlflow.set_tags({**lineage.tags(), "model_name": name, "metric": best["metric"], "packages": packages})
         log_input(problem, frame, "train", "training")
 
-        start = time.perf_counter()
-        estimator = problem.estimator(best["params"], best["rounds"], cpu_budget())
-        estimator.fit(problem.rows(frame), frame[problem.target])
-        mlflow.log_metric("fit_seconds", time.perf_counter() - start)
-        mlflow.log_params({**best["params"], "rounds": best["rounds"]})
-        shares = importance(estimator)
-        mlflow.log_figure(
-            bars(shares, "Importance of the features", "share of the total gain"), "feature_importance.png"
-        )
-        mlflow.log_text(shares.to_csv(index_label="feature"), "feature_importance.csv")
+        estimator = fit(problem, best, frame)
+        log_importance(estimator)
+        mlflow.log_dict(record_golden_requests(estimator, problem.rows(frame)), GOLDEN_REQUESTS)
+        uris = log_models(estimator, problem.rows(frame), problem, name)
 
-        mlflow.log_dict(golden_requests(estimator, problem.rows(frame)), "golden.json")
-        models = log_models(estimator, problem.rows(frame), problem, name)
-        about = f"Predicts {problem.target} ({problem.task}) of the table {problem.table}. "
-        descriptions = {form: about + text for form, text in zip(models, DESCRIPTIONS.values(), strict=True)}
-        lineage["training_run_id"] = active.info.run_id
-        version = register_in_step({form: info.model_uri for form, info in models.items()}, descriptions, lineage)
+        lineage = replace(lineage, training_run_id=active.info.run_id)
+        tags = {**lineage.tags(), "treeline_version": __version__}
+        version = register_in_step(uris, describe_forms(problem, name), tags)
         mlflow.set_tag("model_version", version)
-        logger.info(f"registered {', '.join(models)} version {version} as challenger")
+        logger.info(f"registered {', '.join(uris)} version {version} as challenger")
         return str(active.info.run_id)
 
 

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import mlflow
@@ -26,15 +27,16 @@ import data_evaluation
 import main as chain
 from config import EvaluationSettings, MainSettings, SweepSettings, log_to_stderr
 from launch.hydra import combinations, describe, multirun, overrides_of, read
-from tracking.registry import forms, move_alias
-from tracking.runs import load_problem, stage_run
+from tracking.models import form_names
+from tracking.registry import move_alias
+from tracking.runs import Lineage, load_problem, stage_run
 from treeline import UserError
 from treeline.metrics import metrics_of
 from utils import command
 
 UNJUDGED = {"promote": "never", "min_score": ""}
 HIDDEN = ["run_id", "training_run_id", "error"]  # columns of sweep.csv that are too wide to print
-COLUMNS = ["metric", "cv_score", "best", "model", "version", *HIDDEN]
+COLUMNS = ["metric", "cv_value", "best", "model", "version", *HIDDEN]
 
 
 def run_combination(place: Mapping[str, str], parameters: Mapping[str, Any]) -> dict[str, str]:
@@ -64,15 +66,15 @@ def run_combination(place: Mapping[str, str], parameters: Mapping[str, Any]) -> 
 
 
 def outcome(run_id: str) -> dict[str, Any]:
-    """Read what a chain came to; scores of one `kind`, a metric on the same rows cut the same way, can be compared."""
+    """Read what a chain came to; metrics of one `kind`, a metric on the same rows cut the same way, can be compared."""
     tags = mlflow.get_run(run_id).data.tags
-    data, tuning, training = (mlflow.get_run(tags[f"{stage}_run_id"]) for stage in ("data", "tuning", "training"))
+    data, tuning, training = itemgetter("data", "tuning", "training")(Lineage.from_tags(tags).runs())
     problem, metric = load_problem(data), tuning.data.tags["metric"]
     return {
         "kind": (problem.digest, problem.target, problem.task, problem.split, problem.split_column, metric),
         "greater_is_better": metrics_of(problem.task)[metric].greater_is_better,
         "metric": metric,
-        "cv_score": tuning.data.metrics["best_score"],
+        "cv_value": tuning.data.metrics[f"cv_{metric}"],
         "model": training.data.tags["model_name"],
         "version": training.data.tags["model_version"],
         "training_run_id": training.info.run_id,
@@ -80,7 +82,7 @@ def outcome(run_id: str) -> dict[str, Any]:
 
 
 def mark_best(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Mark the best score of each kind; give those rows."""
+    """Mark the best of each kind; give those rows."""
     kinds: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for row in rows:
         row["best"] = False
@@ -89,7 +91,7 @@ def mark_best(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     best = []
     for kind in kinds.values():
         choose = max if kind[0]["greater_is_better"] else min
-        best.append(choose(kind, key=lambda row: row["cv_score"]))
+        best.append(choose(kind, key=lambda row: row["cv_value"]))
         best[-1]["best"] = True
     return best
 
@@ -105,7 +107,7 @@ def log_table(rows: Sequence[Mapping[str, Any]]) -> None:
     print(f"\n{printed.to_string(index=False, na_rep='failed')}\n")
     for row in rows:
         if row["best"]:
-            print(f"Best       {describe(row['settings'])}: {row['metric']} {row['cv_score']:.5g} in cross-validation")
+            print(f"Best       {describe(row['settings'])}: {row['metric']} {row['cv_value']:.5g} in cross-validation")
 
 
 def judge(best: Mapping[str, Any]) -> str:
@@ -115,9 +117,9 @@ def judge(best: Mapping[str, Any]) -> str:
         UserError: it is refused.
     """
     settings = best["settings"]
-    move_alias(forms(best["model"]), "challenger", best["version"])
+    move_alias(form_names(best["model"]), "challenger", best["version"])
     if settings.promote == "never":
-        return "not promoted: --promote never"
+        return "not promoted: promote=never"
     evaluation = data_evaluation.run(settings.of(EvaluationSettings, training_run_id=best["training_run_id"]))
     tags = mlflow.get_run(evaluation).data.tags
     return "it is the champion" if tags["decision"] == "promote" else f"not promoted: {tags['reasons']}"
@@ -160,10 +162,10 @@ def run(settings: SweepSettings) -> str:
             count = f"{len(errors)} of {len(rows)} combinations failed, so none is judged"
             raise UserError(f"{count}; the first failed with: {errors[0]}")
         if len(best) == 1:
-            mlflow.log_metric("cv_score", best[0]["cv_score"])
+            mlflow.log_metric(f"cv_{best[0]['metric']}", best[0]["cv_value"])
             print(f"Judged     {judge(best[0])}")
         else:
-            print("Judged     none: the scores do not all measure the same, so there is a best one of each kind")
+            print("Judged     none: the metrics do not all measure the same, so there is a best one of each kind")
         return str(active.info.run_id)
 
 

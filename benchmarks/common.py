@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,37 +15,23 @@ import numpy as np
 import optuna
 import pandas as pd
 import xgboost as xgb
+from optuna.trial import TrialState
 from sklearn.datasets import load_breast_cancer, make_classification
 from sklearn.model_selection import StratifiedKFold
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tracking.trial_log import TrialLog
+from tracking.trial_log import RunLog
 from treeline.cpus import cpu_budget
 from treeline.data.problem import Problem
-from treeline.data.splits import Split
 from treeline.metrics import curves_of
-from treeline.model.boosting import make_folds, task_params
+from treeline.model.boosting import task_params
+from treeline.tuning.objective import make_objective
+from treeline.tuning.schedule import SearchSettings, ask_next
 from treeline.tuning.search_space import SPACE
-from treeline.tuning.trial import Objective, run_trial
+from treeline.tuning.trial import NoLog, TrialLog, run_trial
 
 FOLDS, ROUNDS, SEED = 5, 100, 0
-
-
-class NoLog:
-    """Tracking switched off."""
-
-    def start(self, number: int, params: Mapping[str, Any], run_id: str = "") -> None:
-        """Do nothing."""
-
-    def add(self, step: int, values: Mapping[str, float]) -> None:
-        """Do nothing."""
-
-    def end(self, state: str, scores: Mapping[str, float], tags: Mapping[str, str], status: str = "FINISHED") -> None:
-        """Do nothing."""
-
-    def finish(self) -> None:
-        """Do nothing."""
 
 
 def table(rows: int, columns: int = 30) -> tuple[pd.DataFrame, np.ndarray]:
@@ -71,7 +58,7 @@ def bare_loop(
     trials: int = 0,
     seed: int = SEED,
 ) -> float:
-    """Optuna and `xgb.cv` with XGBoost's default threads, and nothing else; return the best score.
+    """Optuna and `xgb.cv` with XGBoost's default threads, and nothing else; return the best value.
 
     Args:
         X: the columns.
@@ -98,33 +85,35 @@ def bare_loop(
     return study.best_value
 
 
+def our_problem(X: pd.DataFrame, y: np.ndarray) -> tuple[Problem, pd.DataFrame]:
+    """Pose the problem of a binary table; give it and the training rows."""
+    kinds = dict.fromkeys(X.columns, "number")
+    return Problem("benchmark", "", "y", "binary", "", [0, 1], kinds, {}, ""), X.assign(y=y)
+
+
 def our_loop(
     X: pd.DataFrame, y: np.ndarray, points: Sequence[Mapping[str, Any]], tracked: bool, rounds: int = ROUNDS
 ) -> float:
-    """Our study over the same parameters, folds and rounds, no pruning, no early stopping; return the best score."""
-    kinds = dict.fromkeys(X.columns, "number")
-    problem = Problem("benchmark", "", "y", "binary", "", [0, 1], kinds, {}, "")
+    """Our study over the same parameters, folds and rounds, no pruning, no early stopping; return the best value."""
     study = optuna.create_study(pruner=optuna.pruners.NopPruner())
     for point in points:
         study.enqueue_trial(dict(point))
     if not tracked:
-        _our_trials(X, y, problem, study, NoLog(), len(points), rounds)
+        _our_trials(X, y, study, NoLog(), rounds)
         return study.best_value
     with mlflow.start_run(log_system_metrics=True) as run:
-        log = TrialLog(run.info.experiment_id, run.info.run_id, {})
-        _our_trials(X, y, problem, study, log, len(points), rounds)
+        log = RunLog(run.info.experiment_id, run.info.run_id, {})
+        _our_trials(X, y, study, log, rounds)
+        log.finish()
     return study.best_value
 
 
-def _our_trials(
-    X: pd.DataFrame, y: np.ndarray, problem: Problem, study: optuna.Study, log: Any, n: int, rounds: int
-) -> None:
-    folds = make_folds(problem.features(), X, y, Split().folds(X, y, True, FOLDS, SEED))
-    params = {**task_params("binary", 2), "seed": SEED}
-    search = Objective(problem, folds, SPACE, params, "log_loss", cpu_budget(), float("inf"), rounds, early=False)
-    for _ in range(n):
-        run_trial(search, study, log, SEED)
-    log.finish()
+def _our_trials(X: pd.DataFrame, y: np.ndarray, study: optuna.Study, log: TrialLog, rounds: int) -> None:
+    problem, train = our_problem(X, y)
+    objective = make_objective(problem, train, SearchSettings(folds=FOLDS, seed=SEED), cpu_budget())
+    objective = replace(objective, max_rounds=rounds, early_stopping=False)
+    while any(trial.state == TrialState.WAITING for trial in study.get_trials(deepcopy=False)):
+        run_trial(objective, study, log, ask_next(study, objective.space, SEED, late=False))
 
 
 def quiet() -> None:

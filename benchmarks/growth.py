@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 ROUNDS = 20  # of every trial: the cost is linear in them
 
 
-def cost(rows: int, trials: int) -> tuple[float, float, float]:
+def cost(rows: int, trials: int) -> list[float]:
     """Measure a study, tracked and not: seconds a trial, seconds of overhead a trial, the store's MiB."""
     X, y = table(rows)
     points = drawn(trials)
@@ -27,7 +27,7 @@ def cost(rows: int, trials: int) -> tuple[float, float, float]:
     start = time.perf_counter()
     our_loop(X, y, points, tracked=True, rounds=ROUNDS)
     tracked = time.perf_counter() - start
-    return tracked / trials, (tracked - bare) / trials, (store.stat().st_size - empty) / 2**20
+    return [tracked / trials, (tracked - bare) / trials, (store.stat().st_size - empty) / 2**20]
 
 
 def main() -> None:

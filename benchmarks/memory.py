@@ -31,10 +31,10 @@ def contest(contestant: str, path: str, trials: int, rounds: int) -> None:
     fresh_store()
     before = peak()
     if contestant == "ours":
-        score = our_loop(X, y, drawn(trials), tracked=True, rounds=rounds)
+        value = our_loop(X, y, drawn(trials), tracked=True, rounds=rounds)
     else:
-        score = bare_loop(X, y, drawn(trials), rounds)
-    print(before, peak(), score)
+        value = bare_loop(X, y, drawn(trials), rounds)
+    print(before, peak(), value)
 
 
 def main() -> None:
@@ -63,9 +63,9 @@ def main() -> None:
                 command = [sys.executable, __file__, "--contestant", name, "--path", str(path)]
                 command += ["--trials", str(options.trials), "--rounds", str(options.rounds)]
                 done = subprocess.run(command, capture_output=True, text=True, check=True)
-                before, after, score = done.stdout.split()
+                before, after, value = done.stdout.split()
                 found.append(float(after))
-                print(f"  {name: <10} {float(after):7.0f} MiB at its peak, {float(before):.0f} before; best {score}")
+                print(f"  {name: <10} {float(after):7.0f} MiB at its peak, {float(before):.0f} before; best {value}")
     print(f"  ours / bare loop: {ratio(peaks['ours'], peaks['bare loop'])}")
 
 

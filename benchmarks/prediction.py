@@ -17,9 +17,10 @@ import pandas as pd
 import xgboost as xgb
 from common import fresh_store, quiet
 
-from model_training import log_models
+from tracking.models import log_models
 from treeline.data.columns import settle_columns
 from treeline.data.problem import Problem
+from treeline.model.estimator import make_estimator
 
 ROUNDS = 100
 
@@ -64,12 +65,12 @@ def main() -> None:
     frame, y = mixed(20_000)
     kinds = settle_columns(frame).kinds
     problem = Problem("mixed", "", "y", "binary", "", ["no", "yes"], kinds, {}, "")
-    estimator = problem.estimator({"max_depth": 6, "learning_rate": 0.1}, ROUNDS, 2).fit(frame, y)
+    estimator = make_estimator(problem, {"max_depth": 6, "learning_rate": 0.1}, ROUNDS, 2).fit(frame, y)
     encoded = estimator.feature_frame(frame).astype("float32")
     bare = xgb.XGBClassifier(n_estimators=ROUNDS, max_depth=6, learning_rate=0.1, n_jobs=2)
     bare.fit(encoded, (y == "yes").astype(int))
     with mlflow.start_run():
-        service = mlflow.pyfunc.load_model(log_models(estimator, frame, problem, "Mixed")["MixedService"].model_uri)
+        service = mlflow.pyfunc.load_model(log_models(estimator, frame, problem, "Mixed")["MixedService"])
     for rows in options.rows:
         raw, _ = mixed(rows, seed=1)
         matrix = estimator.features_.transform(raw)

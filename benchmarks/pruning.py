@@ -1,8 +1,8 @@
-"""How long our study, with early stopping and pruning, takes to reach the final score of the bare loop.
+"""How long our study, with early stopping and pruning, takes to reach the final value of the bare loop.
 
 The bare loop trains every trial for all rounds, with the same kind of sampler, the same space and folds; ours is a
-study of as many trials, which starts from nothing, stops as soon as its best score is at least as good, and goes on
-beyond its last trial until it is. Each repeat draws from a seed of its own: a score that one seed reached by luck says
+study of as many trials, which starts from nothing, stops as soon as its best value is at least as good, and goes on
+beyond its last trial until it is. Each repeat draws from a seed of its own: a value that one seed reached by luck says
 little.
 
 Run: make bench-pruning
@@ -11,46 +11,50 @@ Run: make bench-pruning
 import argparse
 import statistics
 import time
+from dataclasses import dataclass, replace
 
 import mlflow
 import numpy as np
 import optuna
 import pandas as pd
-from common import FOLDS, SEED, bare_loop, fresh_store, quiet, table
+from common import FOLDS, SEED, bare_loop, fresh_store, our_problem, quiet, table
 
-from config import TuningSettings
-from hyperparameters_tuning import run_next
-from tracking.trial_log import TrialLog
+from tracking.trial_log import RunLog
 from treeline.cpus import cpu_budget
-from treeline.data.problem import Problem
-from treeline.data.splits import Split
-from treeline.model.boosting import make_folds, task_params
-from treeline.tuning.search_space import SPACE, known_points
+from treeline.tuning.objective import make_objective
+from treeline.tuning.schedule import SearchSettings
+from treeline.tuning.search_space import known_points
 from treeline.tuning.study import HopelessPruner, counted
-from treeline.tuning.trial import Objective
+from treeline.tuning.trial import run_next
 
 
-def ours_until(X: pd.DataFrame, y: np.ndarray, score: float, n_trials: int, seed: int) -> tuple[float, float, int]:
-    """Run our study, tracked, until it is as good as a score, or three times its total is spent; give the seconds, the
-    score reached and the trials.
-    """
+@dataclass(frozen=True)
+class Reached:
+    """What our study came to: its seconds, its best value and its trials."""
+
+    seconds: float
+    value: float
+    trials: int
+
+
+def ours_until(X: pd.DataFrame, y: np.ndarray, value: float, n_trials: int, seed: int) -> Reached:
+    """Run our study, tracked, until it is as good as a value, or three times its total is spent."""
     start = time.perf_counter()
-    problem = Problem("benchmark", "", "y", "binary", "", [0, 1], dict.fromkeys(X.columns, "number"), {}, "")
+    problem, train = our_problem(X, y)
+    settings = SearchSettings(n_trials=n_trials, folds=FOLDS, seed=SEED)
+    objective = make_objective(problem, train, settings, cpu_budget())  # the folds are always the same
+    objective = replace(objective, params={**objective.params, "seed": seed})
     study = optuna.create_study(pruner=HopelessPruner())
-    for point in known_points("binary", SPACE):
+    for point in known_points("binary", objective.space):
         study.enqueue_trial(point)
     with mlflow.start_run() as run:
-        log = TrialLog(run.info.experiment_id, run.info.run_id, {})
-        folds = make_folds(problem.features(), X, y, Split().folds(X, y, True, FOLDS, SEED))
-        params = {**task_params("binary", 2), "seed": seed}
-        search = Objective(problem, folds, SPACE, params, "log_loss", cpu_budget(), float("inf"))
-        settings = TuningSettings(n_trials=n_trials, seed=seed)
+        log = RunLog(run.info.experiment_id, run.info.run_id, {})
         while len(counted(study)) < 3 * n_trials:
-            run_next(search, study, log, settings)
-            if study.best_value <= score:
+            run_next(objective, study, log, replace(settings, seed=seed))
+            if study.best_value <= value:
                 break
         log.finish()
-    return time.perf_counter() - start, study.best_value, len(counted(study))
+    return Reached(time.perf_counter() - start, study.best_value, len(counted(study)))
 
 
 def main() -> None:
@@ -70,14 +74,15 @@ def main() -> None:
         print(f"{X.shape[0]} x {X.shape[1]}, {work}", flush=True)
         for seed in range(options.repeats):
             start = time.perf_counter()
-            score = bare_loop(X, y, [], options.rounds, options.trials, seed)
+            value = bare_loop(X, y, [], options.rounds, options.trials, seed)
             bare = time.perf_counter() - start
-            seconds, reached, trials = ours_until(X, y, score, options.trials, seed)
+            ours = ours_until(X, y, value, options.trials, seed)
             print(
-                f"  bare loop {bare:7.1f} s to {score:.5f}; ours {seconds:7.1f} s to {reached:.5f}, {trials} trials",
+                f"  bare loop {bare:7.1f} s to {value:.5f}; ours {ours.seconds:7.1f} s to {ours.value:.5f}, "
+                f"{ours.trials} trials",
                 flush=True,
             )
-            ratios.append(seconds / bare)
+            ratios.append(ours.seconds / bare)
         print(
             f"  ours / bare loop: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})", flush=True
         )

@@ -22,7 +22,7 @@ import hyperparameters_tuning
 import model_training
 from config import DataSettings, TrainingSettings, TuningSettings
 from tracking.runs import load_problem, load_split
-from treeline.evaluation.comparison import Predictions
+from treeline.evaluation.predictions import Predictions, predict
 from treeline.metrics import metrics_of
 
 OURS = "Treeline"
@@ -53,7 +53,7 @@ def _frame(X: np.ndarray, y: np.ndarray) -> pd.DataFrame:
 
 
 def ours(folder: Path, task: str, seconds: float, seed: int) -> tuple[float, float]:
-    """Run the first three stages, tracked; leave the split for the others; give the test score and the seconds."""
+    """Run the first three stages, tracked; leave the split for the others; give the metric on the test rows and the seconds."""
     path = folder / "table.parquet"
     data = data_preprocessing.run(DataSettings(data=str(path), target="target", task=task, seed=seed))
     start = time.perf_counter()
@@ -65,12 +65,12 @@ def ours(folder: Path, task: str, seconds: float, seed: int) -> tuple[float, flo
         np.savez(folder / f"{side}.npz", X=rows.drop(columns="target"), y=rows["target"])
     version = mlflow.get_run(trained).data.tags["model_version"]
     estimator = mlflow.sklearn.load_model(f"models:/TableModel/{version}")
-    predictions = load_problem(mlflow.get_run(data)).predictions(estimator, load_split(data, "test"))
-    return predictions.scores()[next(iter(metrics_of(task)))], spent
+    predictions = predict(load_problem(mlflow.get_run(data)), estimator, load_split(data, "test"))
+    return predictions.metric(next(iter(metrics_of(task)))), spent
 
 
 def rival(name: str, python: str, folder: Path, task: str, seconds: float, seed: int) -> tuple[float, float]:
-    """Let a rival fit on the same training rows; give its test score and its seconds.
+    """Let a rival fit on the same training rows; give its metric on the test rows and its seconds.
 
     One that knows no time limit (halving) is stopped after twice the seconds; it has no answer then, and an infinite
     loss.
@@ -88,11 +88,11 @@ def rival(name: str, python: str, folder: Path, task: str, seconds: float, seed:
         predictions = Predictions(task, y, answers, np.empty((len(y), 0)))
     else:
         predictions = Predictions(task, y, answers.argmax(axis=1), answers.astype(np.float64))
-    return predictions.scores()[next(iter(metrics_of(task)))], float(found["seconds"])
+    return predictions.metric(next(iter(metrics_of(task)))), float(found["seconds"])
 
 
 def main() -> None:
-    """Measure and print the test scores."""
+    """Measure and print the metrics on the test rows."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seeds", type=int, default=3)
@@ -105,15 +105,15 @@ def main() -> None:
         if name not in options.tables:
             continue
         print(f"{name} ({next(iter(metrics_of(task)))}, {options.seconds:g} s, {options.seeds} seeds)", flush=True)
-        scores: dict[str, list[tuple[float, float]]] = {contestant: [] for contestant in [OURS, *RIVALS]}
+        found_by: dict[str, list[tuple[float, float]]] = {contestant: [] for contestant in [OURS, *RIVALS]}
         for seed in range(options.seeds):
             with tempfile.TemporaryDirectory() as folder:
                 frame.to_parquet(Path(folder) / "table.parquet")
-                scores[OURS].append(ours(Path(folder), task, options.seconds, seed))
+                found_by[OURS].append(ours(Path(folder), task, options.seconds, seed))
                 for each in RIVALS:
-                    scores[each].append(rival(each, options.python, Path(folder), task, options.seconds, seed))
-        for contestant, found in scores.items():
-            values = [score for score, _ in found]
+                    found_by[each].append(rival(each, options.python, Path(folder), task, options.seconds, seed))
+        for contestant, found in found_by.items():
+            values = [value for value, _ in found]
             print(
                 f"  {contestant: <20} median {statistics.median(values):.4f}   by seed "
                 f"{', '.join(f'{value:.4f}' for value in values)}   {statistics.mean(s for _, s in found):.0f} s",

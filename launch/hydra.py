@@ -17,7 +17,6 @@ from hydra.errors import HydraException
 
 from config import MainSettings, parse
 from treeline import UserError, nearest
-from treeline.evaluation.comparison import parse_thresholds
 
 WORD = re.compile(r"""(?:[^\s'"]|'[^']*'|"[^"]*")+""")  # blanks within quotes do not end it
 QUIET = ["hydra/job_logging=none", "hydra/hydra_logging=none", "hydra.output_subdir=null"]
@@ -75,7 +74,7 @@ def read(parameters: Mapping[str, Any]) -> MainSettings:
     """
     values = {MainSettings.option(name): "" if value is None else value for name, value in parameters.items()}
     settings = parse(MainSettings, "main.py", [f"--{name}={value}" for name, value in values.items()])
-    parse_thresholds(settings.min_score)
+    settings.check()
     return settings
 
 

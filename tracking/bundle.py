@@ -21,8 +21,10 @@ from mlflow.entities import LoggedModelStatus, Metric, Param, Run, RunTag
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import Model
 
-from tracking.promotion import replay_golden_requests
-from tracking.registry import chain_of, forms, register_in_step
+from tracking.golden_requests import replay_golden_requests
+from tracking.models import SERVICE, form_names
+from tracking.registry import register_in_step
+from tracking.runs import Lineage
 from treeline import UserError
 from treeline.data.chunks import file_digest
 
@@ -43,11 +45,11 @@ def pack(version: ModelVersion, output: Path, rows: bool) -> None:
     Raises:
         UserError: the runs or a form are not in this store.
     """
-    runs = _runs(version)
+    runs = Lineage.from_tags(version.tags).runs()
     with tempfile.TemporaryDirectory(dir=output.absolute().parent, prefix=f".{output.name}.") as made:
         folder = Path(made) / "bundle"
         folder.mkdir()
-        for form in forms(version.name):
+        for form in form_names(version.name):
             _fetch(f"models:/{form}/{version.version}", folder / "models" / form)
         for key, run in runs.items():
             _pack_run(run, folder / "runs" / key, () if rows else ROWS)
@@ -104,7 +106,7 @@ def register(folder: Path, manifest: Mapping[str, Any], run_id: str) -> str:
         if known.tags.get("bundle") == digest:
             raise UserError(f"This bundle is {name} version {known.version} already.")
     golden = json.loads((folder / "runs/training/artifacts/golden.json").read_text(encoding="utf-8"))
-    wrong = replay_golden_requests(str(folder / "models" / f"{name}Service"), golden)
+    wrong = replay_golden_requests(str(folder / "models" / f"{name}{SERVICE.suffix}"), golden)
     if wrong:
         raise UserError(
             f"{name} is not registered: {wrong[0]}. Were other package versions installed where it was made?"
@@ -116,12 +118,13 @@ def register(folder: Path, manifest: Mapping[str, Any], run_id: str) -> str:
         for key in _keys(folder):
             copies[key] = _copy_run(folder / "runs" / key, experiment, copies, run_id)
         uris = {
-            form: _log_model(folder / "models" / form, form, experiment, copies["training"]) for form in forms(name)
+            form: _log_model(folder / "models" / form, form, experiment, copies["training"])
+            for form in form_names(name)
         }
         about = f"Imported: version {manifest['version']} of another store, exported {manifest['exported']}."
-        lineage = {f"{key}_run_id": copies[key] for key in ("data", "tuning", "training")}
-        digest_tag = mlflow.get_run(copies["data"]).data.tags["data_digest"]
-        tags = {**lineage, "data_digest": digest_tag, "bundle": digest, "imported_version": manifest["version"]}
+        made = {f"{key}_run_id": copy for key, copy in copies.items()}
+        lineage = Lineage(**made, data_digest=mlflow.get_run(copies["data"]).data.tags["data_digest"])
+        tags = {**lineage.tags(), "bundle": digest, "imported_version": manifest["version"]}
         version = register_in_step(uris, dict.fromkeys(uris, about), tags)
     except BaseException:
         for each in copies.values():
@@ -129,13 +132,6 @@ def register(folder: Path, manifest: Mapping[str, Any], run_id: str) -> str:
         raise
     client.set_tag(copies["training"], "model_version", version)
     return version
-
-
-def _runs(version: ModelVersion) -> dict[str, Run]:
-    """Find the runs behind a version: data, tuning, training, and evaluation if it was judged."""
-    runs = chain_of(version)
-    card = version.tags.get("model_card", "")
-    return {**runs, "evaluation": mlflow.get_run(card.split("/")[1])} if card else runs
 
 
 def _keys(folder: Path) -> list[str]:

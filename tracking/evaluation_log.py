@@ -7,6 +7,7 @@ import logging
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,6 @@ from mlflow.data.pandas_dataset import PandasDataset
 from mlflow.exceptions import MlflowException
 
 from treeline.data.problem import Problem
-from treeline.evaluation.comparison import Predictions
 from treeline.evaluation.diagnostics import (
     calibration,
     class_table,
@@ -31,6 +31,7 @@ from treeline.evaluation.diagnostics import (
     thresholds,
     worst_rows,
 )
+from treeline.evaluation.predictions import Predictions
 from treeline.model.estimator import TreelineClassifier, TreelineRegressor
 from treeline.reporting.plots import (
     bars,
@@ -41,6 +42,7 @@ from treeline.reporting.plots import (
     threshold_curves,
 )
 
+TEST = "test_"  # before the name of every metric of the evaluated rows
 MAX_ROWS_EXPLAINED = 1000  # rows whose contributions are computed
 
 
@@ -54,7 +56,7 @@ def evaluate_by_mlflow(model_uri: str, problem: Problem, dataset: PandasDataset)
         The metrics that it logged.
     """
     matplotlib.use("Agg")
-    config: dict[str, Any] = {"log_explainer": False, "log_model_explainability": False}
+    config: dict[str, Any] = {"log_explainer": False, "log_model_explainability": False, "metric_prefix": TEST}
     if problem.task == "binary":
         config["pos_label"] = problem.classes[1]
     # The target stands in the frame on purpose; MLflow warns that the signature does not know it.
@@ -115,9 +117,86 @@ class Findings:
             mlflow.set_tag("failed_parts", "\n".join(self.failed)[:5000])
 
 
-def explain(found: Findings, estimator: TreelineClassifier | TreelineRegressor, rows: pd.DataFrame) -> None:
+@dataclass(frozen=True)
+class Evaluated:
+    """A model and the rows that judge it.
+
+    Attributes:
+        problem: that the model solves.
+        estimator: the model.
+        frame: the rows, numbers read as numbers.
+        predictions: for these rows.
+        metric: that decides.
+        costs: of each cell of the confusion matrix; empty where there are none.
+    """
+
+    problem: Problem
+    estimator: TreelineClassifier | TreelineRegressor
+    frame: pd.DataFrame
+    predictions: Predictions
+    metric: str
+    costs: dict[str, float]
+
+
+def log_diagnostics(found: Findings, evaluated: Evaluated) -> None:
+    """Log everything beyond the headline metrics, each part on its own."""
+    for each in DIAGNOSTICS:
+        if evaluated.problem.task in each.tasks:
+            found.attempt(each.name, partial(each.log, found, evaluated))
+    mlflow.log_metrics(found.values)
+
+
+def _log_thresholds(found: Findings, evaluated: Evaluated) -> None:
+    table = thresholds(evaluated.predictions, evaluated.costs)
+    places = table["threshold"].to_numpy()
+    best = float(places[table["f1"].argmax()])
+    found.values |= {"best_f1": float(table["f1"].max()), "best_f1_threshold": best}
+    if evaluated.costs:
+        cheapest = float(places[table["cost"].argmin()])
+        found.values |= {"best_cost": float(table["cost"].min()), "best_cost_threshold": cheapest}
+    found.table("thresholds", table)
+    found.picture("thresholds", threshold_curves(table, best, str(evaluated.problem.classes[1])))
+
+
+def _log_classes(found: Findings, evaluated: Evaluated) -> None:
+    found.table("classes", class_table(evaluated.predictions, evaluated.problem.classes))
+    counts = confusion(evaluated.predictions, evaluated.problem.classes)
+    found.table("confusion", counts.reset_index(names="true"))
+    found.picture("confusion", confusion_table(counts))
+
+
+def _log_calibration(found: Findings, evaluated: Evaluated) -> None:
+    table, error = calibration(evaluated.predictions)
+    found.values["calibration_error"] = error
+    found.table("calibration", table)
+    found.picture("calibration", calibration_curve(table, error))
+
+
+def _log_residuals(found: Findings, evaluated: Evaluated) -> None:
+    predictions = evaluated.predictions
+    found.picture("residuals", residuals(predictions.y_true, predictions.y_pred.astype(float)))
+
+
+def _log_slices(found: Findings, evaluated: Evaluated) -> None:
+    found.table("slices", slices(evaluated.problem, evaluated.frame, evaluated.predictions, evaluated.metric))
+
+
+def _log_worst_rows(found: Findings, evaluated: Evaluated) -> None:
+    found.table("worst_rows", worst_rows(evaluated.problem, evaluated.frame, evaluated.predictions))
+
+
+def _log_permutation_importance(found: Findings, evaluated: Evaluated) -> None:
+    shares = raw_importance(evaluated.problem, evaluated.estimator, evaluated.frame, evaluated.metric)
+    found.table("permutation_importance", shares.rename_axis("column").reset_index())
+    title = "Permutation importance of the raw columns"
+    found.picture("permutation_importance", bars(shares, title, f"how much worse {evaluated.metric} gets"))
+
+
+def _log_explanations(found: Findings, evaluated: Evaluated) -> None:
     """Log SHAP values from XGBoost's exact contributions: their mean size as table and picture, and the summary."""
-    features = estimator.feature_frame(rows)
+    estimator, frame = evaluated.estimator, evaluated.frame
+    sample = frame.sample(min(len(frame), MAX_ROWS_EXPLAINED), random_state=0)
+    features = estimator.feature_frame(evaluated.problem.rows(sample))
     matrix = xgb.DMatrix(features, feature_types=estimator.features_.feature_types, enable_categorical=True)
     contributions = estimator.booster_.predict(matrix, pred_contribs=True)[..., :-1]
     sizes = np.abs(contributions).mean(axis=0)
@@ -130,61 +209,28 @@ def explain(found: Findings, estimator: TreelineClassifier | TreelineRegressor, 
         found.picture("shap_summary", summary)
 
 
-def log_diagnostics(
-    found: Findings,
-    problem: Problem,
-    estimator: TreelineClassifier | TreelineRegressor,
-    frame: pd.DataFrame,
-    predictions: Predictions,
-    metric: str,
-    costs: dict[str, float],
-) -> None:
-    """Log everything beyond the headline metrics, each part on its own."""
+CLASSES, EVERY = ("binary", "multiclass"), ("binary", "multiclass", "regression")
 
-    def decisions() -> None:
-        table = thresholds(predictions, costs)
-        places = table["threshold"].to_numpy()
-        best = float(places[table["f1"].argmax()])
-        found.values |= {"best_f1": float(table["f1"].max()), "best_f1_threshold": best}
-        if costs:
-            cheapest = float(places[table["cost"].argmin()])
-            found.values |= {"best_cost": float(table["cost"].min()), "best_cost_threshold": cheapest}
-        found.table("thresholds", table)
-        found.picture("thresholds", threshold_curves(table, best, str(problem.classes[1])))
 
-    def classes() -> None:
-        found.table("classes", class_table(predictions, problem.classes))
-        counts = confusion(predictions, problem.classes)
-        found.table("confusion", counts.reset_index(names="true"))
-        found.picture("confusion", confusion_table(counts))
+@dataclass(frozen=True)
+class Diagnostic:
+    """A part of an evaluation: its name, the tasks that have it, and what logs it."""
 
-    def calibrated() -> None:
-        table, error = calibration(predictions)
-        found.values["calibration_error"] = error
-        found.table("calibration", table)
-        found.picture("calibration", calibration_curve(table, error))
+    name: str
+    tasks: tuple[str, ...]
+    log: Callable[[Findings, Evaluated], None]
 
-    def permuted() -> None:
-        shares = raw_importance(problem, estimator, frame, metric)
-        found.table("permutation_importance", shares.rename_axis("column").reset_index())
-        title = "Permutation importance of the raw columns"
-        found.picture("permutation_importance", bars(shares, title, f"how much worse {metric} gets"))
 
-    if problem.task == "binary":
-        found.attempt("thresholds", decisions)
-    if problem.classes:
-        found.attempt("classes", classes)
-        found.attempt("calibration", calibrated)
-    else:
-        found.attempt(
-            "residuals", lambda: found.picture("residuals", residuals(predictions.y, predictions.labels.astype(float)))
-        )
-    found.attempt("slices", lambda: found.table("slices", slices(problem, frame, predictions, metric)))
-    found.attempt("worst rows", lambda: found.table("worst_rows", worst_rows(problem, frame, predictions)))
-    found.attempt("permutation importance", permuted)
-    sample = problem.rows(frame.sample(min(len(frame), MAX_ROWS_EXPLAINED), random_state=0))
-    found.attempt("explanations", lambda: explain(found, estimator, sample))
-    mlflow.log_metrics(found.values)
+DIAGNOSTICS = [
+    Diagnostic("thresholds", ("binary",), _log_thresholds),
+    Diagnostic("classes", CLASSES, _log_classes),
+    Diagnostic("calibration", CLASSES, _log_calibration),
+    Diagnostic("residuals", ("regression",), _log_residuals),
+    Diagnostic("slices", EVERY, _log_slices),
+    Diagnostic("worst rows", EVERY, _log_worst_rows),
+    Diagnostic("permutation importance", EVERY, _log_permutation_importance),
+    Diagnostic("explanations", EVERY, _log_explanations),
+]
 
 
 def _no_extra_inputs(record: logging.LogRecord) -> bool:

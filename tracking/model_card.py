@@ -8,8 +8,10 @@ import mlflow
 import pandas as pd
 from mlflow.entities import Run
 
-from tracking.evaluation_log import Findings
-from tracking.registry import champion_history
+from tracking.evaluation_log import TEST, Findings
+from tracking.models import SERVICE
+from tracking.registry import champion_history, tag_versions
+from tracking.runs import Lineage
 from treeline.data.problem import Problem
 from treeline.metrics import metrics_of
 from treeline.reporting.html import Section, card
@@ -40,13 +42,13 @@ def log_card(run_id: str, problem: Problem, frame: pd.DataFrame, found: Findings
     evaluation = mlflow.get_run(run_id)
     tags = evaluation.data.tags
     name, version, decision = tags["model_name"], tags["model_version"], tags["decision"]
-    runs = {key: mlflow.get_run(tags[f"{key}_run_id"]) for key in ("data", "tuning", "training")}
+    runs = Lineage.from_tags(tags).runs()
     sections = [
         _purpose(problem, runs),
         _data(problem, runs["data"], frame),
         _search(runs["tuning"]),
-        _scores(problem, evaluation),
-        _record(name),
+        _metrics(problem, evaluation),
+        _history(name),
         _pictures("How it errs", found, PICTURES),
         _tables(problem, found),
         _pictures("Why it says so", found, EXPLANATIONS),
@@ -67,8 +69,7 @@ def log_card(run_id: str, problem: Problem, frame: pd.DataFrame, found: Findings
         path = Path(folder) / "model_card.html"
         path.write_text(page, encoding="utf-8")
         client.log_model_artifact(model.source.rpartition("/")[2], str(path))
-    client.set_model_version_tag(name, version, "model_card", f"runs:/{run_id}/model_card.html")
-    client.set_model_version_tag(name, version, "decision", decision)
+    tag_versions(name, version, {"model_card": f"runs:/{run_id}/model_card.html"})
 
 
 def _purpose(problem: Problem, runs: dict[str, Run]) -> Section:
@@ -119,25 +120,27 @@ def _search(run: Run) -> Section:
         {
             "trials": f"{metrics['trials']:.0f}, of which {metrics.get('trials_pruned', 0):.0f} were pruned",
             "optimised": f"{best['metric']}, in {run.data.params.get('folds', '')} folds of the training rows",
-            "best": f"trial {best['trial']}: {best['score']:.5g} after {best['rounds']} rounds",
+            "best": f"trial {best['trial']}: {best['value']:.5g} after {best['rounds']} rounds",
             "seconds": f"{metrics['study_seconds']:.0f}",
             "parameters": ", ".join(f"{key} {_short(value)}" for key, value in best["params"].items()),
         }
     )
     path = mlflow.artifacts.download_artifacts(f"{run.info.artifact_uri}/optimization_history.png")
-    return section.picture(Path(path).read_bytes(), "The score of every trial, and the best so far")
+    return section.picture(
+        Path(path).read_bytes(), "The metric of every trial in cross-validation, and the best so far"
+    )
 
 
-def _scores(problem: Problem, evaluation: Run) -> Section:
+def _metrics(problem: Problem, evaluation: Run) -> Section:
     values, tags = evaluation.data.metrics, evaluation.data.tags
     rows = []
     for metric in sorted(metrics_of(problem.task), key=lambda each: each != tags["metric"]):
         rows.append(
             {
                 "metric": metric + (" (optimised)" if metric == tags["metric"] else ""),
-                "this model": values.get(metric),
-                "95 % interval": f"{values.get(f'{metric}_low', float('nan')):.4g} to "
-                f"{values.get(f'{metric}_high', float('nan')):.4g}",
+                "this model": values.get(TEST + metric),
+                "95 % interval": f"{values.get(f'{TEST}{metric}_low', float('nan')):.4g} to "
+                f"{values.get(f'{TEST}{metric}_high', float('nan')):.4g}",
                 "XGBoost's defaults": values.get(f"defaults_{metric}"),
                 "dummy baseline": values.get(f"dummy_{metric}"),
             }
@@ -158,11 +161,11 @@ def _scores(problem: Problem, evaluation: Run) -> Section:
     return section
 
 
-def _record(name: str) -> Section:
+def _history(name: str) -> Section:
     entries = champion_history(name)
     if not entries:
         return Section("Champions so far")
-    shown = ["at", "champion", "previous", "metric", "score", "gain", "rows", "why"]
+    shown = ["at", "champion", "previous", "metric", "value", "gain", "rows", "why"]
     table = pd.DataFrame(entries).reindex(columns=shown).fillna("")
     return Section("Champions so far").table(table.iloc[::-1])
 
@@ -197,13 +200,13 @@ def _tables(problem: Problem, found: Findings) -> Section:
 def _limits(problem: Problem, evaluation: Run) -> Section:
     section = Section("Limits")
     section.text(
-        "The scores hold for rows like those evaluated. What the table does not show, such as another time, place or "
+        "The metrics hold for rows like those evaluated. What the table does not show, such as another time, place or "
         "way of measuring, is not known to it; a category never seen counts as missing. Importance is not cause."
     )
     if problem.split in ("stratified", "random"):
         section.text(
             "Rows were split at random: if rows of one customer, patient or day belong together, or if the future "
-            "differs from the past, the scores flatter it. --split group and --split time measure that."
+            "differs from the past, the metrics flatter it. split=group and split=time measure that."
         )
     error = evaluation.data.metrics.get("calibration_error")
     if error is not None and error > 0.1:
@@ -218,12 +221,12 @@ def _use(problem: Problem, name: str, frame: pd.DataFrame) -> Section:
     request = json.dumps({"dataframe_split": json.loads(row.to_json(orient="split", date_format="iso", index=False))})
     python = (
         "import mlflow\nimport pandas as pd\n\n"
-        f'model = mlflow.pyfunc.load_model("models:/{name}Service@champion")\n'
+        f'model = mlflow.pyfunc.load_model("models:/{name}{SERVICE.suffix}@champion")\n'
         'print(model.predict(pd.read_csv("new_rows.csv")))'
     )
     quoted = request.replace("'", "'\\''")
     curl = (
-        f"mlflow models serve -m models:/{name}Service@champion --env-manager local -p 5001\n\n"
+        f"mlflow models serve -m models:/{name}{SERVICE.suffix}@champion --env-manager local -p 5001\n\n"
         f"curl -s localhost:5001/invocations -H 'Content-Type: application/json' -d '{quoted}'"
     )
     return (

@@ -1,8 +1,11 @@
-"""The three forms in which a model is handed over: what each takes and gives, and what it needs to load."""
+"""The three forms in which a model is handed over: what each takes and gives, how it is logged, what it needs."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pandas as pd
 from mlflow.models import ModelSignature
@@ -12,8 +15,29 @@ import treeline
 from treeline.data.problem import Problem
 from treeline.model.estimator import TreelineClassifier, TreelineRegressor
 
+
+@dataclass(frozen=True)
+class Form:
+    """One form: the ending of its registered name, its MLflow flavor, and what it takes and gives."""
+
+    suffix: str
+    flavor: str
+    description: str
+
+
+PIPELINE = Form("", "sklearn", "The whole inference pipeline: raw columns in, labels as the table spelled them out.")
+BOOSTER = Form(
+    "Booster",
+    "xgboost",
+    "The native XGBoost booster: a DMatrix (or, through pyfunc, the feature frame) in, predictions out.",
+)
+SERVICE = Form(
+    "Service", "python_function", "The served form: raw columns in, a prediction and one probability a class out."
+)
+FORMS = (PIPELINE, BOOSTER, SERVICE)
+
 PACKAGE = Path(treeline.__file__).parent  # travels with the model, so that it loads where Treeline is not installed
-SERVICE = Path(__file__).parent / "service.py"
+SERVICE_CODE = Path(__file__).parent / "service.py"
 # What skops may load beside plain scikit-learn: our own classes and XGBoost's booster.
 TRUSTED = [
     "numpy.dtype",
@@ -27,6 +51,62 @@ TRUSTED = [
     "xgboost.core.Booster",
 ]
 REQUIRED = ["mlflow", "numpy", "pandas", "scikit-learn", "scipy", "skops", "xgboost"]
+
+
+def form_names(name: str) -> list[str]:
+    """Name the three registered models that stand for one."""
+    return [name + form.suffix for form in FORMS]
+
+
+def describe_forms(problem: Problem, name: str) -> dict[str, str]:
+    """Describe each registered model of a pipeline."""
+    about = f"Predicts {problem.target} ({problem.task}) of the table {problem.table}."
+    return {name + form.suffix: f"{about} {form.description}" for form in FORMS}
+
+
+def log_models(
+    estimator: TreelineClassifier | TreelineRegressor, rows: pd.DataFrame, problem: Problem, name: str
+) -> dict[str, str]:
+    """Log the three forms on the active run; nothing is pickled, nothing is registered yet.
+
+    Args:
+        estimator: fitted.
+        rows: raw training rows, for their types and an example.
+        problem: that the estimator solves.
+        name: of the pipeline's registered model.
+
+    Returns:
+        The URI of the logged model of each registered name.
+    """
+    made = signatures(estimator, rows, problem)
+    example, pins = rows.head(3), requirements()
+    pipeline = mlflow.sklearn.log_model(
+        estimator,
+        name=name + PIPELINE.suffix,
+        signature=made[PIPELINE],
+        input_example=example,
+        pip_requirements=pins,
+        code_paths=[str(PACKAGE)],
+        serialization_format="skops",
+        skops_trusted_types=TRUSTED,
+    )
+    booster = mlflow.xgboost.log_model(
+        estimator.booster_,
+        name=name + BOOSTER.suffix,
+        signature=made[BOOSTER],
+        input_example=estimator.feature_frame(example),
+        pip_requirements=pins,
+        model_format="ubj",
+    )
+    service = mlflow.pyfunc.log_model(
+        name=name + SERVICE.suffix,
+        python_model=str(SERVICE_CODE),
+        artifacts={"pipeline": pipeline.model_uri},
+        signature=made[SERVICE],
+        input_example=example,
+        pip_requirements=pins,
+    )
+    return dict(zip(form_names(name), (each.model_uri for each in (pipeline, booster, service)), strict=True))
 
 
 def requirements() -> list[str]:
@@ -53,8 +133,8 @@ def raw_schema(rows: pd.DataFrame, problem: Problem) -> Schema:
 
 def signatures(
     estimator: TreelineClassifier | TreelineRegressor, rows: pd.DataFrame, problem: Problem
-) -> dict[str, ModelSignature]:
-    """Make the signature of each form: "" (the pipeline), "Booster" and "Service", the endings of their names.
+) -> Mapping[Form, ModelSignature]:
+    """Make the signature of each form.
 
     Args:
         estimator: fitted.
@@ -67,12 +147,12 @@ def signatures(
     probabilities = [ColSpec(DataType.float, f"probability_{each}") for each in problem.classes]
     shape = (-1, len(problem.classes)) if problem.task == "multiclass" else (-1,)
     return {
-        "": ModelSignature(raw, Schema([ColSpec(label)])),
-        "Booster": ModelSignature(
+        PIPELINE: ModelSignature(raw, Schema([ColSpec(label)])),
+        BOOSTER: ModelSignature(
             Schema([ColSpec(DataType.double, name) for name in names]),
             Schema([TensorSpec(np.dtype(np.float32), shape)]),
         ),
-        "Service": ModelSignature(raw, Schema([ColSpec(label, "prediction"), *probabilities])),
+        SERVICE: ModelSignature(raw, Schema([ColSpec(label, "prediction"), *probabilities])),
     }
 
 

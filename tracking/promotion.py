@@ -1,126 +1,130 @@
-"""Whether a registered model earns the alias: thresholds, recorded requests, the champion on the same rows."""
+"""The champion loaded and met on the same rows, and the alias moved where a challenger earned it."""
 
-import json
-import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import mlflow
 import numpy as np
 import pandas as pd
-from mlflow.exceptions import MlflowException
-from mlflow.models.evaluation import EvaluationResult, MetricThreshold
-from mlflow.models.evaluation.validation import ModelValidationFailedException
-from mlflow.pyfunc import scoring_server
+from loguru import logger
+from mlflow.entities.model_registry import ModelVersion
 
-from config import EvaluationSettings
-from tracking.registry import aliased
-from tracking.runs import find_run, load_problem, load_split
+from tracking.registry import aliased, finish_interrupted_promotion, promote
+from tracking.runs import Lineage, find_run, load_problem, load_split
 from treeline import UserError
 from treeline.data.problem import Problem
 from treeline.data.tables import hash_rows
 from treeline.data.target import check_columns
-from treeline.evaluation.comparison import Comparison, Predictions, compare, parse_thresholds
-from treeline.metrics import metrics_of
+from treeline.evaluation.comparison import Contest, Decision, compare
+from treeline.evaluation.criteria import Criteria
+from treeline.evaluation.predictions import Predictions, predict
+from treeline.model.estimator import TreelineClassifier, TreelineRegressor
 
-MIN_ROWS_TO_COMPARE = 30  # rows on which two models can be told apart
-
-
-def missed_thresholds(min_score: str, predictions: Predictions) -> list[str]:
-    """Hold the scores against the absolute thresholds, by MLflow's own validation; say which are missed."""
-    scores, known, reasons = predictions.scores(), metrics_of(predictions.task), []
-    for name, threshold in parse_thresholds(min_score).items():
-        limit = MetricThreshold(threshold=threshold, greater_is_better=known[name].greater_is_better)
-        try:
-            mlflow.validate_evaluation_results({name: limit}, EvaluationResult(metrics=scores, artifacts={}))
-        except ModelValidationFailedException:
-            reasons.append(f"{name} {scores[name]:.4g} does not reach the threshold {threshold:g}")
-    return reasons
+MIN_ROWS_TO_COMPARE = 30  # on which two models can be told apart
 
 
-def replay_golden_requests(service_uri: str, golden: dict[str, Any]) -> list[str]:
-    """Ask the served form the requests recorded at training, as JSON; say where its answers differ."""
-    try:
-        service = mlflow.pyfunc.load_model(service_uri)
-        asked = json.dumps({"dataframe_split": golden["request"]})
-        schema = service.metadata.get_input_schema()
-        answer = scoring_server.invocations(asked, "application/json", service, schema)
-        told = json.loads(answer.response)["predictions"] if answer.status == 200 else answer.response
-    except Exception as error:  # whatever keeps a model from answering, it does not answer
-        return [f"the served form does not answer: {type(error).__name__}: {error}"[:500]]
-    if answer.status != 200:
-        return [f"the served form answers {answer.status}: {told}"[:500]]
-    differ = sum(not _alike(one, other) for one, other in zip(told, golden["answer"], strict=True))
-    return [f"the served form answers {differ} of {len(told)} recorded requests differently"] if differ else []
+@dataclass(frozen=True)
+class Challenger:
+    """A registered version that is judged.
+
+    Attributes:
+        name: of the pipeline's registered model.
+        version: of all three forms.
+        problem: that it solves.
+        train: the rows that it was trained on.
+        frame: the rows that judge it, as they were read.
+        predictions: its, for those rows.
+        golden: requests recorded at training, with its answers.
+    """
+
+    name: str
+    version: str
+    problem: Problem
+    train: pd.DataFrame
+    frame: pd.DataFrame
+    predictions: Predictions
+    golden: Mapping[str, Any]
 
 
-def _alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    return one.keys() == other.keys() and all(
-        math.isclose(value, other[name], rel_tol=1e-4, abs_tol=1e-5)
-        if isinstance(value, float) and isinstance(other[name], float | int)
-        else value == other[name]
-        for name, value in one.items()
-    )
-
-
-def against_champion(
-    settings: EvaluationSettings,
-    problem: Problem,
-    name: str,
-    version: str,
-    metric: str,
-    frame: pd.DataFrame,
-    train: pd.DataFrame,
-    ours: Predictions,
-) -> tuple[Comparison | None, list[str], str]:
-    """Compare with the champion on rows that neither was trained on.
-
-    Args:
-        settings: `promote` and `margin` say what is asked.
-        problem: that the challenger solves.
-        name: of the registered model.
-        version: of the challenger.
-        metric: that decides.
-        frame: the evaluated rows, as they were read.
-        train: the rows that the challenger was trained on.
-        ours: the challenger's predictions for `frame`.
+def meet_champion(challenger: Challenger, criteria: Criteria) -> Contest | None:
+    """Compare a challenger with the champion on rows that neither was trained on.
 
     Returns:
-        The comparison, if there was one; why not to promote; and a sentence about the rows.
+        None where there is no champion but the challenger itself, or the criteria ask for no comparison.
     """
-    champion = aliased(name, "champion")
-    if champion is None or str(champion.version) == version or settings.promote in ("always", "never"):
-        return None, [], ""
-    known = f"{name} version {champion.version}"
+    champion = aliased(challenger.name, "champion")
+    if champion is None or str(champion.version) == challenger.version or not criteria.compares:
+        return None
+    known = f"{challenger.name} version {champion.version}"
     try:
-        data_run = find_run("data-preprocessing", champion.tags["data_run_id"])
-        theirs = load_problem(data_run)
-        if (theirs.task, theirs.classes, theirs.target) != (problem.task, problem.classes, problem.target):
-            return None, [f"the champion {known} predicts something else and cannot be compared"], ""
-        check_columns(frame, theirs.kinds, "the evaluated table")
-        fresh = _new_rows(problem, frame, train)
-        fresh &= _new_rows(theirs, frame, load_split(data_run.info.run_id, "train"))
-        rows = frame[fresh]
-        if len(rows) < MIN_ROWS_TO_COMPARE:
-            why = f"only {len(rows)} of {len(frame)} rows are new to the champion {known} and to this model, fewer "
-            why += f"than {MIN_ROWS_TO_COMPARE}"
-            return None, [why], why
-        estimator = mlflow.sklearn.load_model(f"models:/{name}/{champion.version}")
-        comparison = compare(ours.take(np.flatnonzero(fresh)), theirs.predictions(estimator, rows), metric, seed=0)
-    except (UserError, MlflowException, KeyError) as error:
-        return None, [f"the champion {known} cannot be compared: {error}"], ""
-    about = f"{len(rows)} of {len(frame)} rows are new to the champion {known} and to this model"
-    limit = 0.0 if settings.promote == "better" else -settings.margin
-    if not comparison.low > limit:
-        wanted = "better than" if settings.promote == "better" else f"no worse by {settings.margin:g} than"
-        return (
-            comparison,
-            [
-                f"{metric} is not surely {wanted} that of the champion {known}: gain {comparison.gain:.4g}, 95 % "
-                f"interval [{comparison.low:.4g}, {comparison.high:.4g}] on {comparison.rows} rows"
-            ],
-            about,
-        )
-    return comparison, [], about
+        return _compare(challenger, champion, criteria.metric, known)
+    except UserError as error:
+        return Contest(known, obstacle=f"the champion {known} cannot be compared: {error}")
+
+
+def load_pipeline(name: str, version: str) -> TreelineClassifier | TreelineRegressor:
+    """Load a registered pipeline.
+
+    Raises:
+        UserError: this version of Treeline, or of a library, cannot load it.
+    """
+    uri = f"models:/{name}/{version}"
+    try:
+        return mlflow.sklearn.load_model(uri)
+    # Whatever MLflow, skops and the classes it names raise where a class has moved or a file is gone.
+    except Exception as error:
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
+        raise UserError(
+            f"{uri} cannot be loaded here ({reason}): it was made by another version of Treeline or of a library, or "
+            "its files are gone"
+        ) from error
+
+
+def apply_decision(decision: Decision, challenger: Challenger, facts: dict[str, object]) -> None:
+    """Move the aliases where a challenger is promoted, and tell what was decided.
+
+    Args:
+        decision: taken.
+        challenger: it is about.
+        facts: for the history of champions; JSON values.
+    """
+    known = f"{challenger.name} version {challenger.version}"
+    if decision.outcome == "promote":
+        promote(challenger.name, challenger.version, facts)
+        logger.info(f"{known} is the champion")
+    else:
+        outcome = "refused" if decision.outcome == "refuse" else "not promoted"
+        logger.warning(f"{known} is {outcome}: {'; '.join(decision.reasons)}")
+
+
+def finish_earlier(name: str) -> None:
+    """Finish a move of aliases that a crash left half done, and tell of it."""
+    if finish_interrupted_promotion(name):
+        logger.warning(f"an earlier move of the aliases of {name} was cut short; it is finished now")
+
+
+def _compare(challenger: Challenger, champion: ModelVersion, metric: str, known: str) -> Contest:
+    """Compare with a champion, or say what stands in the way.
+
+    Raises:
+        UserError: the champion, its problem or its rows are not to be had.
+    """
+    problem, frame = challenger.problem, challenger.frame
+    data_run = find_run("data-preprocessing", Lineage.from_tags(champion.tags).data_run_id)
+    theirs = load_problem(data_run)
+    if (theirs.task, theirs.classes, theirs.target) != (problem.task, problem.classes, problem.target):
+        return Contest(known, obstacle=f"the champion {known} predicts something else and cannot be compared")
+    check_columns(frame, theirs.kinds, "the evaluated table")
+    fresh = _new_rows(problem, frame, challenger.train)
+    fresh &= _new_rows(theirs, frame, load_split(data_run.info.run_id, "train"))
+    about = f"{fresh.sum()} of {len(frame)} rows are new to the champion {known} and to this model"
+    if fresh.sum() < MIN_ROWS_TO_COMPARE:
+        few = f"only {about}, fewer than {MIN_ROWS_TO_COMPARE}"
+        return Contest(known, obstacle=few, about=few)
+    estimator = load_pipeline(champion.name, str(champion.version))
+    ours = challenger.predictions.take(np.flatnonzero(fresh))
+    return Contest(known, compare(ours, predict(theirs, estimator, frame[fresh]), metric, seed=0), about=about)
 
 
 def _new_rows(problem: Problem, frame: pd.DataFrame, train: pd.DataFrame) -> np.ndarray:

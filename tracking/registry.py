@@ -1,5 +1,5 @@
 """The three registered models that stand for one: registered in step, found by version or alias, their aliases moved
-together and healed after a crash, and the record of every move.
+together and moved to the end after a crash, and the history of champions.
 """
 
 import json
@@ -8,15 +8,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import mlflow
-from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+from tracking.models import form_names
 from tracking.runs import registry_lock
 from treeline import UserError, nearest
 
 MOVING = "moving"  # tag of NAME while aliases move: what is to be true when they have
-RECORD = "record."  # tags of NAME, numbered: one a move
+HISTORY = "champion_history."  # tags of NAME, numbered: one a move
 
 
 @registry_lock()
@@ -69,9 +69,12 @@ def move_alias(names: Sequence[str], alias: str, version: str) -> None:
         client.set_registered_model_alias(name, alias, version)
 
 
-def forms(name: str) -> list[str]:
-    """Name the three registered models that stand for one."""
-    return [name, f"{name}Booster", f"{name}Service"]
+def tag_versions(name: str, version: str, tags: Mapping[str, str]) -> None:
+    """Set tags on a version of all three forms."""
+    client = mlflow.MlflowClient()
+    for form in form_names(name):
+        for key, value in tags.items():
+            client.set_model_version_tag(form, version, key, value)
 
 
 def aliased(name: str, alias: str) -> ModelVersion | None:
@@ -96,7 +99,7 @@ def find_version(model: str) -> ModelVersion:
     name, at, alias = model.partition("@")
     if not at:
         name, _, version = model.rpartition("/")
-    base = next((each for each in known if name in forms(each)), name)
+    base = next((each for each in known if name in form_names(each)), name)
     if base not in known:
         raise UserError(
             f"No registered model {name!r}.{nearest(name, known)} Write NAME/3 or NAME@champion; got {model!r}. There "
@@ -120,8 +123,8 @@ def only_champion() -> str:
     Raises:
         UserError: there is none, or there are several.
     """
-    crowned = {each.name for each in mlflow.search_registered_models() if "champion" in each.aliases}
-    found = sorted(name for name in crowned if set(forms(name)) <= crowned)
+    with_champion = {each.name for each in mlflow.search_registered_models() if "champion" in each.aliases}
+    found = sorted(name for name in with_champion if set(form_names(name)) <= with_champion)
     if len(found) != 1:
         raise UserError(
             f"Name the model with --model-name: {len(found)} have a champion{': ' if found else ''}{', '.join(found)}."
@@ -129,33 +132,20 @@ def only_champion() -> str:
     return found[0]
 
 
-def chain_of(version: ModelVersion) -> dict[str, Run]:
-    """Find the runs that made a version, by its tags: data, tuning and training.
-
-    Raises:
-        UserError: a tag or a run is missing.
-    """
-    try:
-        return {key: mlflow.get_run(version.tags[f"{key}_run_id"]) for key in ("data", "tuning", "training")}
-    except (KeyError, MlflowException) as error:
-        raise UserError(
-            f"The runs that made {version.name} version {version.version} are not in this store: {error}."
-        ) from None
-
-
 def promote(name: str, version: str, facts: Mapping[str, Any]) -> None:
-    """Make a version the champion under all three names, the champion before it `previous`, and record it.
+    """Make a version the champion under all three names, the champion before it `previous`, and note it in the history.
 
-    What is to be done is written down first, so that `heal` can finish what a crash left half done.
+    What is to be done is written down first, so that `finish_interrupted_promotion` can finish what a crash left half
+    done.
 
     Args:
         name: of the pipeline's registered model.
         version: of all three forms.
-        facts: for the record; JSON values.
+        facts: for the history; JSON values.
     """
     champion = aliased(name, "champion")
     if champion is not None and str(champion.version) == version:
-        return  # judged again; it has been recorded when it won
+        return  # judged again; the history has it since it won
     aliases = {"champion": version}
     if champion is not None:
         aliases["previous"] = str(champion.version)
@@ -178,14 +168,14 @@ def finish_interrupted_promotion(name: str) -> bool:
 def champion_history(name: str) -> list[dict[str, Any]]:
     """Give every move of the champion so far, the oldest first."""
     tags = _tags(name)
-    return [json.loads(tags[key]) for key in sorted(key for key in tags if key.startswith(RECORD))]
+    return [json.loads(tags[key]) for key in sorted(key for key in tags if key.startswith(HISTORY))]
 
 
 def _finish(name: str, move: Mapping[str, Any]) -> None:
     client = mlflow.MlflowClient()
     for alias, version in move["aliases"].items():
-        move_alias(forms(name), alias, version)
-    client.set_registered_model_tag(name, f"{RECORD}{move['number']:04d}", json.dumps(move["entry"]))
+        move_alias(form_names(name), alias, version)
+    client.set_registered_model_tag(name, f"{HISTORY}{move['number']:04d}", json.dumps(move["entry"]))
     client.delete_registered_model_tag(name, MOVING)
 
 

@@ -5,10 +5,11 @@ import os
 import re
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import unquote
 
 import mlflow
@@ -18,17 +19,88 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from sqlalchemy import make_url
 
-from config import Settings
 from treeline import UserError
 from treeline.data.problem import Problem
 
 EXPERIMENT = "treeline"
 GENERATED_NAME = re.compile(r"[a-z]+-[a-z]+-\d+")  # what MLflow calls a run that nobody named
+REPRODUCTION = "reproduction"  # tag of a run that only makes an earlier one again
+
+
+class StageSettings(Protocol):
+    """What a stage's run needs to know of its settings."""
+
+    def check(self) -> None:
+        """Refuse what can be refused without the data.
+
+        Raises:
+            UserError: a setting cannot be.
+        """
+
+    def parameters(self) -> dict[str, str]:
+        """Give each setting by its name on the command line, as text for MLflow."""
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """The runs that a model comes from, and the digest of the table; the tags of runs and versions carry it.
+
+    Attributes:
+        data_run_id, tuning_run_id, training_run_id, evaluation_run_id: empty where there is none, or none yet.
+        data_digest: of all rows and columns, the target included.
+    """
+
+    data_run_id: str = ""
+    tuning_run_id: str = ""
+    training_run_id: str = ""
+    evaluation_run_id: str = ""
+    data_digest: str = ""
+
+    @classmethod
+    def from_tags(cls, tags: Mapping[str, str]) -> "Lineage":
+        """Read it from the tags of a run or a version."""
+        return cls(**{each.name: tags[each.name] for each in fields(cls) if each.name in tags})
+
+    def tags(self) -> dict[str, str]:
+        """Give what is known of it as tags."""
+        return {name: value for name, value in asdict(self).items() if value}
+
+    def runs(self) -> dict[str, Run]:
+        """Fetch the runs by what they are: `data`, `tuning`, `training` and, where the model was judged, `evaluation`.
+
+        Raises:
+            UserError: one of the first three is not known, or one is not in this store.
+        """
+        found = {}
+        for key in ("data", "tuning", "training", "evaluation"):
+            run_id = getattr(self, f"{key}_run_id")
+            if not run_id and key == "evaluation":
+                continue
+            try:
+                found[key] = mlflow.get_run(run_id)
+            except MlflowException as error:
+                raise UserError(f"The {key} run {run_id!r} is not in this store: {error.message}.") from None
+        return found
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where rows come from.
+
+    Attributes:
+        name: of the dataset.
+        source: a path, a URL, or where else; noted where it is a local file.
+        digest: of everything that was read.
+    """
+
+    name: str
+    source: str
+    digest: str
 
 
 @contextmanager
-def stage_run(stage: str, settings: Settings, system_metrics: bool = False) -> Iterator[Run]:
-    """Open the run of a stage, tag it and log its settings; it ends FAILED when the block raises.
+def stage_run(stage: str, settings: StageSettings, system_metrics: bool = False) -> Iterator[Run]:
+    """Check the settings of a stage, open its run, tag it and log them; it ends FAILED when the block raises.
 
     The run is, in this order: a child of the active run; the run that `mlflow run` opened; a new one in the experiment
     that the environment names, or else `treeline`.
@@ -37,14 +109,20 @@ def stage_run(stage: str, settings: Settings, system_metrics: bool = False) -> I
         stage: the entry point's name; also the run's name and its `stage` tag.
         settings: logged under their names on the command line, but for those that `mlflow run` has logged as typed.
         system_metrics: sample CPU and memory every second.
+
+    Raises:
+        UserError: a setting cannot be; no run is opened then.
     """
+    settings.check()
     nested = mlflow.active_run() is not None
     adopted = not nested and "MLFLOW_RUN_ID" in os.environ
     if not nested and not adopted:
         choose_experiment()
     if system_metrics:
         mlflow.set_system_metrics_sampling_interval(1)
-    with mlflow.start_run(run_name=None if adopted else stage, nested=nested, log_system_metrics=system_metrics) as run:
+    tags = _inherited_tags() if nested else {}
+    name = None if adopted else stage
+    with mlflow.start_run(run_name=name, nested=nested, tags=tags, log_system_metrics=system_metrics) as run:
         if adopted and GENERATED_NAME.fullmatch(run.info.run_name or ""):
             mlflow.set_tag("mlflow.runName", stage)
         mlflow.set_tag("stage", stage)
@@ -55,6 +133,12 @@ def stage_run(stage: str, settings: Settings, system_metrics: bool = False) -> I
         except UserError as error:
             mlflow.set_tag("error", str(error)[:5000])
             raise
+
+
+def _inherited_tags() -> dict[str, str]:
+    """Give what a stage takes over from the run that it is part of: that it only makes an earlier one again."""
+    tags = mlflow.get_run(mlflow.active_run().info.run_id).data.tags
+    return {REPRODUCTION: "true"} if tags.get("stage") == "reproduce" or REPRODUCTION in tags else {}
 
 
 def choose_experiment() -> None:
@@ -88,16 +172,7 @@ def find_run(stage: str, run_id: str = "") -> Run:
         UserError: there is none, or the run named is unknown, unfinished or of another stage.
     """
     if not run_id:
-        experiment = mlflow.active_run().info.experiment_id
-        query = f"tags.stage = '{stage}' and attributes.status = 'FINISHED'"
-        found = mlflow.search_runs([experiment], query, order_by=["end_time DESC"], max_results=1, output_format="list")
-        if not found:
-            name = mlflow.get_experiment(experiment).name
-            where = "" if name == "Default" else f" --experiment-name {name}"
-            raise UserError(
-                f"No finished run of {stage} in the experiment {name!r}. Run it first: mlflow run . -e {stage}{where}"
-            )
-        return found[0]
+        return _last_run(stage)
     try:
         run = mlflow.get_run(run_id)
     except MlflowException:
@@ -112,6 +187,37 @@ def find_run(stage: str, run_id: str = "") -> Run:
     if run.info.status != "FINISHED":
         raise UserError(f"The run {run_id} of {stage} is {run.info.status}, not FINISHED: give one that finished.")
     return run
+
+
+def _last_run(stage: str) -> Run:
+    """Find the last FINISHED run of a stage in the active run's experiment, those aside that made one again."""
+    experiment = mlflow.active_run().info.experiment_id
+    query, token = f"tags.stage = '{stage}' and attributes.status = 'FINISHED'", None
+    while True:
+        page = mlflow.MlflowClient().search_runs([experiment], query, order_by=["end_time DESC"], page_token=token)
+        for run in page:
+            if REPRODUCTION not in run.data.tags:
+                return run
+        token = page.token
+        if not token:
+            break
+    name = mlflow.get_experiment(experiment).name
+    where = "" if name == "Default" else f" --experiment-name {name}"
+    raise UserError(
+        f"No finished run of {stage} in the experiment {name!r}. Run it first: mlflow run . -e {stage}{where}"
+    )
+
+
+def download_artifact(uri: str, folder: Path) -> Path:
+    """Fetch an artifact by its URI into a folder; give the file.
+
+    Raises:
+        OSError: why it cannot be fetched.
+    """
+    try:
+        return Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder)))
+    except MlflowException as error:
+        raise OSError(error.message) from error
 
 
 def log_split(problem: Problem, frame: pd.DataFrame, name: str, context: str) -> None:
@@ -159,20 +265,16 @@ def log_input(problem: Problem, frame: pd.DataFrame, side: str, context: str, so
         source: the file they come from; empty takes the table's. What is no file, such as a built-in table, is said to
             come from this code, for MLflow resolves no other source on every store.
     """
-    name = f"{problem.table}-{side}"
-    return log_dataset(frame, source or problem.source, name, problem.digest, context, problem.target)
+    origin = Origin(f"{problem.table}-{side}", source or problem.source, problem.digest)
+    return log_dataset(frame, origin, context, problem.target)
 
 
-def log_dataset(
-    frame: pd.DataFrame, source: str, name: str, digest: str, context: str, target: str | None = None
-) -> PandasDataset:
+def log_dataset(frame: pd.DataFrame, origin: Origin, context: str, target: str | None = None) -> PandasDataset:
     """Log rows as an MLflow input.
 
     Args:
         frame: the rows, or a part of them that describes the rest.
-        source: where they come from; noted where it is a local file.
-        name: of the dataset.
-        digest: of everything that was read.
+        origin: where they come from.
         context: what they are used for.
         target: the column of labels.
     """
@@ -181,8 +283,8 @@ def log_dataset(
         warnings.filterwarnings("ignore", "The specified dataset source can be interpreted in multiple ways")
         # The dataset's schema only describes rows; the signature of the model deals with missing integers itself.
         warnings.filterwarnings("ignore", "(?s).*Inferred schema contains integer column")
-        path = source if Path(source).is_file() else None
-        dataset = mlflow.data.from_pandas(frame, source=path, targets=target, name=name, digest=digest)
+        path = origin.source if Path(origin.source).is_file() else None
+        dataset = mlflow.data.from_pandas(frame, source=path, targets=target, name=origin.name, digest=origin.digest)
         # MLflow looks at every value for the schema, half a minute for a million rows; a thousand say as much.
         dataset.schema = mlflow.data.from_pandas(frame.head(1000)).schema
         mlflow.log_input(dataset, context=context)

@@ -17,11 +17,16 @@ class Service(PythonModel):
     """Answers requests with the pipeline that lies among its artifacts as `pipeline`."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Load the pipeline once, before the first request."""
+        """Load the pipeline once, before the first request; it answers on one thread.
+
+        The booster of a large table brings as many threads as it was trained with, which wait for each other on every
+        row of a request.
+        """
         self.estimator = mlflow.sklearn.load_model(context.artifacts["pipeline"])
+        self.estimator.booster_.set_param({"nthread": 1})
 
     def predict(self, context: PythonModelContext, model_input: pd.DataFrame) -> pd.DataFrame:
-        """Answer raw rows, in the columns that `treeline.model.estimator` gives them.
+        """Answer raw rows, in the columns that the estimator gives them.
 
         Args:
             context: unused.

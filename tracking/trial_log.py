@@ -12,8 +12,9 @@ MAX_METRICS_PER_CALL = 1000  # the most metrics that MLflow takes in one call
 FLUSH_SECONDS = 1.5  # how long a curve may wait before it is written; a shorter trial is written once, at its end
 
 
-class TrialLog:
-    """Writes one trial at a time, in order; an error of the store comes back to the caller at the next trial's end.
+class RunLog:
+    """A `treeline.tuning.trial.TrialLog` that writes runs, one trial at a time and in order; an error of the store
+    comes back to the caller at the next trial's end.
 
     Args:
         experiment_id: of the tuning run.
@@ -46,10 +47,10 @@ class TrialLog:
         if time.monotonic() - self._written > FLUSH_SECONDS:
             self._flush({}, {})
 
-    def end(self, state: str, scores: Mapping[str, float], tags: Mapping[str, str], status: str = "FINISHED") -> None:
+    def end(self, state: str, values: Mapping[str, float], tags: Mapping[str, str], status: str = "FINISHED") -> None:
         """Close the run of a trial, once the trials before it are written."""
         self._settle()
-        self._flush(scores, {**tags, "state": state})
+        self._flush(values, {**tags, "state": state})
         self._submit(self._close, status, int(time.time() * 1000))
 
     def finish(self) -> None:
@@ -62,9 +63,9 @@ class TrialLog:
             future.result()
         self._pending = []
 
-    def _flush(self, scores: Mapping[str, float], tags: Mapping[str, str]) -> None:
+    def _flush(self, values: Mapping[str, float], tags: Mapping[str, str]) -> None:
         now = int(time.time() * 1000)
-        points = self._points + [Metric(name, value, now, 0) for name, value in scores.items()]
+        points = self._points + [Metric(name, value, now, 0) for name, value in values.items()]
         self._submit(self._write, points, self._params, [RunTag(key, value) for key, value in tags.items()])
         self._points, self._params, self._written = [], [], time.monotonic()
 

@@ -1,10 +1,20 @@
-"""The pure core of Treeline: tables, checks, features, the estimator, its trainer, and the judgement of a model.
+"""The pure core of Treeline: a table in, a tuned model out, and the judgement of it.
 
-Nothing in this package opens an MLflow run, prints, or reads settings; it takes frames and returns values.
+Nothing in this package opens an MLflow run, prints, or reads settings; it takes frames and returns values. `fit` is the
+whole of it in one call.
 """
 
 import difflib
 from collections.abc import Iterable
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from treeline.model.estimator import TreelineClassifier, TreelineRegressor
+
+__version__ = "0.1.0"
 
 
 class UserError(Exception):
@@ -15,3 +25,53 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """Say which of the known words was probably meant: `" Did you mean 'x'?"`, or an empty string."""
     match = difflib.get_close_matches(word, list(known), n=1)
     return f" Did you mean {match[0]!r}?" if match else ""
+
+
+def fit(frame: "pd.DataFrame", target: str, **settings: Any) -> "TreelineClassifier | TreelineRegressor":
+    """Settle the columns of a table, search parameters by cross-validation, and fit the final estimator on all rows.
+
+    What the stages of the MLflow Project do with their training rows, in memory: the same rows and seed give the same
+    model.
+
+    Args:
+        frame: raw columns and the target; rows without a target are left out.
+        target: the column to predict.
+        settings: any of `treeline.data.problem.TableSettings` (`task`, `drop`, `derive`, `split`, ...) and
+            `treeline.tuning.schedule.SearchSettings` (`n_trials`, `timeout`, `metric`, `folds`, `search_space`,
+            `seed`), which say what they mean and what they are by default.
+
+    Returns:
+        The fitted scikit-learn estimator, with what the search did as `search_`, a `treeline.tuning.trial.Search`, and
+        what was made of the table as `problem_`.
+
+    Raises:
+        UserError: a setting is unknown, or whatever is wrong with the table or a setting.
+
+    Example:
+        >>> from sklearn.datasets import load_iris
+        >>> model = fit(load_iris(as_frame=True).frame, "target", n_trials=2, folds=2)
+        >>> len(model.search_.trials)
+        2
+    """
+    # Not at the top: a model that is served brings this package, and none of what only a search needs.
+    from treeline.cpus import cpu_budget
+    from treeline.data.problem import TableSettings, settle_problem
+    from treeline.data.tables import make_table
+    from treeline.model.estimator import make_estimator
+    from treeline.model.expressions import add_derived
+    from treeline.tuning.schedule import SearchSettings
+    from treeline.tuning.trial import search
+
+    names = {kind: {each.name for each in fields(kind)} for kind in (TableSettings, SearchSettings)}
+    known = set().union(*names.values())
+    for name in settings.keys() - known:
+        raise UserError(f"Unknown setting {name!r}.{nearest(name, known)} The settings are {', '.join(sorted(known))}.")
+    reading = TableSettings(**{name: settings[name] for name in names[TableSettings] & settings.keys()})
+    plan = SearchSettings(**{name: settings[name] for name in names[SearchSettings] & settings.keys()})
+    problem, rows = settle_problem(make_table("the frame", frame, target), reading)
+    problem = add_derived(problem, reading.derive)
+    found = search(problem, rows, plan, cpu_budget())
+    estimator = make_estimator(problem, found.params, found.rounds, cpu_budget())
+    estimator.fit(problem.rows(rows), rows[target])
+    estimator.problem_, estimator.search_ = problem, found
+    return estimator

@@ -19,56 +19,56 @@ class Metric:
         greater_is_better: the direction.
         xgboost: what XGBoost calls it while training, with two classes (or numbers) and with more; empty where it has
             no such metric.
-        score: from (y, labels, probabilities) to a number; for classes `y` and `labels` are codes of shape (n_rows,)
-            and `probabilities` has shape (n_rows, n_classes); for regression `y` and `labels` are numbers.
+        compute: from (y_true, y_pred, y_proba) to a number; for classes `y_true` and `y_pred` are codes of shape
+            (n_rows,) and `y_proba` has shape (n_rows, n_classes); for regression `y_true` and `y_pred` are numbers.
     """
 
     greater_is_better: bool
     xgboost: tuple[str, str]
-    score: Callable[[np.ndarray, np.ndarray, np.ndarray], float]
+    compute: Callable[[np.ndarray, np.ndarray, np.ndarray], float]
 
 
-def _accuracy(y: np.ndarray, labels: np.ndarray, _: np.ndarray) -> float:
-    return float(np.mean(y == labels))
+def _accuracy(y_true: np.ndarray, y_pred: np.ndarray, _: np.ndarray) -> float:
+    return float(np.mean(y_true == y_pred))
 
 
-def _log_loss(y: np.ndarray, _: np.ndarray, probabilities: np.ndarray) -> float:
-    given = probabilities[np.arange(len(y)), y] / probabilities.sum(axis=1)
-    return float(-np.mean(np.log(np.clip(given, np.finfo(probabilities.dtype).eps, 1))))
+def _log_loss(y_true: np.ndarray, _: np.ndarray, y_proba: np.ndarray) -> float:
+    given = y_proba[np.arange(len(y_true)), y_true] / y_proba.sum(axis=1)
+    return float(-np.mean(np.log(np.clip(given, np.finfo(y_proba.dtype).eps, 1))))
 
 
-def _roc_auc(y: np.ndarray, _: np.ndarray, probabilities: np.ndarray) -> float:
+def _roc_auc(y_true: np.ndarray, _: np.ndarray, y_proba: np.ndarray) -> float:
     """Area under the curve by ranks (Mann and Whitney 1947); for several classes one against the rest, weighted by how
     often each occurs, as XGBoost does it. NaN where a class is absent.
     """
-    counts = np.bincount(y, minlength=probabilities.shape[1])
+    counts = np.bincount(y_true, minlength=y_proba.shape[1])
     if (counts == 0).any():
         return float("nan")
-    areas = {j: _area(y == j, probabilities[:, j]) for j in (range(len(counts)) if len(counts) > 2 else [1])}
+    areas = {j: _area(y_true == j, y_proba[:, j]) for j in (range(len(counts)) if len(counts) > 2 else [1])}
     return float(np.average(list(areas.values()), weights=counts[list(areas)]))
 
 
-def _area(positive: np.ndarray, scores: np.ndarray) -> float:
+def _area(positive: np.ndarray, given: np.ndarray) -> float:
     n = positive.sum()
-    return float((rankdata(scores)[positive].sum() - n * (n + 1) / 2) / (n * (len(scores) - n)))
+    return float((rankdata(given)[positive].sum() - n * (n + 1) / 2) / (n * (len(given) - n)))
 
 
-def _rmse(y: np.ndarray, labels: np.ndarray, _: np.ndarray) -> float:
-    return float(np.sqrt(np.mean((y - labels) ** 2)))
+def _rmse(y_true: np.ndarray, y_pred: np.ndarray, _: np.ndarray) -> float:
+    return float(np.sqrt(np.mean((y_true - y_pred) ** 2)))
 
 
-def _mae(y: np.ndarray, labels: np.ndarray, _: np.ndarray) -> float:
-    return float(np.mean(np.abs(y - labels)))
+def _mae(y_true: np.ndarray, y_pred: np.ndarray, _: np.ndarray) -> float:
+    return float(np.mean(np.abs(y_true - y_pred)))
 
 
-def _r2(y: np.ndarray, labels: np.ndarray, _: np.ndarray) -> float:
-    spread = float(np.sum((y - y.mean()) ** 2))
-    return 1 - float(np.sum((y - labels) ** 2)) / spread if spread > 0 else float("nan")
+def _r2(y_true: np.ndarray, y_pred: np.ndarray, _: np.ndarray) -> float:
+    spread = float(np.sum((y_true - y_true.mean()) ** 2))
+    return 1 - float(np.sum((y_true - y_pred) ** 2)) / spread if spread > 0 else float("nan")
 
 
 CLASSIFICATION: dict[str, Metric] = {
     "log_loss": Metric(False, ("logloss", "mlogloss"), _log_loss),
-    "error": Metric(False, ("error", "merror"), lambda y, labels, p: 1 - _accuracy(y, labels, p)),
+    "error": Metric(False, ("error", "merror"), lambda y_true, y_pred, p: 1 - _accuracy(y_true, y_pred, p)),
     "roc_auc": Metric(True, ("auc", "auc"), _roc_auc),
     "accuracy": Metric(True, ("", ""), _accuracy),
 }

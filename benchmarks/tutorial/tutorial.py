@@ -21,8 +21,8 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from treeline.tuning.objective import MAX_ROUNDS, patience
 from treeline.tuning.search_space import SPACE, known_points
-from treeline.tuning.trial import MAX_ROUNDS, patience
 
 METRICS = ["logloss", "error", "auc"]
 

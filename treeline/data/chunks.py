@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from fsspec.core import get_compression
 
 from treeline import UserError
-from treeline.data.files import CSV_ENDINGS, ENDINGS, PARQUET_ENDINGS, csv_dialect, unpacked
+from treeline.data.files import CSV_ENDINGS, ENDINGS, PARQUET_ENDINGS, Dialect, csv_dialect, unpacked
 
 ROWS_PER_CHUNK = 50_000  # of a chunk of Parquet
 BYTES_PER_CHUNK = 1 << 24  # of a chunk of CSV
@@ -139,7 +139,7 @@ def _parquet_chunks(path: Path) -> Iterator[Chunk]:
 
 
 def _csv_chunks(path: Path, text: Collection[str]) -> Iterator[Chunk]:
-    encoding, separator, decimal = csv_dialect(path)
+    dialect = csv_dialect(path)
     broken: list[str] = []
 
     def note(row: pyarrow.csv.InvalidRow) -> str:
@@ -149,32 +149,34 @@ def _csv_chunks(path: Path, text: Collection[str]) -> Iterator[Chunk]:
         return "skip"
 
     with unpacked(path) as head:
-        header = pd.read_csv(head, sep=separator, encoding=encoding, nrows=0)
+        header = pd.read_csv(head, sep=dialect.separator, encoding=dialect.encoding, nrows=0)
     with unpacked(path) as file:
-        as_text = {name: pa.string() for name in _names(path, separator, encoding)}
+        as_text = {name: pa.string() for name in _names(path, dialect)}
         reader = pyarrow.csv.open_csv(
             file,
-            read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=BYTES_PER_CHUNK, encoding=encoding),
+            read_options=pyarrow.csv.ReadOptions(
+                use_threads=False, block_size=BYTES_PER_CHUNK, encoding=dialect.encoding
+            ),
             parse_options=pyarrow.csv.ParseOptions(
-                delimiter=separator, newlines_in_values=True, invalid_row_handler=note
+                delimiter=dialect.separator, newlines_in_values=True, invalid_row_handler=note
             ),
             convert_options=pyarrow.csv.ConvertOptions(column_types=as_text, strings_can_be_null=False),
         )
         any_rows = False
         for batch in reader:
             raw = pa.Table.from_batches([batch])
-            yield Chunk(raw, _typed(raw, header.columns, decimal, text), broken[:])
+            yield Chunk(raw, _typed(raw, header.columns, dialect.decimal, text), broken[:])
             broken.clear()
             any_rows = True
         if not any_rows or broken:
             raw = reader.schema.empty_table()
-            yield Chunk(raw, _typed(raw, header.columns, decimal, text), broken[:])
+            yield Chunk(raw, _typed(raw, header.columns, dialect.decimal, text), broken[:])
 
 
-def _names(path: Path, separator: str, encoding: str) -> list[str]:
+def _names(path: Path, dialect: Dialect) -> list[str]:
     """Give the header of a CSV as it stands."""
-    with unpacked(path) as file, io.TextIOWrapper(file, encoding=encoding, newline="") as text:
-        return next(row for row in csv.reader(text, delimiter=separator) if row)
+    with unpacked(path) as file, io.TextIOWrapper(file, encoding=dialect.encoding, newline="") as text:
+        return next(row for row in csv.reader(text, delimiter=dialect.separator) if row)
 
 
 def _typed(raw: pa.Table, names: pd.Index, decimal: str, text: Collection[str]) -> pd.DataFrame:

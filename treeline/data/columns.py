@@ -29,7 +29,7 @@ MAX_NATIVE_CATEGORIES = (
 MIN_ROWS_FOR_IDS = 20  # below which nothing is said about ids, for in a few rows everything is different
 MIN_WORDS_OF_TEXT = 4  # on average, from which text is read as free text
 ROW_NUMBER = "it numbers the rows"
-ASKED = {"numeric": "number", "categorical": "category", "datetime": "datetime", "text": "text"}
+KINDS_BY_SETTING = {"numeric": "number", "categorical": "category", "datetime": "datetime", "text": "text"}
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def settle_columns(frame: pd.DataFrame, asked: Mapping[str, str] | None = None) 
     return settled
 
 
-def read_names(text: str, known: Iterable[str], option: str) -> list[str]:
+def read_names(text: str, known: Iterable[str], setting: str) -> list[str]:
     """Read a list of column names, separated by commas; a name that holds a comma stands in double quotes.
 
     Raises:
@@ -93,7 +93,7 @@ def read_names(text: str, known: Iterable[str], option: str) -> list[str]:
     for name in names:
         if name not in known:
             raise UserError(
-                f"{option} names {name!r}, which is not among the columns beside the target.{nearest(name, known)} A "
+                f"{setting} names {name!r}, which is not among the columns beside the target.{nearest(name, known)} A "
                 "name that holds a comma stands in double quotes."
             )
     return list(dict.fromkeys(names))
@@ -129,18 +129,18 @@ def _kind(name: str, column: pd.Series, asked: str) -> tuple[str, str]:
 
 def _asked(name: str, column: pd.Series, asked: str) -> tuple[str, str]:
     """Settle a column whose kind the user has named."""
-    option = next(option for option, kind in ASKED.items() if kind == asked)
-    reason = f"asked for by --{option}"
+    setting = next(setting for setting, kind in KINDS_BY_SETTING.items() if kind == asked)
+    reason = f"asked for by {setting}"
     if asked == "number":
         try:
             to_numeric(column)
         except (ValueError, TypeError, OverflowError):
             raise UserError(
-                f"--numeric names {name!r}, which holds {first_non_numeric(column)!r}, not a number."
+                f"{setting} names {name!r}, which holds {first_non_numeric(column)!r}, not a number."
             ) from None
     if asked == "datetime" and not is_datetime(column) and not datetime_format(column):
         raise UserError(
-            f"--datetime names {name!r}, which holds {column.dropna().iloc[0]!r}: no known format reads 99 % of its "
+            f"{setting} names {name!r}, which holds {column.dropna().iloc[0]!r}: no known format reads 99 % of its "
             "values. Write them as 2026-01-31 or 2026-01-31 12:00:00."
         )
     if asked == "category" and pd.Series(as_categories(column)).nunique() > MAX_NATIVE_CATEGORIES:

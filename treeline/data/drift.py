@@ -1,6 +1,7 @@
 """How far the rows of today differ from the rows that a model was trained on, column by column."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ MAX_ROWS_COMPARED = 20_000  # rows of each side that are compared
 CRITICAL_DISTANCE = 1.95  # the distance that chance makes once in a thousand times, in units of sqrt(1 / n + 1 / m)
 
 
-def drift(before: pd.DataFrame, now: pd.DataFrame, kinds: Mapping[str, str]) -> pd.DataFrame:
+def drift(reference: pd.DataFrame, current: pd.DataFrame, kinds: Mapping[str, str]) -> pd.DataFrame:
     """Compare the distribution of each column.
 
     The distance is that of Kolmogorov and Smirnov for numbers and the total variation for categories; missing values
@@ -23,18 +24,20 @@ def drift(before: pd.DataFrame, now: pd.DataFrame, kinds: Mapping[str, str]) -> 
     at most sqrt(k (1 / n + 1 / m)) / 2, on top of it.
 
     Args:
-        before: the rows to compare with, such as training rows.
-        now: the rows of today.
+        reference: the rows to compare with, such as training rows.
+        current: the rows of today.
         kinds: of the columns to compare, as in `treeline.data.columns.Columns`; free text and moments are left out.
 
     Returns:
         One row a column, the farthest first: `column`, `kind`, `distance` (from 0, alike, to 1, nothing in common; NaN
-        where a side holds no value), `missing_before`, `missing_now` (shares), `drifts`.
+        where a side holds no value), `missing_reference`, `missing_current` (shares), `drifts`.
     """
     rows = [
-        _row(name, kind, before[name], now[name]) for name, kind in kinds.items() if kind not in ("text", "datetime")
+        _row(name, kind, reference[name], current[name])
+        for name, kind in kinds.items()
+        if kind not in ("text", "datetime")
     ]
-    columns = ["column", "kind", "distance", "missing_before", "missing_now", "drifts"]
+    columns = ["column", "kind", "distance", "missing_reference", "missing_current", "drifts"]
     return pd.DataFrame(rows, columns=columns).sort_values("distance", ascending=False, ignore_index=True)
 
 
@@ -52,11 +55,12 @@ def sample_rows(frames: Iterable[pd.DataFrame], seed: int = 0) -> pd.DataFrame:
     return kept
 
 
-def _row(name: str, kind: str, before: pd.Series, now: pd.Series) -> tuple[str, str, float, float, float, bool]:
-    sides = [column.sample(min(len(column), MAX_ROWS_COMPARED), random_state=0) for column in (before, now)]
+def _row(name: str, kind: str, reference: pd.Series, current: pd.Series) -> dict[str, Any]:
+    sides = [column.sample(min(len(column), MAX_ROWS_COMPARED), random_state=0) for column in (reference, current)]
+    row = {"column": name, "kind": kind, "distance": np.nan, "drifts": False}
     if not all(len(side) for side in sides):
-        return name, kind, np.nan, np.nan, np.nan, False
-    chance = CRITICAL_DISTANCE * np.sqrt(1 / len(sides[0]) + 1 / len(sides[1]))
+        return row
+    critical = CRITICAL_DISTANCE * np.sqrt(1 / len(sides[0]) + 1 / len(sides[1]))
     if kind in ("number", "boolean"):
         values = [to_numeric(side) for side in sides]
         gaps = [float(np.mean(~np.isfinite(each))) for each in values]
@@ -68,6 +72,12 @@ def _row(name: str, kind: str, before: pd.Series, now: pd.Series) -> tuple[str, 
         shares = [each.fillna("").value_counts(normalize=True) for each in text]
         apart = shares[0].sub(shares[1], fill_value=0).abs()
         distance = float(apart.sum() / 2)
-        chance += np.sqrt(len(apart)) / 2 * chance / CRITICAL_DISTANCE
+        critical += np.sqrt(len(apart)) / 2 * critical / CRITICAL_DISTANCE
     farthest = np.nanmax([distance, abs(gaps[0] - gaps[1])])
-    return name, kind, distance, gaps[0], gaps[1], bool(farthest > max(MIN_DRIFT_DISTANCE, chance))
+    drifts = bool(farthest > max(MIN_DRIFT_DISTANCE, critical))
+    return row | {
+        "distance": distance,
+        "missing_reference": gaps[0],
+        "missing_current": gaps[1],
+        "drifts": drifts,
+    }

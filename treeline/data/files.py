@@ -8,15 +8,14 @@ import re
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import fsspec
-import mlflow
 import pandas as pd
 import pyarrow
-from mlflow.exceptions import MlflowException
 
 from treeline import UserError
 
@@ -27,6 +26,19 @@ SEPARATORS = ",;\t|"
 HEAD_BYTES = 1 << 16  # bytes by which separator and encoding are told
 ARTIFACTS = ("runs:/", "models:/", "mlflow-artifacts:/")
 
+Download = Callable[
+    [str, Path], Path
+]  # fetches an artifact URI into a folder and gives the file; an OSError says why not
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a CSV file is written."""
+
+    encoding: str
+    separator: str
+    decimal: str
+
 
 def is_remote(data: str) -> bool:
     """Tell whether a name is a URL or an MLflow artifact URI rather than a path."""
@@ -34,8 +46,12 @@ def is_remote(data: str) -> bool:
 
 
 @contextlib.contextmanager
-def local_copy(data: str) -> Iterator[Path]:
+def local_copy(data: str, download: Download | None = None) -> Iterator[Path]:
     """Give a path to read: the file itself, or a copy of what a URL or an artifact URI names, for the while.
+
+    Args:
+        data: a path, a URL of any file system that fsspec knows, or an MLflow artifact URI.
+        download: fetches artifact URIs; without it they are refused.
 
     Raises:
         UserError: there is no such file, or it cannot be fetched.
@@ -47,13 +63,15 @@ def local_copy(data: str) -> Iterator[Path]:
         path = Path(folder) / (data.rstrip("/").partition("?")[0].rpartition("/")[2] or "table")
         try:
             if data.startswith(ARTIFACTS):
-                path = Path(mlflow.artifacts.download_artifacts(data, dst_path=folder))
+                if download is None:
+                    raise UserError(f"{data} is an artifact of MLflow: give the path of a file.")
+                path = download(data, Path(folder))
             else:
                 with fsspec.open(data, "rb") as source, path.open("wb") as copy:
                     while chunk := source.read(1 << 22):
                         copy.write(chunk)
         # Each file system and client raises its own; none of them is more than a URL that does not work.
-        except (OSError, ValueError, ImportError, MlflowException) as error:
+        except (OSError, ValueError, ImportError) as error:
             hint = " Install what reads it with pip." if isinstance(error, ImportError) else ""
             raise UserError(
                 f"Cannot fetch {data}: {str(error).splitlines()[0] or type(error).__name__}.{hint}"
@@ -100,13 +118,18 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    encoding, separator, decimal = csv_dialect(path)
+    dialect = csv_dialect(path)
     return pd.read_csv(
-        path, sep=separator, decimal=decimal, encoding=encoding, encoding_errors="strict", low_memory=False
+        path,
+        sep=dialect.separator,
+        decimal=dialect.decimal,
+        encoding=dialect.encoding,
+        encoding_errors="strict",
+        low_memory=False,
     )
 
 
-def csv_dialect(path: Path) -> tuple[str, str, str]:
+def csv_dialect(path: Path) -> Dialect:
     """Tell the encoding, the separator and the decimal sign of a CSV file by its first 64 KiB.
 
     Raises:
@@ -118,7 +141,7 @@ def csv_dialect(path: Path) -> tuple[str, str, str]:
     encoding = _encoding(head, path)
     text = head.decode(encoding, errors="ignore")
     separator = _separator(text)
-    return encoding, separator, "," if separator != "," and _decimal_comma(text, separator) else "."
+    return Dialect(encoding, separator, "," if separator != "," and _decimal_comma(text, separator) else ".")
 
 
 def _head(path: Path) -> bytes:

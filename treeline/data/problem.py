@@ -1,19 +1,50 @@
 """The problem that a table poses: what is predicted, from which columns, as which task; settled by the data run."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
 from treeline import UserError, nearest
-from treeline.data.splits import Split
-from treeline.data.target import Task
-from treeline.data.values import first_non_numeric
-from treeline.evaluation.comparison import Predictions
-from treeline.model.estimator import TreelineClassifier, TreelineRegressor, label_codes
-from treeline.model.features import Features
+from treeline.data.columns import KINDS_BY_SETTING, Columns, read_names, settle_columns
+from treeline.data.splits import Split, SplitKind
+from treeline.data.tables import Table, digest
+from treeline.data.target import Task, label_codes, settle_target
+from treeline.data.values import as_categories, first_non_numeric
+
+AskedTask = Literal["auto", "binary", "multiclass", "regression"]
+
+
+@dataclass(frozen=True)
+class TableSettings:
+    """How a table is to be read; lists of columns are separated by commas.
+
+    Attributes:
+        task: `auto`, `binary`, `multiclass` or `regression`.
+        drop: columns to leave out.
+        derive: columns to add inside the model: `name = expression`, separated by semicolons.
+        numeric, categorical, datetime, text: columns to read as of this kind.
+        split: `stratified`, `random`, `group` (no group on both sides) or `time` (train before test).
+        split_column: that holds the groups or the times.
+    """
+
+    task: AskedTask = "auto"
+    drop: str = ""
+    derive: str = ""
+    numeric: str = ""
+    categorical: str = ""
+    datetime: str = ""
+    text: str = ""
+    split: SplitKind = "stratified"
+    split_column: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a task or a split that is none."""
+        for name, known in (("task", get_args(AskedTask)), ("split", get_args(SplitKind))):
+            if getattr(self, name) not in known:
+                raise UserError(f"{name} got {getattr(self, name)!r}: use {', '.join(known)}.")
 
 
 @dataclass(frozen=True)
@@ -44,25 +75,34 @@ class Problem:
     kinds: dict[str, str]
     derived: dict[str, str]
     digest: str
-    split: str = "stratified"
+    split: SplitKind = "stratified"
     split_column: str = ""
     reasons: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
-    def features(self) -> Features:
-        """Make the transformer of this table's columns, not fitted."""
-        return Features(self.kinds, self.derived)
-
-    def estimator(self, params: Mapping[str, Any], rounds: int, cpus: int) -> TreelineClassifier | TreelineRegressor:
-        """Make the estimator of this task, not fitted."""
-        kind = TreelineRegressor if self.task == "regression" else TreelineClassifier
-        return kind(self.features(), params, rounds, cpus)
-
     def folds(self, frame: pd.DataFrame, n_folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Cut training rows into folds as the split cut the table: positions that train and that are scored."""
         y = self.truth(frame)
         return Split(self.split, self.split_column).folds(frame, y, bool(self.classes), n_folds, seed)
+
+    def labelled(self, frame: pd.DataFrame, what: str) -> pd.DataFrame:
+        """Take the rows of another table that have a target, its labels typed as the classes are.
+
+        Raises:
+            UserError: the table, called `what`, lacks the target, or every value of it is missing.
+        """
+        if self.target not in frame.columns:
+            raise UserError(f"{what} lacks the target {self.target!r}: rows without labels cannot be judged.")
+        rows = frame[frame[self.target].notna()].reset_index(drop=True)
+        if rows.empty:
+            raise UserError(
+                f"Every value of the target {self.target!r} in {what} is missing: there is nothing to judge by."
+            )
+        whole = bool(self.classes) and isinstance(self.classes[0], int)
+        if whole and pd.api.types.is_float_dtype(rows[self.target]):  # a gap had turned whole labels to floats
+            rows = rows.assign(**{self.target: rows[self.target].astype("int64")})
+        return rows
 
     def rows(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Take the raw columns that the model reads."""
@@ -90,10 +130,79 @@ class Problem:
             )
         return codes
 
-    def predictions(self, estimator: TreelineClassifier | TreelineRegressor, frame: pd.DataFrame) -> Predictions:
-        """Let a fitted estimator predict labelled rows."""
-        y = self.truth(frame)
-        if isinstance(estimator, TreelineRegressor):
-            return Predictions(self.task, y, estimator.predict(self.rows(frame)), np.empty((len(y), 0)))
-        probabilities = estimator.predict_proba(self.rows(frame))
-        return Predictions(self.task, y, probabilities.argmax(axis=1), probabilities)
+
+def settle_problem(table: Table, settings: TableSettings) -> tuple[Problem, pd.DataFrame]:
+    """Settle the task and the columns of a table.
+
+    Args:
+        table: as it was read.
+        settings: what the user asks for; derived columns are added by `treeline.model.expressions.add_derived`.
+
+    Returns:
+        The problem, and the rows that have a target, in the columns that are needed to train, to judge and to split.
+
+    Raises:
+        UserError: whatever is wrong with the target, a column, or a setting that names columns.
+    """
+    target = settle_target(table.frame, table.target, settings.task)
+    beside = [str(name) for name in target.rows.columns if name != table.target]
+    _check_split_column(settings, beside)
+    dropped = read_names(settings.drop, beside, "drop")
+    asked = _asked_kinds(settings, [name for name in beside if name not in dropped])
+    split_column = settings.split_column
+    rows = target.rows.drop(columns=[name for name in dropped if name != split_column])
+    groups = {split_column: "it holds the groups"} if settings.split == "group" else {}
+    unread = {table.target, *dropped, *groups}
+    columns = settle_columns(rows.drop(columns=[name for name in rows.columns if name in unread]), asked)
+    left_out = columns.left_out | groups
+    _check_any_left(columns, left_out)
+    problem = Problem(
+        table=table.name,
+        source=table.source,
+        target=table.target,
+        task=target.task,
+        reason=target.reason,
+        classes=[] if target.task == "regression" else sorted(rows[table.target].unique().tolist()),
+        kinds=columns.kinds,
+        derived={},
+        digest=digest(rows),
+        split=settings.split,
+        split_column=split_column,
+        reasons=columns.reasons,
+        left_out=left_out,
+    )
+    kept = dict.fromkeys([*columns.kinds, table.target, *([split_column] if split_column else [])])
+    return problem, storable(rows if list(kept) == list(rows.columns) else rows[list(kept)])
+
+
+def storable(frame: pd.DataFrame) -> pd.DataFrame:
+    """Spell out columns whose values are of mixed types, which Parquet does not hold."""
+    mixed = [name for name in frame.columns if pd.api.types.infer_dtype(frame[name], skipna=True).startswith("mixed")]
+    spelled = {name: pd.Series(as_categories(frame[name]), index=frame.index, dtype="str") for name in mixed}
+    return frame.assign(**spelled) if mixed else frame
+
+
+def _asked_kinds(settings: TableSettings, names: list[str]) -> dict[str, str]:
+    """Give the kind of each column that the user has named."""
+    return {
+        name: kind
+        for setting, kind in KINDS_BY_SETTING.items()
+        for name in read_names(getattr(settings, setting), names, setting)
+    }
+
+
+def _check_split_column(settings: TableSettings, beside: Iterable[str]) -> None:
+    needed, column = settings.split in ("group", "time"), settings.split_column
+    if needed and column not in beside:
+        raise UserError(
+            f"split={settings.split} needs split_column, one of the columns beside the target; got "
+            f"{column!r}.{nearest(column, beside)}"
+        )
+    if column and not needed:
+        raise UserError(f"split_column goes with split=group or split=time, got split={settings.split}.")
+
+
+def _check_any_left(columns: Columns, left_out: dict[str, str]) -> None:
+    if not columns.kinds:
+        why = "; ".join(f"{name!r}: {reason}" for name, reason in left_out.items())
+        raise UserError(f"No column is left beside the target: drop fewer. {why}".strip())

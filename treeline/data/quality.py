@@ -9,13 +9,43 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from treeline.data.drift import drift
+from treeline.data.problem import Problem
 from treeline.data.tables import hash_rows
 from treeline.data.values import as_categories, datetime_format, to_datetimes, to_numeric
 
-MAX_ROWS_JUDGED = 5_000  # rows that a column is judged by
+MAX_ROWS_JUDGED = 5_000  # by which a column is judged
+MAX_CELLS_JUDGED = 250_000  # by which columns are judged one by one, so that hundreds take seconds
 MIN_LEAK_POWER = 0.995  # share of what there is to know about the target that one column may tell
 MIN_CLASS_ROWS = 10  # rows of a class below which nothing can be said about it
 MIN_ROWS_JUDGED = 50  # rows, below which a single column may predict the target by chance
+
+
+def inspect_table(
+    problem: Problem, train: pd.DataFrame, test: pd.DataFrame, seed: int
+) -> tuple[list[str], dict[str, float]]:
+    """Find what is suspicious about a table that has been split.
+
+    Args:
+        problem: that the table poses.
+        train: the side to train on.
+        test: the other.
+        seed: of the sample of training rows that columns are judged by.
+
+    Returns:
+        The warnings, and the predictive power of each column.
+    """
+    most = max(500, min(MAX_ROWS_JUDGED, MAX_CELLS_JUDGED // len(problem.kinds)))
+    judged = train.sample(min(len(train), most), random_state=seed)
+    y, classes = problem.truth(judged), bool(problem.classes)
+    power = {name: predictive_power(judged[name], kind, y, classes) for name, kind in problem.kinds.items()}
+    warnings = [
+        *inspect_rows(train, problem.kinds, problem.truth(train), problem.classes),
+        *inspect_leaks(power, len(judged)),
+        *inspect_split(train, test, problem.kinds, problem.target, problem.classes),
+    ]
+    if problem.split == "time":
+        warnings += inspect_drift(train, test, problem.kinds, problem.target)
+    return warnings, power
 
 
 def inspect_rows(frame: pd.DataFrame, kinds: Mapping[str, str], y: np.ndarray, classes: list[object]) -> list[str]:
@@ -41,19 +71,19 @@ def inspect_rows(frame: pd.DataFrame, kinds: Mapping[str, str], y: np.ndarray, c
     return found
 
 
-def inspect_leaks(knowledge: Mapping[str, float], rows: int) -> list[str]:
+def inspect_leaks(power: Mapping[str, float], rows: int) -> list[str]:
     """Name the columns that alone predict the target almost perfectly.
 
     Args:
-        knowledge: of each column, as `knows` gives it.
+        power: of each column, as `predictive_power` gives it.
         rows: that it was judged by.
     """
     if rows < MIN_ROWS_JUDGED:
         return []
     return [
         f"The column {name!r} alone predicts the target almost perfectly ({share:.1%} of what there is to know): if it "
-        "is only known once the target is, or is the target under another name, leave it out with --drop."
-        for name, share in knowledge.items()
+        "is only known once the target is, or is the target under another name, leave it out with drop."
+        for name, share in power.items()
         if share >= MIN_LEAK_POWER
     ]
 
@@ -74,21 +104,25 @@ def predictive_power(column: pd.Series, kind: str, y: np.ndarray, classes: bool)
     values = as_numbers(column, kind)
     if values is None or len(y) < 10:
         return 0.0
-    x = values.reshape(-1, 1)
-    if not classes:
-        spread = float(np.var(y))
-        guesses = np.empty(len(y))
-        for train, test in KFold(3, shuffle=True, random_state=0).split(x):
-            tree = DecisionTreeRegressor(max_leaf_nodes=512, min_samples_leaf=2, random_state=0)
-            guesses[test] = tree.fit(x[train], y[train]).predict(x[test])
-        if spread == 0:
-            return 0.0
-        there = ~np.isnan(values)
-        ranks = float(spearmanr(values[there], y[there]).statistic) if len(np.unique(values[there])) > 2 else 0.0
-        return max(0.0, 1 - float(np.mean((y - guesses) ** 2)) / spread, ranks**2 * float(there.mean()))
-    counts = np.bincount(y)
-    kept = np.isin(y, np.flatnonzero(counts >= 3))
-    x, y = x[kept], y[kept]
+    return _power_over_classes(values, y) if classes else _power_over_numbers(values, y)
+
+
+def _power_over_numbers(values: np.ndarray, y: np.ndarray) -> float:
+    spread = float(np.var(y))
+    if spread == 0:
+        return 0.0
+    x, guesses = values.reshape(-1, 1), np.empty(len(y))
+    for train, test in KFold(3, shuffle=True, random_state=0).split(x):
+        tree = DecisionTreeRegressor(max_leaf_nodes=512, min_samples_leaf=2, random_state=0)
+        guesses[test] = tree.fit(x[train], y[train]).predict(x[test])
+    there = ~np.isnan(values)
+    ranks = float(spearmanr(values[there], y[there]).statistic) if len(np.unique(values[there])) > 2 else 0.0
+    return max(0.0, 1 - float(np.mean((y - guesses) ** 2)) / spread, ranks**2 * float(there.mean()))
+
+
+def _power_over_classes(values: np.ndarray, y: np.ndarray) -> float:
+    kept = np.isin(y, np.flatnonzero(np.bincount(y) >= 3))
+    x, y = values[kept].reshape(-1, 1), y[kept]
     if len(np.unique(y)) < 2:
         return 0.0
     right = np.zeros(len(y), dtype=bool)
@@ -123,13 +157,13 @@ def inspect_split(
     if both and possible > 100 * len(train):  # with fewer, different things may well look alike
         found.append(
             f"{both} of {len(test)} test rows stand in the training rows too, value for value: the test flatters the "
-            "model. Leave repeated rows out, or keep what belongs together on one side with --split group."
+            "model. Leave repeated rows out, or keep what belongs together on one side with split=group."
         )
     absent = sorted(map(str, set(classes) - set(test[target])))
     if absent:
         found.append(
             f"The test rows lack {len(absent)} of {len(classes)} classes, such as {absent[0]!r}: nothing is measured "
-            "about them. Choose a larger --test-size or another --split."
+            "about them. Choose a larger test_size or another split."
         )
     return found
 

@@ -1,6 +1,7 @@
 """Which rows train and which test, and the folds: stratified, random, by group or by time, the same way in both."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from treeline import UserError
 from treeline.data.values import as_categories, datetime_format, is_datetime, is_numeric, to_datetimes
 
 Rows = np.ndarray
+SplitKind = Literal["stratified", "random", "group", "time"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Split:
         column: that holds the groups or the times; empty for the first two.
     """
 
-    kind: str = "stratified"
+    kind: SplitKind = "stratified"
     column: str = ""
 
     def order(self, frame: pd.DataFrame) -> np.ndarray:
@@ -41,12 +43,12 @@ class Split:
             unread = np.isnat(times)
         if unread.any():
             raise UserError(
-                f"--split time: {unread.sum()} rows have no time in {self.column!r}, such as "
+                f"split=time: {unread.sum()} rows have no time in {self.column!r}, such as "
                 f"{column[unread].iloc[0]!r}. Fill it or leave those rows out."
             )
         return np.unique(times, return_inverse=True)[1]
 
-    def sides(self, frame: pd.DataFrame, y: np.ndarray | None, test_size: float, seed: int) -> tuple[Rows, Rows]:
+    def train_test(self, frame: pd.DataFrame, y: np.ndarray | None, test_size: float, seed: int) -> tuple[Rows, Rows]:
         """Choose the rows that train and those that test.
 
         Args:
@@ -66,7 +68,7 @@ class Split:
         n_test = int(np.ceil(n * test_size))
         if not 0 < n_test < n:
             raise UserError(
-                f"--test-size {test_size} of {n} rows leaves {n - n_test} to train on and {n_test} to test "
+                f"test_size={test_size} of {n} rows leaves {n - n_test} to train on and {n_test} to test "
                 "on: both sides need one at least."
             )
         if self.kind == "time":
@@ -76,7 +78,7 @@ class Split:
         stratify = y if self.kind == "stratified" else None
         if stratify is not None and min(n_test, n - n_test) <= stratify.max():
             raise UserError(
-                f"--test-size {test_size} leaves {min(n_test, n - n_test)} rows on one side, fewer than the "
+                f"test_size={test_size} leaves {min(n_test, n - n_test)} rows on one side, fewer than the "
                 f"{stratify.max() + 1} classes: choose a size nearer to the middle."
             )
         train, test = cut(np.arange(n), test_size=n_test, random_state=seed, stratify=stratify)
@@ -101,7 +103,7 @@ class Split:
             place = self.order(frame)
             if place.max() < n_folds:
                 raise UserError(
-                    f"--folds {n_folds} in time need {n_folds + 1} different times in {self.column!r}, got "
+                    f"folds={n_folds} in time need {n_folds + 1} different times in {self.column!r}, got "
                     f"{place.max() + 1}: use fewer."
                 )
             ahead = TimeSeriesSplit(n_folds).split(np.arange(place.max() + 1))
@@ -112,7 +114,7 @@ class Split:
             groups = self.groups(frame)
             if groups.max() + 1 < n_folds:
                 raise UserError(
-                    f"--folds {n_folds} is more than the {groups.max() + 1} groups of {self.column!r} in the training "
+                    f"folds={n_folds} is more than the {groups.max() + 1} groups of {self.column!r} in the training "
                     "rows: use fewer."
                 )
             apart = (StratifiedGroupKFold if classes else GroupKFold)(n_folds, shuffle=True, random_state=seed)
@@ -131,7 +133,7 @@ class Split:
         sorted_places = place[rows]
         starts = np.flatnonzero(np.diff(sorted_places)) + 1
         if not len(starts):
-            raise UserError(f"--split time: every row has the same time in {self.column!r}; use another column.")
+            raise UserError(f"split=time: every row has the same time in {self.column!r}; use another column.")
         first = starts[np.abs(starts - (len(rows) - n_test)).argmin()]
         return rows[:first], rows[first:]
 
@@ -140,7 +142,7 @@ class Split:
         groups = self.groups(frame)
         sizes = np.bincount(groups)
         if len(sizes) < 2:
-            raise UserError(f"--split group: {self.column!r} holds one group only; it needs two at least.")
+            raise UserError(f"split=group: {self.column!r} holds one group only; it needs two at least.")
         drawn = np.random.default_rng(seed).permutation(len(sizes))
         held = np.cumsum(sizes[drawn])
         count = int(np.clip(np.abs(held - n_test).argmin() + 1, 1, len(sizes) - 1))

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import pandas as pd
 from sklearn import datasets
 
 from treeline import UserError, nearest
-from treeline.data.files import ENDINGS, is_remote, local_copy, read_path
+from treeline.data.files import ENDINGS, Download, is_remote, local_copy, read_path
 from treeline.data.values import as_categories, is_numeric, to_numeric
 
 BUILT_IN: dict[str, Callable[..., Any]] = {
@@ -34,12 +34,13 @@ class Table:
     source: str
 
 
-def read_table(data: str, target: str = "") -> Table:
+def read_table(data: str, target: str = "", download: Download | None = None) -> Table:
     """Read a built-in table by its name, or a CSV or Parquet file.
 
     Args:
         data: one of `BUILT_IN`, or what `read_file` reads.
         target: name of the target column; may be empty for a built-in table only (its target is called `target`).
+        download: fetches MLflow artifact URIs.
 
     Returns:
         The table with its columns as they stood, named by strings; at least one row, the target among the columns.
@@ -51,36 +52,74 @@ def read_table(data: str, target: str = "") -> Table:
         frame, name, source = _built_in(data), data, f"sklearn.datasets.{BUILT_IN[data].__name__}"
         target = target or "target"
     else:
-        frame, name, source = read_file(data), _stem(data), data if is_remote(data) else str(Path(data).resolve())
+        check_exists(data, BUILT_IN)
+        frame, name = read_file(data, download), _stem(data)
+        source = data if is_remote(data) else str(Path(data).resolve())
+    return make_table(name, frame, target, source)
+
+
+def make_table(name: str, frame: pd.DataFrame, target: str, source: str = "memory") -> Table:
+    """Make a table of a frame, whose columns are then named by strings and its rows by their numbers.
+
+    Args:
+        name: of the table.
+        frame: raw columns, the target among them.
+        target: name of the target column.
+        source: where the frame comes from.
+
+    Raises:
+        UserError: it is no frame, names a column twice, has no rows, or the target is not a column beside others.
+    """
+    if not isinstance(frame, pd.DataFrame):
+        raise UserError(f"The table is a {type(frame).__name__}: give a pandas DataFrame.")
+    frame = frame.set_axis(frame.columns.map(str), axis=1).reset_index(drop=True)
     if not target:
-        raise UserError(f"Name the column to predict with --target; the columns of {data} are {_listed(frame)}.")
+        raise UserError(f"Name the column to predict with target; the columns of {name} are {_listed(frame)}.")
     if target not in frame.columns:
         hint = nearest(target, frame.columns)
         raise UserError(
-            f"Unknown target {target!r}: {data} has no such column.{hint} Its columns are {_listed(frame)}."
+            f"Unknown target {target!r}: {name} has no such column.{hint} Its columns are {_listed(frame)}."
         )
+    if not frame.columns.is_unique:
+        raise UserError(f"{name} names the column {frame.columns[frame.columns.duplicated()][0]!r} twice: rename one.")
     if frame.shape[1] < 2:
-        raise UserError(f"{data} has no column beside the target {target!r}: there is nothing to predict from.")
+        raise UserError(f"{name} has no column beside the target {target!r}: there is nothing to predict from.")
+    if frame.empty:
+        raise UserError(f"{name} has no rows: there is nothing to learn from.")
     return Table(name, frame, target, source)
 
 
-def read_file(data: str) -> pd.DataFrame:
+def read_file(data: str, download: Download | None = None) -> pd.DataFrame:
     """Read a CSV or Parquet file, wherever it lies, into a frame with string column names and at least one row.
 
     Args:
         data: a path, a URL of any file system that fsspec knows, or an MLflow artifact URI (`runs:/<id>/table.csv`).
+        download: fetches artifact URIs.
 
     Raises:
         UserError: the file is missing, of another kind, unreadable, or has no rows.
     """
-    if not is_remote(data) and not Path(data).is_file():
-        hint = nearest(data, BUILT_IN)
-        raise UserError(
-            f"No file {str(Path(data).absolute())!r}.{hint} Give a CSV or Parquet file, or one of: "
-            f"{', '.join(BUILT_IN)}."
-        )
-    with local_copy(data) as path:
+    check_exists(data)
+    with local_copy(data, download) as path:
         return read_path(path, data)
+
+
+def check_exists(data: str, known: Iterable[str] = ()) -> None:
+    """Refuse a local file that is not there; what lies elsewhere is seen when it is fetched.
+
+    Args:
+        data: a path, a URL or an artifact URI.
+        known: what else may be given in its place, such as built-in tables.
+
+    Raises:
+        UserError: names the path, and what may have been meant.
+    """
+    if not is_remote(data) and not Path(data).is_file():
+        others = ", ".join(known)
+        raise UserError(
+            f"No file {str(Path(data).absolute())!r}.{nearest(data, known)} Give a CSV or Parquet file"
+            f"{f', or one of: {others}' if others else ''}."
+        )
 
 
 def digest(frame: pd.DataFrame) -> str:

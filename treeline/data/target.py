@@ -1,6 +1,8 @@
 """What is wrong with a target, or with rows that a model is to score, in sentences; and what the task is."""
 
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -21,23 +23,38 @@ Task = Literal["binary", "multiclass", "regression"]
 MAX_INTEGER_CLASSES = 20
 
 
+@dataclass(frozen=True)
+class Target:
+    """A target, settled.
+
+    Attributes:
+        rows: the rows of the table that have one.
+        task: what is to be predicted.
+        reason: why it is that task, a few words.
+    """
+
+    rows: pd.DataFrame
+    task: Task
+    reason: str
+
+
 def guess_task(target: pd.Series) -> tuple[Task, str]:
     """Guess the task from a target without missing values, and say why.
 
     Text and booleans are classes; so are two values of any kind, and up to 20 different whole numbers. The rest are
     numbers to predict.
     """
-    levels = target.nunique()
-    if levels <= 2:
-        return "binary", f"the target has {levels} different values"
+    different = target.nunique()
+    if different <= 2:
+        return "binary", f"the target has {different} different values"
     if not is_numeric(target) or pd.api.types.is_bool_dtype(target):
-        return "multiclass", f"the target has {levels} different labels"
-    if levels <= MAX_INTEGER_CLASSES and whole_numbers(target):
-        return "multiclass", f"the target has {levels} different whole numbers, at most {MAX_INTEGER_CLASSES}"
-    return "regression", f"the target is a number with {levels} different values"
+        return "multiclass", f"the target has {different} different labels"
+    if different <= MAX_INTEGER_CLASSES and whole_numbers(target):
+        return "multiclass", f"the target has {different} different whole numbers, at most {MAX_INTEGER_CLASSES}"
+    return "regression", f"the target is a number with {different} different values"
 
 
-def check_target(frame: pd.DataFrame, target: str, task: str) -> tuple[pd.DataFrame, Task, str]:
+def settle_target(frame: pd.DataFrame, target: str, task: str) -> Target:
     """Leave out the rows without a target and settle the task.
 
     Args:
@@ -45,49 +62,32 @@ def check_target(frame: pd.DataFrame, target: str, task: str) -> tuple[pd.DataFr
         target: name of the target column.
         task: `auto`, or the task that the user wants.
 
-    Returns:
-        The rows with a target, the task, and the reason for it.
-
     Raises:
         UserError: no target value is present, there is one class, a class has one row, a binary task has more than
             two labels, labels mix types, or a regression target is not made of finite numbers.
     """
-    rows = frame if frame[target].notna().all() else frame[frame[target].notna()]
-    if not rows.empty and is_text(rows[target]) and rows[target].nunique() > MAX_INTEGER_CLASSES:
-        rows = _read_numbers(rows, target, task)
-    if rows.empty:
-        raise UserError(f"Every value of the target {target!r} is missing: there is nothing to learn from.")
-    if isinstance(rows[target].dtype, pd.CategoricalDtype):
-        rows = rows.assign(**{target: rows[target].astype(rows[target].cat.categories.dtype)})
-    _check_labels(rows[target], target)
+    rows = _labelled(frame, target, task)
     y = rows[target]
-    if y.nunique() < 2:
-        raise UserError(
-            f"The target {target!r} has one value only, {y.iloc[0]!r}: a model needs two classes or more to tell apart."
-        )
     guess, reason = guess_task(y)
     if task == "regression" or (task == "auto" and guess == "regression"):
         _check_numbers(y, target)
-        return rows, "regression", reason if task == "auto" else "asked for by --task"
-    if _is_float(y) and whole_numbers(y):  # a missing value had turned whole labels to floats
+        return Target(rows, "regression", reason if task == "auto" else f"asked for by task={task}")
+    if is_numeric(y) and pd.api.types.is_float_dtype(y) and whole_numbers(y):  # a gap had turned whole labels to floats
         y = y.astype("int64")
         rows = rows.assign(**{target: y})
     counts = y.value_counts()
-    if task == "binary" and len(counts) > 2:
-        raise UserError(
-            f"The target {target!r} has {len(counts)} different values; --task binary needs two. Use --task multiclass."
-        )
-    if counts.iloc[-1] < 2:
-        raise UserError(
-            f"The class {counts.index[-1]!r} of the target {target!r} has one row, too rare to split: it needs one row "
-            "at least on each side. Leave that row out or merge the class with another."
-            + (" Use --task regression if the target is a number." if is_numeric(y) else "")
-        )
+    _check_classes(counts, target, task)
     chosen: Task = "binary" if len(counts) == 2 else "multiclass"
-    return rows, chosen, reason if task == "auto" else f"asked for by --task; the target has {len(counts)} labels"
+    asked = f"asked for by task={task}; the target has {len(counts)} labels"
+    return Target(rows, chosen, reason if task == "auto" else asked)
 
 
-def check_columns(frame: pd.DataFrame, kinds: dict[str, str], what: str) -> None:
+def label_codes(y: pd.Series, classes: Sequence[Any] | np.ndarray) -> np.ndarray:
+    """Turn labels into their places among the classes, shape (n_rows,); -1 for a label that is none of them."""
+    return pd.Index(list(classes)).get_indexer(pd.Index(y))
+
+
+def check_columns(frame: pd.DataFrame, kinds: Mapping[str, str], what: str) -> None:
     """Hold a table against the raw columns that a model was trained on.
 
     Raises:
@@ -104,7 +104,7 @@ def check_columns(frame: pd.DataFrame, kinds: dict[str, str], what: str) -> None
                 ) from None
 
 
-def check_present(frame: pd.DataFrame, kinds: dict[str, str], what: str) -> None:
+def check_present(frame: pd.DataFrame, kinds: Mapping[str, str], what: str) -> None:
     """Make sure that the raw columns that a model was trained on are there.
 
     Raises:
@@ -116,6 +116,24 @@ def check_present(frame: pd.DataFrame, kinds: dict[str, str], what: str) -> None
             f"{what} lacks {len(missing)} of the model's columns: {', '.join(map(repr, missing[:10]))}. Add them "
             "under these names."
         )
+
+
+def _labelled(frame: pd.DataFrame, target: str, task: str) -> pd.DataFrame:
+    """Give the rows that have a target, two different values of it at least."""
+    rows = frame if frame[target].notna().all() else frame[frame[target].notna()]
+    if not rows.empty and is_text(rows[target]) and rows[target].nunique() > MAX_INTEGER_CLASSES:
+        rows = _read_numbers(rows, target, task)
+    if rows.empty:
+        raise UserError(f"Every value of the target {target!r} is missing: there is nothing to learn from.")
+    if isinstance(rows[target].dtype, pd.CategoricalDtype):
+        rows = rows.assign(**{target: rows[target].astype(rows[target].cat.categories.dtype)})
+    _check_labels(rows[target], target)
+    if rows[target].nunique() < 2:
+        raise UserError(
+            f"The target {target!r} has one value only, {rows[target].iloc[0]!r}: a model needs two classes or more "
+            "to tell apart."
+        )
+    return rows
 
 
 def _read_numbers(rows: pd.DataFrame, target: str, task: str) -> pd.DataFrame:
@@ -133,7 +151,7 @@ def _read_numbers(rows: pd.DataFrame, target: str, task: str) -> pd.DataFrame:
     if share_numeric(y) > 0.5:
         raise UserError(
             f"The target {target!r} holds text where numbers were meant, such as {first_non_numeric(y)!r}: mend or "
-            "leave out those rows, or use --task multiclass if they are labels."
+            "leave out those rows, or use task=multiclass if they are labels."
         )
     return rows
 
@@ -153,15 +171,25 @@ def _check_labels(y: pd.Series, target: str) -> None:
     )
 
 
+def _check_classes(counts: pd.Series, target: str, task: str) -> None:
+    """Refuse more than two labels where two are wanted, and a class of one row."""
+    if task == "binary" and len(counts) > 2:
+        raise UserError(
+            f"The target {target!r} has {len(counts)} different values; task=binary needs two. Use task=multiclass."
+        )
+    if counts.iloc[-1] < 2:
+        raise UserError(
+            f"The class {counts.index[-1]!r} of the target {target!r} has one row, too rare to split: it needs one row "
+            "at least on each side. Leave that row out or merge the class with another."
+            + (" Use task=regression if the target is a number." if pd.api.types.is_numeric_dtype(counts.index) else "")
+        )
+
+
 def _check_numbers(y: pd.Series, target: str) -> None:
     if not is_numeric(y):
         raise UserError(
-            f"The target {target!r} holds {y.iloc[0]!r}, not a number: --task regression needs numbers. "
-            "Use --task multiclass."
+            f"The target {target!r} holds {y.iloc[0]!r}, not a number: task=regression needs numbers. "
+            "Use task=multiclass."
         )
     if not np.isfinite(y.to_numpy(dtype=np.float64)).all():
         raise UserError(f"The target {target!r} holds an infinite value: leave those rows out or cap them.")
-
-
-def _is_float(y: pd.Series) -> bool:
-    return is_numeric(y) and pd.api.types.is_float_dtype(y)

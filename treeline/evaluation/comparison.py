@@ -1,42 +1,17 @@
-"""Who earns the alias: scores with intervals, the dummy baseline, thresholds, the champion on the same rows."""
+"""How sure a figure is, whether one model is better than another on the same rows, and who is promoted."""
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
-from sklearn.dummy import DummyClassifier, DummyRegressor
 
-from treeline import UserError, nearest
+from treeline.evaluation.criteria import Criteria, missed_thresholds
+from treeline.evaluation.predictions import Predictions
 from treeline.metrics import metrics_of
 
-
-@dataclass(frozen=True)
-class Predictions:
-    """What a model said about rows whose truth is known.
-
-    Attributes:
-        task: `binary`, `multiclass` or `regression`.
-        y: the truth, class codes or numbers, shape (n_rows,).
-        labels: the predicted class codes or numbers, shape (n_rows,).
-        probabilities: of each class, shape (n_rows, n_classes); (n_rows, 0) for regression.
-    """
-
-    task: str
-    y: np.ndarray
-    labels: np.ndarray
-    probabilities: np.ndarray
-
-    def scores(self) -> dict[str, float]:
-        """Every metric of the task, each with its own sign."""
-        return {
-            name: metric.score(self.y, self.labels, self.probabilities)
-            for name, metric in metrics_of(self.task).items()
-        }
-
-    def take(self, rows: np.ndarray) -> "Predictions":
-        """The predictions of some rows, by position; a row may be taken more than once."""
-        return Predictions(self.task, self.y[rows], self.labels[rows], self.probabilities[rows])
+Outcome = Literal["promote", "hold", "refuse"]
+MAX_ROWS_OF_MANY_RESAMPLES = 100_000  # up to which there are 1,000 resamples, beyond 200
 
 
 @dataclass(frozen=True)
@@ -45,7 +20,7 @@ class Comparison:
 
     Attributes:
         rows: that count.
-        gain: how much better the challenger's score is, in the metric's own direction.
+        gain: how much better the challenger's metric is, in the metric's own direction.
         low, high: the 95 % interval of the gain.
     """
 
@@ -55,8 +30,79 @@ class Comparison:
     high: float
 
 
+@dataclass(frozen=True)
+class Contest:
+    """How a challenger met the champion.
+
+    Attributes:
+        champion: its name and version, as a sentence calls it.
+        comparison: None where they could not be compared.
+        obstacle: why they could not.
+        about: which rows count.
+    """
+
+    champion: str
+    comparison: Comparison | None = None
+    obstacle: str = ""
+    about: str = ""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of a challenger: `promote`, `hold` (the champion stays) or `refuse` (it must not be used)."""
+
+    outcome: Outcome
+    reasons: list[str] = field(default_factory=list)
+
+
+def decide(
+    criteria: Criteria,
+    challenger: Predictions,
+    dummy: Predictions,
+    contest: Contest | None,
+    wrong_answers: Sequence[str],
+) -> Decision:
+    """Decide whether a model is promoted; the one place that does.
+
+    Args:
+        criteria: what is asked.
+        challenger: its predictions.
+        dummy: a dummy's, for the same rows.
+        contest: with the champion; None where there is none, or none is asked for.
+        wrong_answers: where its served form does not answer as it did when it was made; one refuses it.
+    """
+    metrics, metric = challenger.metrics(), criteria.metric
+    refusals = [*missed_thresholds(criteria.thresholds, metrics, challenger.task), *wrong_answers]
+    holds = [] if criteria.promote != "never" else ["promote=never"]
+    if not is_better(challenger.task, metric, metrics[metric], dummy.metric(metric)):
+        holds.append(f"{metric} {metrics[metric]:.4g} does not beat the dummy baseline's {dummy.metric(metric):.4g}")
+    if contest is not None:
+        holds += _lost(criteria, contest)
+    outcome: Outcome = "refuse" if refusals else "hold" if holds else "promote"
+    return Decision(outcome, [*refusals, *holds])
+
+
+def _lost(criteria: Criteria, contest: Contest) -> list[str]:
+    """Say why a contest does not earn the promotion; nothing where it does."""
+    found = contest.comparison
+    if found is None:
+        return [contest.obstacle]
+    if found.low > (0.0 if criteria.promote == "better" else -criteria.margin):
+        return []
+    wanted = "better than" if criteria.promote == "better" else f"no worse by {criteria.margin:g} than"
+    return [
+        f"{criteria.metric} is not surely {wanted} that of the champion {contest.champion}: gain {found.gain:.4g}, "
+        f"95 % interval [{found.low:.4g}, {found.high:.4g}] on {found.rows} rows"
+    ]
+
+
+def is_better(task: str, metric: str, value: float, other: float) -> bool:
+    """Tell whether a value is strictly better than another in the metric's own direction."""
+    return value > other if metrics_of(task)[metric].greater_is_better else value < other
+
+
 def compare(challenger: Predictions, champion: Predictions, metric: str, seed: int) -> Comparison:
-    """Bootstrap the gain of a challenger over a champion, paired: both are scored on the same rows drawn.
+    """Bootstrap the gain of a challenger over a champion, paired: both are measured on the same rows drawn.
 
     There are 1,000 resamples, or 200 where there are more than 100,000 rows; percentile method, as in `intervals`.
 
@@ -71,16 +117,15 @@ def compare(challenger: Predictions, champion: Predictions, metric: str, seed: i
 
     def gain(rows: np.ndarray) -> float:
         ours, theirs = (
-            known.score(each.y[rows], each.labels[rows], each.probabilities[rows]) for each in (challenger, champion)
+            known.compute(each.y_true[rows], each.y_pred[rows], each.y_proba[rows]) for each in (challenger, champion)
         )
         return sign * (ours - theirs)
 
-    n = len(challenger.y)
+    n = len(challenger.y_true)
     rng = np.random.default_rng(seed)
-    gains = np.array([gain(rng.integers(0, n, n)) for _ in range(1000 if n <= 100_000 else 200)])
-    gains = gains[np.isfinite(gains)]
-    low, high = np.percentile(gains, [2.5, 97.5]) if len(gains) else (np.nan, np.nan)
-    return Comparison(n, gain(np.arange(n)), float(low), float(high))
+    gains = np.array([gain(rng.integers(0, n, n)) for _ in range(_resamples(n))])
+    low, high = _ends(gains)
+    return Comparison(n, gain(np.arange(n)), low, high)
 
 
 def intervals(predictions: Predictions, seed: int) -> dict[str, tuple[float, float]]:
@@ -90,70 +135,17 @@ def intervals(predictions: Predictions, seed: int) -> dict[str, tuple[float, flo
     class is absent) does not count for it; where it never exists, both ends are NaN.
     """
     rng = np.random.default_rng(seed)
-    n = len(predictions.y)
-    resamples = 1000 if n <= 100_000 else 200
-    draws = [predictions.take(rng.integers(0, n, n)).scores() for _ in range(resamples)]
-    ends: dict[str, tuple[float, float]] = {}
-    for name in metrics_of(predictions.task):
-        values = np.array([draw[name] for draw in draws])
-        values = values[np.isfinite(values)]
-        low, high = np.percentile(values, [2.5, 97.5]) if len(values) else (np.nan, np.nan)
-        ends[name] = (float(low), float(high))
-    return ends
+    n = len(predictions.y_true)
+    draws = [predictions.take(rng.integers(0, n, n)).metrics() for _ in range(_resamples(n))]
+    return {name: _ends(np.array([draw[name] for draw in draws])) for name in metrics_of(predictions.task)}
 
 
-def dummy_predictions(task: str, y_train: np.ndarray, y: np.ndarray, n_classes: int) -> Predictions:
-    """What a model says that knows the training targets and no column: the class frequencies, or the mean."""
-    blank_train, blank = np.zeros((len(y_train), 1)), np.zeros((len(y), 1))
-    if task == "regression":
-        return Predictions(task, y, DummyRegressor().fit(blank_train, y_train).predict(blank), np.empty((len(y), 0)))
-    dummy = DummyClassifier(strategy="prior").fit(blank_train, y_train)
-    probabilities = np.zeros((len(y), n_classes))
-    probabilities[:, dummy.classes_] = dummy.predict_proba(blank)
-    return Predictions(task, y, dummy.predict(blank), probabilities)
+def _resamples(n_rows: int) -> int:
+    return 1000 if n_rows <= MAX_ROWS_OF_MANY_RESAMPLES else 200
 
 
-def parse_thresholds(text: str) -> dict[str, float]:
-    """Read `accuracy=0.9,log_loss=0.3` into a mapping; the metric's direction says which side is good.
-
-    Raises:
-        UserError: a part is no `metric=number`.
-    """
-    thresholds = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        name, _, value = part.partition("=")
-        try:
-            thresholds[name.strip()] = _number(value)
-        except ValueError:
-            raise UserError(
-                f"Cannot read the threshold {part!r} of --min-score: write metric=number, such as accuracy=0.9."
-            ) from None
-    return thresholds
-
-
-def check_thresholds(thresholds: Mapping[str, float], task: str) -> None:
-    """Refuse a threshold on a metric that the task does not have.
-
-    Raises:
-        UserError: names the metric and those that exist.
-    """
-    known = metrics_of(task)
-    for name in thresholds:
-        if name not in known:
-            raise UserError(
-                f"Unknown metric {name!r} in --min-score for a {task} task.{nearest(name, known)} Use "
-                f"{', '.join(known)}."
-            )
-
-
-def better(task: str, metric: str, score: float, other: float) -> bool:
-    """Tell whether a score is strictly better than another in the metric's own direction."""
-    return score > other if metrics_of(task)[metric].greater_is_better else score < other
-
-
-def _number(text: str) -> float:
-    """Read a number; NaN is none, for every score and no score would hold it."""
-    value = float(text)
-    if math.isnan(value):
-        raise ValueError(text)
-    return value
+def _ends(values: np.ndarray) -> tuple[float, float]:
+    """Give the 2.5th and the 97.5th percentile of the finite values; NaN where there are none."""
+    values = values[np.isfinite(values)]
+    low, high = np.percentile(values, [2.5, 97.5]) if len(values) else (np.nan, np.nan)
+    return float(low), float(high)

@@ -1,6 +1,5 @@
 """What an evaluation finds beyond the headline: thresholds, classes, calibration, slices, the rows most wrong."""
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,36 +8,16 @@ import pandas as pd
 from sklearn.inspection import permutation_importance
 from sklearn.metrics import classification_report, confusion_matrix
 
-from treeline import UserError
 from treeline.data.problem import Problem
 from treeline.data.values import as_categories, to_numeric
-from treeline.evaluation.comparison import Predictions
+from treeline.evaluation.predictions import Predictions, losses, predict
 from treeline.metrics import metrics_of
 
-MIN_SLICE_ROWS = 30  # rows of a slice below which its score says little
+MIN_SLICE_ROWS = 30  # below which the metric of a slice says little
 SLICES_PER_NUMBER = 4
 MAX_CALIBRATION_BINS = 10
 MAX_WORST_ROWS = 20
 MAX_ROWS_PERMUTED = 2_000  # rows that are permuted
-CONFUSION_CELLS = ("tp", "fp", "fn", "tn")
-
-
-def parse_costs(text: str) -> dict[str, float]:
-    """Read `fp=1,fn=5` into the cost of each cell of the confusion matrix; a cell not named costs nothing.
-
-    Raises:
-        UserError: a part is no `cell=number`.
-    """
-    costs = dict.fromkeys(CONFUSION_CELLS, 0.0)
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        name, _, value = part.partition("=")
-        if name.strip() not in costs or not re.fullmatch(r"\s*[+-]?(\d+\.?\d*|\.\d+)\s*", value):
-            raise UserError(
-                f"Cannot read the cost {part!r} of --costs: write cell=number with a cell of "
-                f"{', '.join(CONFUSION_CELLS)}, such as fp=1,fn=5."
-            )
-        costs[name.strip()] = float(value)
-    return costs if text.strip() else {}
 
 
 def thresholds(predictions: Predictions, costs: dict[str, float]) -> pd.DataFrame:
@@ -48,10 +27,10 @@ def thresholds(predictions: Predictions, costs: dict[str, float]) -> pd.DataFram
         predictions: of a binary task.
         costs: of each cell of the confusion matrix; empty where there are none.
     """
-    positive, scores = predictions.y == 1, predictions.probabilities[:, 1]
+    positive, given = predictions.y_true == 1, predictions.y_proba[:, 1]
     rows = []
     for threshold in np.arange(1, 100) / 100:
-        said = scores >= threshold
+        said = given >= threshold
         tp, fp = int((said & positive).sum()), int((said & ~positive).sum())
         fn, tn = int((~said & positive).sum()), int((~said & ~positive).sum())
         row = {
@@ -62,7 +41,7 @@ def thresholds(predictions: Predictions, costs: dict[str, float]) -> pd.DataFram
         }
         if costs:
             cells = {"tp": tp, "fp": fp, "fn": fn, "tn": tn}
-            row["cost"] = sum(costs[name] * count for name, count in cells.items()) / len(scores)
+            row["cost"] = sum(costs[name] * count for name, count in cells.items()) / len(given)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -71,7 +50,7 @@ def class_table(predictions: Predictions, classes: Sequence[Any]) -> pd.DataFram
     """Give precision, recall, F1 and the count of every class."""
     codes = list(range(len(classes)))
     found = classification_report(
-        predictions.y, predictions.labels, labels=codes, output_dict=True, zero_division=np.nan
+        predictions.y_true, predictions.y_pred, labels=codes, output_dict=True, zero_division=np.nan
     )
     rows = [{"class": each, **found[str(code)]} for code, each in zip(codes, classes, strict=True)]
     return pd.DataFrame(rows).rename(columns={"f1-score": "f1", "support": "rows"})
@@ -79,7 +58,7 @@ def class_table(predictions: Predictions, classes: Sequence[Any]) -> pd.DataFram
 
 def confusion(predictions: Predictions, classes: Sequence[Any]) -> pd.DataFrame:
     """Count the rows of each class (index) by what was predicted (columns)."""
-    counts = confusion_matrix(predictions.y, predictions.labels, labels=range(len(classes)))
+    counts = confusion_matrix(predictions.y_true, predictions.y_pred, labels=range(len(classes)))
     names = [str(each) for each in classes]
     return pd.DataFrame(counts, index=names, columns=names)
 
@@ -94,9 +73,9 @@ def calibration(predictions: Predictions) -> tuple[pd.DataFrame, float]:
         two, weighted by the rows (Naeini, Cooper and Hauskrecht 2015).
     """
     if predictions.task == "binary":
-        said, true = predictions.probabilities[:, 1], predictions.y == 1
+        said, true = predictions.y_proba[:, 1], predictions.y_true == 1
     else:
-        said, true = predictions.probabilities.max(axis=1), predictions.y == predictions.labels
+        said, true = predictions.y_proba.max(axis=1), predictions.y_true == predictions.y_pred
     bins = np.array_split(np.argsort(said, kind="stable"), min(MAX_CALIBRATION_BINS, len(said)))
     table = pd.DataFrame(
         [{"predicted": said[rows].mean(), "observed": true[rows].mean(), "rows": len(rows)} for rows in bins]
@@ -106,50 +85,52 @@ def calibration(predictions: Predictions) -> tuple[pd.DataFrame, float]:
 
 
 def slices(problem: Problem, frame: pd.DataFrame, predictions: Predictions, metric: str) -> pd.DataFrame:
-    """Score the rows of each category with rows enough, and of each quarter of each number; the worst first.
+    """Measure the rows of each category with rows enough, and of each quarter of each number; the worst first.
 
-    Where the metric does not exist on a slice (an AUC on one class), the slice is left out.
+    A quarter is named by the smallest and the largest value in it. Where the metric does not exist on a slice (an AUC
+    on one class), the slice is left out.
     """
-    known = metrics_of(problem.task)[metric]
     rows = []
     for name, kind in problem.kinds.items():
-        if kind in ("category", "boolean"):
-            values = pd.Series(as_categories(frame[name])).fillna("(missing)")
-        elif kind == "number":
-            numbers = pd.Series(to_numeric(frame[name]))
-            if numbers.nunique() <= SLICES_PER_NUMBER:
-                values = numbers.map(lambda value: f"{value:g}", na_action="ignore").fillna("(missing)")
-            else:
-                cut = pd.qcut(numbers.replace([np.inf, -np.inf], np.nan), SLICES_PER_NUMBER, duplicates="drop")
-                values = cut.map(lambda each: f"{each.left:.4g} to {each.right:.4g}", na_action="ignore")
-                values = values.astype(object).fillna("(missing)")
-        else:
-            continue
+        values = _slice_names(frame[name], kind)
         for value, members in values.groupby(values).indices.items():
             places = np.asarray(members)
             if len(places) >= MIN_SLICE_ROWS:
-                part = predictions.take(places)
-                score = known.score(part.y, part.labels, part.probabilities)
-                rows.append({"column": name, "slice": str(value), "rows": len(places), metric: score})
+                found = predictions.take(places).metric(metric)
+                rows.append({"column": name, "slice": str(value), "rows": len(places), metric: found})
     table = pd.DataFrame(rows, columns=["column", "slice", "rows", metric]).astype({metric: "float64"})
-    return table[np.isfinite(table[metric])].sort_values(metric, ascending=known.greater_is_better, kind="stable")
+    up = metrics_of(problem.task)[metric].greater_is_better
+    return table[np.isfinite(table[metric])].sort_values(metric, ascending=up, kind="stable")
 
 
-def losses(predictions: Predictions) -> np.ndarray:
-    """Give how wrong each prediction is, shape (n_rows,): minus the log of the true class's probability, or the size of
-    the residual.
-    """
-    if predictions.task == "regression":
-        return np.abs(predictions.y - predictions.labels)
-    given = predictions.probabilities[np.arange(len(predictions.y)), predictions.y]
-    return -np.log(np.clip(given.astype(np.float64), 1e-15, 1))
+def _slice_names(column: pd.Series, kind: str) -> pd.Series:
+    """Name the slice of each row; nothing where a column of this kind has none."""
+    if kind in ("category", "boolean"):
+        return pd.Series(as_categories(column)).fillna("(missing)")
+    if kind != "number":
+        return pd.Series(dtype=object)
+    numbers = pd.Series(to_numeric(column)).replace([np.inf, -np.inf], np.nan)
+    if numbers.nunique() <= SLICES_PER_NUMBER:
+        quarters = numbers
+    else:
+        quarters = pd.qcut(numbers, SLICES_PER_NUMBER, labels=False, duplicates="drop")
+    ends = numbers.groupby(quarters).agg(["min", "max"])
+    names = {
+        key: _spell(low) if low == high else f"{_spell(low)} to {_spell(high)}" for key, low, high in ends.itertuples()
+    }
+    return quarters.map(names).astype(object).fillna("(missing)")
+
+
+def _spell(number: float) -> str:
+    """Spell a number as it stands in the table, in 12 digits at most."""
+    return f"{number:.12g}"
 
 
 def worst_rows(problem: Problem, frame: pd.DataFrame, predictions: Predictions) -> pd.DataFrame:
     """Give the 20 rows that the model got most wrong: what was said, the truth, and the raw columns."""
     loss = losses(predictions)
     places = np.argsort(-loss, kind="stable")[:MAX_WORST_ROWS]
-    said: list[Any] = [problem.classes[k] for k in predictions.labels] if problem.classes else list(predictions.labels)
+    said: list[Any] = [problem.classes[k] for k in predictions.y_pred] if problem.classes else list(predictions.y_pred)
     table = problem.rows(frame).iloc[places]
     table.insert(0, "loss", loss[places])
     table.insert(0, "predicted", [said[i] for i in places])
@@ -167,8 +148,10 @@ def raw_importance(problem: Problem, estimator: Any, frame: pd.DataFrame, metric
     target = rows[problem.target]
 
     def scorer(model: Any, X: pd.DataFrame, y: pd.Series) -> float:
-        return sign * problem.predictions(model, X.assign(**{problem.target: y})).scores()[metric]
+        return sign * predict(problem, model, X.assign(**{problem.target: y})).metric(metric)
 
-    score: Callable[..., float] = scorer
-    found = permutation_importance(estimator, problem.rows(rows), target, scoring=score, n_repeats=3, random_state=seed)
+    scoring: Callable[..., float] = scorer
+    found = permutation_importance(
+        estimator, problem.rows(rows), target, scoring=scoring, n_repeats=3, random_state=seed
+    )
     return pd.Series(found.importances_mean, index=list(problem.kinds), name="loss").sort_values(ascending=False)

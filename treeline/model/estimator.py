@@ -1,6 +1,6 @@
 """The estimators: features, booster and labels in one scikit-learn object that travels as the model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,8 +8,11 @@ import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from treeline.model.boosting import Fold, boost, quantile_matrix, target_unit, task_params
+from treeline.data.problem import Problem
+from treeline.data.target import label_codes
+from treeline.model.boosting import boost, booster_params, task_params
 from treeline.model.features import Features
+from treeline.model.matrices import Fold, quantile_matrix, target_unit
 
 MIN_CELLS_FOR_THREADS = 500_000  # cells of a matrix below which a second thread costs more than it gives
 
@@ -26,6 +29,7 @@ class _TreelineEstimator(BaseEstimator):
     Attributes:
         features_: fitted on the training rows.
         booster_: with exactly `rounds` rounds.
+        booster_params_: what the booster got.
         feature_names_in_, n_features_in_: the raw columns it wants.
     """
 
@@ -42,9 +46,10 @@ class _TreelineEstimator(BaseEstimator):
         self.n_features_in_ = self.features_.n_features_in_
         data = quantile_matrix(self.features_, matrix, y)
         cpus = 1 if data.num_row() * data.num_col() < MIN_CELLS_FOR_THREADS else self.cpus
-        self.booster_ = boost({**task_params(task, n_classes), **self.params}, [Fold(data)], self.rounds, cpus)[0]
+        self.booster_params_ = booster_params({**task_params(task, n_classes), **self.params}, y)
+        self.booster_ = boost(self.booster_params_, [Fold(data)], self.rounds, cpus)[0]
 
-    def _scores(self, X: pd.DataFrame) -> np.ndarray:
+    def _raw_predictions(self, X: pd.DataFrame) -> np.ndarray:
         check_is_fitted(self)
         return self.booster_.inplace_predict(self.features_.transform(X))
 
@@ -73,10 +78,10 @@ class TreelineClassifier(ClassifierMixin, _TreelineEstimator):
 
     def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
         """Give the probability of each class in the order of `classes_`, shape (n_rows, n_classes)."""
-        scores = self._scores(X)
+        raw = self._raw_predictions(X)
         if not len(X):
             return np.empty((0, len(self.classes_)))
-        return np.column_stack([1 - scores, scores]) if scores.ndim == 1 else scores
+        return np.column_stack([1 - raw, raw]) if raw.ndim == 1 else raw
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Give the most probable label of each row, shape (n_rows,)."""
@@ -106,13 +111,23 @@ class TreelineRegressor(RegressorMixin, _TreelineEstimator):
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Give the prediction of each row, float64 of shape (n_rows,)."""
-        return self._scores(X).astype(np.float64) * self.unit_
+        return self._raw_predictions(X).astype(np.float64) * self.unit_
 
     def answer(self, X: pd.DataFrame) -> pd.DataFrame:
         """Give `prediction`, under the index of the rows."""
         return pd.DataFrame({"prediction": self.predict(X)}, index=X.index)
 
 
-def label_codes(y: pd.Series, classes: Sequence[Any] | np.ndarray) -> np.ndarray:
-    """Turn labels into their places among the classes, shape (n_rows,); -1 for a label that is none of them."""
-    return pd.Index(list(classes)).get_indexer(pd.Index(y))
+def make_estimator(
+    problem: Problem, params: Mapping[str, Any], rounds: int, cpus: int
+) -> TreelineClassifier | TreelineRegressor:
+    """Make the estimator of a problem, not fitted.
+
+    Args:
+        problem: whose columns and task it is for.
+        params: XGBoost's parameters, from the search.
+        rounds: how many boosting rounds, from 1.
+        cpus: the CPU budget of fitting.
+    """
+    kind = TreelineRegressor if problem.task == "regression" else TreelineClassifier
+    return kind(Features(problem.kinds, problem.derived), params, rounds, cpus)

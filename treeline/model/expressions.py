@@ -11,11 +11,13 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from treeline import UserError, nearest
+from treeline.data.problem import Problem
 
 OPERATORS: dict[type, Callable[..., Any]] = {
     ast.Add: operator.add,
@@ -41,7 +43,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "log1p": np.log1p,
     "sqrt": np.sqrt,
 }
-DEFAULTS = {"breast_cancer": {"additional_feature": "`mean symmetry` / `mean texture`"}}
+BUILT_IN_DERIVED = {"breast_cancer": {"additional_feature": "`mean symmetry` / `mean texture`"}}
 
 
 class Expression:
@@ -141,25 +143,43 @@ def parse_derived(text: str, kinds: Mapping[str, str], left_out: Mapping[str, st
         if name in kinds or name in derived:
             raise UserError(f"The derived column {name!r} has the name of another column: choose a new name.")
         for column in Expression(expression.strip()).columns:
-            if column in (left_out or {}):
-                raise UserError(
-                    f"The derived column {name!r} reads {column!r}, which is left out: {(left_out or {})[column]}. "
-                    "Name it with --numeric to keep it."
-                )
-            if column not in kinds:
-                raise UserError(
-                    f"The derived column {name!r} reads {column!r}, which the table does not "
-                    f"have.{nearest(column, [*kinds, *(left_out or {})])}"
-                )
-            if kinds[column] not in ("number", "boolean"):
-                raise UserError(
-                    f"The derived column {name!r} reads {column!r}, which is read as {kinds[column]}: expressions take "
-                    "numbers."
-                )
+            _check_operand(name, column, kinds, left_out or {})
         derived[name] = expression.strip()
     return derived
 
 
+def _check_operand(name: str, column: str, kinds: Mapping[str, str], left_out: Mapping[str, str]) -> None:
+    """Refuse a column that a derived one cannot read: left out, unknown, or not of numbers."""
+    if column in left_out:
+        raise UserError(
+            f"The derived column {name!r} reads {column!r}, which is left out: {left_out[column]}. "
+            "Name it with numeric to keep it."
+        )
+    if column not in kinds:
+        raise UserError(
+            f"The derived column {name!r} reads {column!r}, which the table does not "
+            f"have.{nearest(column, [*kinds, *left_out])}"
+        )
+    if kinds[column] not in ("number", "boolean"):
+        raise UserError(
+            f"The derived column {name!r} reads {column!r}, which is read as {kinds[column]}: expressions take numbers."
+        )
+
+
+def add_derived(problem: Problem, text: str) -> Problem:
+    """Add derived columns to a problem: those that the text defines, or those that a built-in table has of itself.
+
+    Raises:
+        UserError: as `parse_derived`.
+    """
+    derived = parse_derived(text, problem.kinds, problem.left_out)
+    return replace(problem, derived=derived or derived_by_default(problem.table, problem.kinds))
+
+
 def derived_by_default(table: str, kinds: Mapping[str, str]) -> dict[str, str]:
     """Give the derived columns that a built-in table has of itself, as far as their columns were not dropped."""
-    return {name: text for name, text in DEFAULTS.get(table, {}).items() if set(Expression(text).columns) <= set(kinds)}
+    return {
+        name: text
+        for name, text in BUILT_IN_DERIVED.get(table, {}).items()
+        if set(Expression(text).columns) <= set(kinds)
+    }

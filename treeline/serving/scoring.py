@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from mlflow.exceptions import MlflowException
-from tqdm import tqdm
 
 from treeline import UserError
-from treeline.data.chunks import WRITABLE, Chunk, atomic_writer, chunks, count_rows
+from treeline.data.chunks import WRITABLE, Chunk, atomic_writer, chunks
 from treeline.data.drift import sample_rows
 from treeline.data.problem import Problem
 from treeline.data.target import check_present
@@ -27,24 +25,19 @@ class Scorer:
     """A loaded model and what is known of the table that it was trained on.
 
     Attributes:
-        model: MLflow's pyfunc.
+        predict: from raw rows to answers, in a frame or an array; raises UserError where it refuses them.
         problem: what it predicts; None for a model that Treeline did not register.
-        train: a sample of its training rows.
-        answers: its answers to rows that it was not trained on; empty where none are known.
+        train: a sample of its training rows; empty where it is not known.
     """
 
-    model: Any
+    predict: Callable[[pd.DataFrame], Any]
     problem: Problem | None = None
     train: pd.DataFrame = field(default_factory=pd.DataFrame)
-    answers: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def answer(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Give the model's answers, one row each, under columns that begin with `prediction` or `probability`."""
-        try:
-            # By new numbers, for MLflow before 3.17 mixes up rows whose numbers are not 0, 1, 2 and so on.
-            found = self.model.predict(frame.reset_index(drop=True))
-        except MlflowException as error:
-            raise UserError(f"The model refuses the rows: {str(error.message).splitlines()[0]}") from error
+        # By new numbers, for MLflow before 3.17 mixes up rows whose numbers are not 0, 1, 2 and so on.
+        found = self.predict(frame.reset_index(drop=True))
         if isinstance(found, pd.DataFrame):
             return found.reset_index(drop=True)
         values = np.asarray(found)
@@ -73,7 +66,7 @@ class Tally:
     milliseconds: list[float] = field(default_factory=list)
 
 
-def ready(frame: pd.DataFrame, problem: Problem | None) -> tuple[pd.DataFrame, np.ndarray]:
+def prepare_rows(frame: pd.DataFrame, problem: Problem | None) -> tuple[pd.DataFrame, np.ndarray]:
     """Make rows ready for the model, and tell which cannot be scored.
 
     Args:
@@ -96,8 +89,16 @@ def ready(frame: pd.DataFrame, problem: Problem | None) -> tuple[pd.DataFrame, n
     return problem.rows(frame).assign(**made), reasons
 
 
-def score(scorer: Scorer, source: Path, output: Path) -> tuple[Tally, pd.DataFrame]:
+def score(
+    scorer: Scorer, source: Path, output: Path, on_rows: Callable[[int], object] = lambda rows: None
+) -> tuple[Tally, pd.DataFrame]:
     """Score a file chunk by chunk into another; rows that cannot be scored go to `rejected_path(output)`.
+
+    Args:
+        scorer: the model.
+        source: the file.
+        output: appears when it is whole.
+        on_rows: told after each chunk how many rows it had.
 
     Returns:
         The tally, and a sample of the scored rows with their answers.
@@ -112,28 +113,41 @@ def score(scorer: Scorer, source: Path, output: Path) -> tuple[Tally, pd.DataFra
 
         def scored() -> Iterator[pd.DataFrame]:
             for chunk in chunks(source, scorer.text_columns()):
-                if scorer.problem is not None:
-                    check_present(chunk.frame, scorer.problem.kinds, source.name)
-                frame, reasons = ready(chunk.frame, scorer.problem)
-                fine = reasons == ""
-                start = time.perf_counter()
-                answers = scorer.answer(frame[fine])
-                if fine.any():
-                    tally.milliseconds.append(1e6 * (time.perf_counter() - start) / fine.sum())
-                append(_beside(chunk.raw.filter(fine), answers, source))
-                _reject(reject, chunk, reasons, tally)
-                tally.read += len(fine) + len(chunk.broken)
-                tally.scored += int(fine.sum())
-                bar.update(len(fine))
-                yield pd.concat([frame[fine].reset_index(drop=True), answers], axis=1)
+                found = _score_chunk(scorer, chunk, source.name, tally)
+                append(_beside(chunk.raw.filter(found.reasons == ""), found.answers, source))
+                _reject(reject, chunk, found.reasons, tally)
+                on_rows(len(found.reasons))
+                yield pd.concat([found.rows, found.answers], axis=1)
 
-        with tqdm(total=count_rows(source), desc="scoring", unit="row", unit_scale=True, disable=None) as bar:
-            sample = sample_rows(scored())
+        sample = sample_rows(scored())
         if tally.read and not tally.scored:
             raise UserError(f"None of the {tally.read} rows can be scored: {tally.reasons.most_common(1)[0][0]}.")
     if not tally.reasons:
         rejected.unlink(missing_ok=True)  # of an earlier batch
     return tally, sample
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """A chunk's rows that could be scored, their answers, and why each other one could not (empty where it could)."""
+
+    rows: pd.DataFrame
+    answers: pd.DataFrame
+    reasons: np.ndarray
+
+
+def _score_chunk(scorer: Scorer, chunk: Chunk, name: str, tally: Tally) -> _Scored:
+    if scorer.problem is not None:
+        check_present(chunk.frame, scorer.problem.kinds, name)
+    rows, reasons = prepare_rows(chunk.frame, scorer.problem)
+    fine = reasons == ""
+    start = time.perf_counter()
+    answers = scorer.answer(rows[fine])
+    if fine.any():
+        tally.milliseconds.append(1e6 * (time.perf_counter() - start) / fine.sum())
+    tally.read += len(fine) + len(chunk.broken)
+    tally.scored += int(fine.sum())
+    return _Scored(rows[fine].reset_index(drop=True), answers, reasons)
 
 
 def rejected_path(output: Path) -> Path:

@@ -107,36 +107,57 @@ LEGAL: dict[str, Legal] = {
     "max_cat_threshold": Legal(whole=True, low=1),
 }
 POLICIES = ("depthwise", "lossguide")
+PARAMETERS = list(dict.fromkeys([*SPACE, *LEGAL]))  # that a search may draw or hold fixed, in the order they are told
 
 
-def read_space(path: str) -> tuple[dict[str, BaseDistribution], dict[str, Any]]:
-    """Read a YAML file that changes the built-in space.
-
-    A parameter's value is a number (fixed), a list (choices), or `{low: , high: , log: }` (a range; `log` is the
-    built-in one's unless given). What the file does not name stays as it is.
+def read_space(path: str) -> dict[str, Any]:
+    """Read a YAML file that changes the built-in space, and make sure that it can be settled.
 
     Args:
         path: of the file; empty keeps the built-in space.
 
     Returns:
+        Its entries, as `settle_space` takes them.
+
+    Raises:
+        UserError: the file is unreadable, or an entry is not legal; names it and what is allowed.
+    """
+    entries = _read_yaml(path) if path else {}
+    settle_space(entries, path)
+    return entries
+
+
+def settle_space(
+    entries: Mapping[str, Any], where: str = "the search space"
+) -> tuple[dict[str, BaseDistribution], dict[str, Any]]:
+    """Change the built-in space.
+
+    Args:
+        entries: a parameter's value is a number (fixed), a list (choices), or `{low: , high: , log: }` (a range; `log`
+            is the built-in one's unless given). What they do not name stays as it is.
+        where: they stand, for messages.
+
+    Returns:
         What a trial draws, and what is fixed.
 
     Raises:
-        UserError: the file is unreadable, or an entry is; names it and what is allowed.
+        UserError: an entry is not legal; names it and what is allowed.
     """
     space: dict[str, BaseDistribution] = dict(SPACE)
     fixed: dict[str, Any] = {}
-    for name, entry in (_read_yaml(path) if path else {}).items():
+    for name, entry in entries.items():
         if name not in LEGAL and name != "grow_policy":
             known = [*LEGAL, "grow_policy"]
-            raise UserError(f"Unknown parameter {name!r} in {path}.{nearest(str(name), known)} Use {', '.join(known)}.")
+            raise UserError(
+                f"Unknown parameter {name!r} in {where}.{nearest(str(name), known)} Use {', '.join(known)}."
+            )
         space.pop(name, None)
         if isinstance(entry, list) and len(entry) > 1:
-            space[name] = CategoricalDistribution([_legal(path, name, value) for value in entry])
+            space[name] = CategoricalDistribution([_legal(where, name, value) for value in entry])
         elif isinstance(entry, dict):
-            space[name] = _range(path, name, entry)
+            space[name] = _range(where, name, entry)
         else:
-            fixed[name] = _legal(path, name, entry[0] if isinstance(entry, list) and entry else entry)
+            fixed[name] = _legal(where, name, entry[0] if isinstance(entry, list) and entry else entry)
     return space, fixed
 
 
@@ -155,19 +176,6 @@ def known_points(task: str, space: Mapping[str, BaseDistribution]) -> list[dict[
     return points
 
 
-def hold_learning_rate(space: Mapping[str, BaseDistribution]) -> dict[str, BaseDistribution]:
-    """Hold the built-in learning rate where trials are quick, and what else they draw can be told apart: a lower rate
-    is dear, and nearly always a little better, whatever the rest.
-
-    A range that a person gave stays, and so does the built-in one with no other real number beside it, for a study
-    would draw the same point twice.
-    """
-    rates = SPACE["learning_rate"]
-    others = any(isinstance(drawn, FloatDistribution) for name, drawn in space.items() if name != "learning_rate")
-    held = {"learning_rate": FloatDistribution(HELD_LEARNING_RATE, HELD_LEARNING_RATE, log=True)}
-    return {**space, **held} if others and space.get("learning_rate") == rates else dict(space)
-
-
 def _moved(value: Any, distribution: BaseDistribution) -> Any:
     if isinstance(distribution, CategoricalDistribution):
         return value if value in distribution.choices else distribution.choices[0]
@@ -179,7 +187,7 @@ def _read_yaml(path: str) -> dict[str, Any]:
     try:
         entries = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError:
-        raise UserError(f"No readable file {str(Path(path).absolute())!r} for --search-space.") from None
+        raise UserError(f"No readable file {str(Path(path).absolute())!r} for search_space.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is no YAML: {str(error).splitlines()[0]}.") from None
     if not isinstance(entries, dict):
@@ -187,25 +195,25 @@ def _read_yaml(path: str) -> dict[str, Any]:
     return entries
 
 
-def _legal(path: str, name: str, value: Any) -> Any:
+def _legal(where: str, name: str, value: Any) -> Any:
     if name == "grow_policy":
         if value not in POLICIES:
-            raise UserError(f"grow_policy in {path} got {value!r}: use {' or '.join(POLICIES)}.")
+            raise UserError(f"grow_policy in {where} got {value!r}: use {' or '.join(POLICIES)}.")
         return value
     if isinstance(value, str):
         with contextlib.suppress(ValueError):
             value = float(value)  # YAML reads 1e-3, without a point, as text
     if not LEGAL[name].holds(value):
-        raise UserError(f"{name} in {path} got {value!r}: give {LEGAL[name]}, a list of them, or {{low: , high: }}.")
+        raise UserError(f"{name} in {where} got {value!r}: give {LEGAL[name]}, a list of them, or {{low: , high: }}.")
     return int(value) if LEGAL[name].whole else float(value)
 
 
-def _range(path: str, name: str, entry: dict[str, Any]) -> BaseDistribution:
+def _range(where: str, name: str, entry: dict[str, Any]) -> BaseDistribution:
     strange = set(entry) - {"low", "high", "log"}
     if strange or not {"low", "high"} <= set(entry) or name == "grow_policy":
-        raise UserError(f"{name} in {path} got {entry!r}: a range is {{low: , high: }}, with log: true or false.")
-    low, high = _legal(path, name, entry["low"]), _legal(path, name, entry["high"])
+        raise UserError(f"{name} in {where} got {entry!r}: a range is {{low: , high: }}, with log: true or false.")
+    low, high = _legal(where, name, entry["low"]), _legal(where, name, entry["high"])
     log = entry.get("log", getattr(SPACE.get(name), "log", False) and low > 0)
     if not low < high or not isinstance(log, bool) or (log and low <= 0):
-        raise UserError(f"{name} in {path} got {entry!r}: low must be below high, and above 0 where log is true.")
+        raise UserError(f"{name} in {where} got {entry!r}: low must be below high, and above 0 where log is true.")
     return (IntDistribution if LEGAL[name].whole else FloatDistribution)(low, high, log=log)

@@ -1,20 +1,25 @@
-"""One trial: drawn, trained, logged; and written again where a kill left it unwritten."""
+"""A trial drawn, trained and logged, and as many as a study runs.
+
+The record of a trial goes to a `TrialLog`; `NoLog` keeps none.
+"""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution
+import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
+from treeline import UserError
 from treeline.data.problem import Problem
-from treeline.model.boosting import CrossValidation, Fold, cross_validate
-from treeline.tuning.study import ask_next, checkpoint
+from treeline.tuning.objective import Objective, make_objective
+from treeline.tuning.schedule import SearchSettings, ask_next, enqueue_lower_learning_rate, is_early, is_late
+from treeline.tuning.search_space import known_points
+from treeline.tuning.study import counted, open_study
 
-MAX_ROUNDS = 1000  # the most that a trial may train
+MAX_FAILURES_IN_A_ROW = 3  # trials that may raise before the study stops
 
 
 class TrialLog(Protocol):
@@ -26,80 +31,153 @@ class TrialLog(Protocol):
     def add(self, step: int, values: Mapping[str, float]) -> None:
         """Add a point to each of some curves."""
 
-    def end(self, state: str, scores: Mapping[str, float], tags: Mapping[str, str], status: str = "FINISHED") -> None:
-        """Close the record of a trial."""
+    def end(self, state: str, values: Mapping[str, float], tags: Mapping[str, str], status: str = "FINISHED") -> None:
+        """Close the record of a trial with its single values."""
+
+
+class CurveLog:
+    """A `TrialLog` that keeps the curve of one metric of each trial, in memory."""
+
+    def __init__(self, metric: str) -> None:
+        self.metric = metric
+        self.curves: dict[int, list[float]] = {}
+
+    def start(self, number: int, params: Mapping[str, Any], run_id: str = "") -> None:
+        """Begin the curve of a trial."""
+        self._points = self.curves[number] = []
+
+    def add(self, step: int, values: Mapping[str, float]) -> None:
+        """Add a point."""
+        self._points.append(values[self.metric])
+
+    def end(self, state: str, values: Mapping[str, float], tags: Mapping[str, str], status: str = "FINISHED") -> None:
+        """Do nothing."""
+
+
+class NoLog:
+    """A `TrialLog` that keeps nothing."""
+
+    def start(self, number: int, params: Mapping[str, Any], run_id: str = "") -> None:
+        """Do nothing."""
+
+    def add(self, step: int, values: Mapping[str, float]) -> None:
+        """Do nothing."""
+
+    def end(self, state: str, values: Mapping[str, float], tags: Mapping[str, str], status: str = "FINISHED") -> None:
+        """Do nothing."""
 
 
 @dataclass(frozen=True)
-class Objective:
-    """What every trial of a study shares.
+class Search:
+    """What a search found.
 
     Attributes:
-        problem: the table's.
-        folds: built once.
-        space: what a trial draws.
-        params: what it does not: the task's parameters, the fixed ones of the space, the seed.
-        metric: what is optimised.
-        cpus: the CPU budget.
-        deadline: when training ends, on the clock of `time.monotonic`.
-        rounds: the most that a trial may train.
-        early: whether a trial stops when its mean has not improved for a while; else it trains all rounds.
-        unit: of the folds' target.
+        trials: a row a trial that counts: `trial`, `state`, `value` (the metric in cross-validation), `rounds`, and its
+            parameters.
+        params: the best ones, for `treeline.model.estimator.make_estimator`.
+        rounds: how many boosting rounds they take.
+        metric: that was optimised.
+        value: of the best trial, the mean over the folds.
+        cv_values: the metric of the best trial after each round, averaged over the folds.
     """
 
-    problem: Problem
-    folds: Sequence[Fold]
-    space: Mapping[str, BaseDistribution]
-    params: Mapping[str, Any]
+    trials: pd.DataFrame
+    params: dict[str, Any]
+    rounds: int
     metric: str
-    cpus: int
-    deadline: float
-    rounds: int = MAX_ROUNDS
-    early: bool = True
-    unit: float = 1.0
-
-    def score(
-        self, drawn: Mapping[str, Any], log: TrialLog, hopeless: Callable[[int, float], bool], rounds: int
-    ) -> CrossValidation:
-        """Cross-validate parameters and log their curves, until they stop getting better, the deadline, or `hopeless`.
-
-        Args:
-            drawn: the parameters of the trial.
-            log: where its run is open.
-            hopeless: asked at each checkpoint, with its number and the mean of the metric; True ends the training.
-            rounds: the most to train.
-        """
-        params = {**self.params, **drawn}
-        rate = float(params["learning_rate"])
-
-        def watch(round_: int, mean: Mapping[str, float], std: Mapping[str, float]) -> bool:
-            points = {f"cv_{name}": value for name, value in mean.items()}
-            log.add(round_, points | {f"cv_{name}_std": value for name, value in std.items()})
-            step = checkpoint(rate, round_)
-            if step is not None and hopeless(step, mean[self.metric]):
-                return True
-            return time.monotonic() > self.deadline
-
-        task, most = self.problem.task, patience(rate) if self.early else rounds
-        return cross_validate(params, self.folds, task, self.metric, rounds, most, self.cpus, watch, self.unit)
+    value: float
+    cv_values: list[float]
 
 
-def run_trial(search: Objective, study: optuna.Study, log: TrialLog, seed: int, late: bool = False) -> None:
-    """Draw, train and log one trial, whose learning rate is its own late in a study; one that raises is failed, not
-    fatal.
+def search(problem: Problem, train: pd.DataFrame, settings: SearchSettings, cpus: int) -> Search:
+    """Run a study in memory.
+
+    Args:
+        problem: that the table poses.
+        train: the training rows, with the target.
+        settings: of the search.
+        cpus: the CPU budget.
+
+    Raises:
+        UserError: the rows or the settings do not allow it, or three trials in a row failed.
     """
-    trial = ask_next(study, search.space, seed, late)
-    log.start(trial.number, trial.params)
+    deadline = time.monotonic() + (settings.timeout or float("inf"))
+    objective = replace(make_objective(problem, train, settings, cpus), deadline=deadline)
+    study = open_study(None, "search", objective.maximize, {}, known_points(problem.task, objective.space))
+    log = CurveLog(objective.metric)
+    run_study(objective, study, log, settings)
+    best, trials = study.best_trial, counted(study)
+    rows = [
+        {"trial": each.number, "state": each.state.name, "value": each.user_attrs.get("value")}
+        | {"rounds": each.user_attrs.get("rounds"), **each.params}
+        for each in trials
+    ]
+    params = {**objective.params, **best.params}
+    rounds = best.user_attrs["rounds"]
+    return Search(pd.DataFrame(rows), params, rounds, objective.metric, study.best_value, log.curves[best.number])
+
+
+def run_study(
+    objective: Objective,
+    study: optuna.Study,
+    log: TrialLog,
+    settings: SearchSettings,
+    on_trial: Callable[[Sequence[FrozenTrial]], None] = lambda trials: None,
+) -> None:
+    """Run trials up to the study's total or the deadline; at least one, so that there always is a best.
+
+    Args:
+        objective: what the trials share.
+        study: to go on with.
+        log: where each is written.
+        settings: the total, the seconds and the seed.
+        on_trial: told after each trial which ones count so far.
+
+    Raises:
+        UserError: three trials in a row failed.
+    """
+    done = counted(study)
+    while len(done) < settings.n_trials and (time.monotonic() < objective.deadline or not has_best(done)):
+        run_next(objective, study, log, settings)
+        done = counted(study)
+        last = done[-MAX_FAILURES_IN_A_ROW:]
+        if len(last) == MAX_FAILURES_IN_A_ROW and all(trial.state == TrialState.FAIL for trial in last):
+            raise UserError(
+                f"{MAX_FAILURES_IN_A_ROW} trials in a row failed, the last with {last[-1].user_attrs['error']}. Mend "
+                "that, then run again."
+            )
+        on_trial(done)
+
+
+def run_next(objective: Objective, study: optuna.Study, log: TrialLog, settings: SearchSettings) -> None:
+    """Run one trial: where it is time for that, the best so far at a lower learning rate."""
+    done = len(counted(study))
+    late = is_late(done, settings, objective.deadline)
+    if late:
+        enqueue_lower_learning_rate(study, objective.space, objective.max_rounds, divisor=2)
+    elif is_early(done, settings):
+        enqueue_lower_learning_rate(study, objective.space, objective.max_rounds, divisor=4)
+    run_trial(objective, study, log, ask_next(study, objective.space, settings.seed, late))
+
+
+def has_best(trials: Sequence[FrozenTrial]) -> bool:
+    """Tell whether a trial went to its end."""
+    return any(trial.state == TrialState.COMPLETE for trial in trials)
+
+
+def run_trial(objective: Objective, study: optuna.Study, log: TrialLog, trial: optuna.Trial) -> None:
+    """Train and log one trial; one that raises is failed, not fatal."""
+    log.start(trial.number, objective.searched_params(trial.params))
     pruned = False
 
-    def hopeless(step: int, value: float) -> bool:
+    def should_prune(step: int, value: float) -> bool:
         nonlocal pruned
         trial.report(value, step)
         pruned = trial.should_prune()
         return pruned
 
     try:
-        result = search.score(trial.params, log, hopeless, search.rounds)
+        result = objective.cross_validate(trial.params, log.add, should_prune, objective.max_rounds)
     except KeyboardInterrupt:
         log.end("KILLED", {}, {}, status="KILLED")
         raise
@@ -110,31 +188,25 @@ def run_trial(search: Objective, study: optuna.Study, log: TrialLog, seed: int, 
         log.end("FAIL", {}, {"error": reason}, status="FAILED")
         return
     trial.set_user_attr("rounds", result.rounds)
-    trial.set_user_attr("trained", len(result.mean[search.metric]))
-    trial.set_user_attr("score", result.score)
+    trial.set_user_attr("trained", len(result.mean[objective.metric]))
+    trial.set_user_attr("value", result.value)
     if pruned:
         study.tell(trial, state=TrialState.PRUNED)
     else:
-        study.tell(trial, result.score)
-    log.end("PRUNED" if pruned else "COMPLETE", scores(result.score, result.rounds, result.seconds), {})
+        study.tell(trial, result.value)
+    log.end("PRUNED" if pruned else "COMPLETE", trial_values(objective, trial.user_attrs, result.seconds), {})
 
 
-def rewrite(search: Objective, trial: FrozenTrial, log: TrialLog, run_id: str) -> None:
-    """Write the run of a finished trial that a kill left unwritten; training it again gives the same curves."""
-    log.start(trial.number, trial.params, run_id)
+def rewrite_trial(objective: Objective, trial: FrozenTrial, log: TrialLog, run_id: str) -> None:
+    """Write the record of a finished trial that a kill left unwritten; training it again gives the same curves."""
+    log.start(trial.number, objective.searched_params(trial.params), run_id)
     if "error" in trial.user_attrs:
         log.end("FAIL", {}, {"error": trial.user_attrs["error"]}, status="FAILED")
         return
-    result = search.score(trial.params, log, lambda step, value: False, trial.user_attrs["trained"])
-    values = scores(trial.user_attrs["score"], trial.user_attrs["rounds"], result.seconds)
-    log.end(trial.state.name, values, {})
+    result = objective.cross_validate(trial.params, log.add, lambda step, value: False, trial.user_attrs["trained"])
+    log.end(trial.state.name, trial_values(objective, trial.user_attrs, result.seconds), {})
 
 
-def scores(score: float, rounds: int, seconds: float) -> dict[str, float]:
-    """Name the single values of a trial."""
-    return {"score": score, "rounds": float(rounds), "seconds": seconds}
-
-
-def patience(learning_rate: float) -> int:
-    """Give the rounds without a better mean after which a trial stops: more for a slow learner, from 20 to 200."""
-    return int(np.clip(3 / learning_rate, 20, 200))
+def trial_values(objective: Objective, found: Mapping[str, Any], seconds: float) -> dict[str, float]:
+    """Name the single values of a trial: its metric at its best round, `cv_<metric>`, that round, and the seconds."""
+    return {f"cv_{objective.metric}": found["value"], "rounds": float(found["rounds"]), "seconds": seconds}

@@ -34,20 +34,20 @@ SPLITS = [Split(), Split("random"), Split("group", "who"), Split("time", "when")
 
 @pytest.mark.parametrize("split", SPLITS, ids=lambda split: split.kind)
 def test_every_row_is_on_one_side_and_the_size_is_near(split: Split, frame: pd.DataFrame, y: np.ndarray) -> None:
-    train, test = split.sides(frame, y, 0.3, seed=0)
+    train, test = split.train_test(frame, y, 0.3, seed=0)
     assert sorted([*train, *test]) == list(range(N))
     assert len(test) == pytest.approx(0.3 * N, abs=10)
 
 
 @pytest.mark.parametrize("split", SPLITS[:3], ids=lambda split: split.kind)
 def test_the_seed_decides(split: Split, frame: pd.DataFrame, y: np.ndarray) -> None:
-    first, again, other = (split.sides(frame, y, 0.3, seed)[1].tolist() for seed in (0, 0, 1))
+    first, again, other = (split.train_test(frame, y, 0.3, seed)[1].tolist() for seed in (0, 0, 1))
     assert first == again != other
 
 
 def test_no_group_is_on_both_sides_or_in_two_folds(frame: pd.DataFrame, y: np.ndarray) -> None:
     split = Split("group", "who")
-    train, test = split.sides(frame, y, 0.3, seed=0)
+    train, test = split.train_test(frame, y, 0.3, seed=0)
     assert not set(frame.who.iloc[train]) & set(frame.who.iloc[test])
     for classes in (True, False):
         folds = split.folds(frame, y, classes, 4, seed=0)
@@ -61,7 +61,7 @@ def test_train_is_before_test_and_folds_go_forward(form: object, frame: pd.DataF
     when = frame.when
     frame = frame.assign(when=form(when))  # type: ignore[operator]
     split = Split("time", "when")
-    train, test = split.sides(frame, y, 0.3, seed=0)
+    train, test = split.train_test(frame, y, 0.3, seed=0)
     assert when.iloc[train].max() < when.iloc[test].min()
     folds = split.folds(frame, y, True, 5, seed=0)
     assert len(folds) == 5
@@ -90,7 +90,7 @@ def test_a_column_that_cannot_split_is_named(
     split: Split, change: dict[str, object], complaint: str, frame: pd.DataFrame, y: np.ndarray
 ) -> None:
     with pytest.raises(UserError, match=complaint):
-        split.sides(frame.assign(**change), y, 0.3, seed=0)
+        split.train_test(frame.assign(**change), y, 0.3, seed=0)
 
 
 def test_too_few_groups_or_times_for_the_folds_are_refused(frame: pd.DataFrame, y: np.ndarray) -> None:

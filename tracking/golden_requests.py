@@ -1,0 +1,56 @@
+"""Requests recorded when a model is made, with its answers: replayed before it is promoted, or registered elsewhere."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import mlflow
+import pandas as pd
+from mlflow.pyfunc import scoring_server
+
+from treeline.model.estimator import TreelineClassifier, TreelineRegressor
+
+MAX_GOLDEN_REQUESTS = 8  # that are recorded
+GOLDEN_REQUESTS = "golden.json"  # on the training run
+
+
+def record_golden_requests(estimator: TreelineClassifier | TreelineRegressor, rows: pd.DataFrame) -> dict[str, Any]:
+    """Record a few requests as a caller sends them, and the answers.
+
+    Args:
+        estimator: fitted.
+        rows: raw training rows, of which at most eight are asked.
+
+    Returns:
+        `request`, in MLflow's `dataframe_split` shape, and `answer`, a record a row.
+    """
+    asked = rows.sample(min(len(rows), MAX_GOLDEN_REQUESTS), random_state=0).reset_index(drop=True)
+    return {
+        "request": json.loads(asked.to_json(orient="split", date_format="iso", index=False, double_precision=15)),
+        "answer": json.loads(estimator.answer(asked).to_json(orient="records", double_precision=15)),
+    }
+
+
+def replay_golden_requests(service_uri: str, golden: Mapping[str, Any]) -> list[str]:
+    """Ask the served form the requests recorded at training, as JSON; say where its answers differ."""
+    try:
+        service = mlflow.pyfunc.load_model(service_uri)
+        asked = json.dumps({"dataframe_split": golden["request"]})
+        answer = scoring_server.invocations(asked, "application/json", service, service.metadata.get_input_schema())
+        answers = json.loads(answer.response)["predictions"] if answer.status == 200 else answer.response
+    except Exception as error:  # whatever keeps a model from answering, it does not answer
+        return [f"the served form does not answer: {type(error).__name__}: {error}"[:500]]
+    if answer.status != 200:
+        return [f"the served form answers {answer.status}: {answers}"[:500]]
+    differ = sum(not _alike(one, other) for one, other in zip(answers, golden["answer"], strict=True))
+    return [f"the served form answers {differ} of {len(answers)} recorded requests differently"] if differ else []
+
+
+def _alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return one.keys() == other.keys() and all(
+        math.isclose(value, other[name], rel_tol=1e-4, abs_tol=1e-5)
+        if isinstance(value, float) and isinstance(other[name], float | int)
+        else value == other[name]
+        for name, value in one.items()
+    )
