@@ -53,7 +53,9 @@ def _frame(X: np.ndarray, y: np.ndarray) -> pd.DataFrame:
 
 
 def ours(folder: Path, task: str, seconds: float, seed: int) -> tuple[float, float]:
-    """Run the first three stages, tracked; leave the split for the others; give the metric on the test rows and the seconds."""
+    """Run the first three stages, tracked; leave the split for the others; give the metric on the test rows and the
+    seconds.
+    """
     path = folder / "table.parquet"
     data = data_preprocessing.run(DataSettings(data=str(path), target="target", task=task, seed=seed))
     start = time.perf_counter()
