@@ -1,6 +1,5 @@
 """The project as a whole: its files agree with each other, importing does nothing, and `mlflow run` runs it."""
 
-import ast
 import importlib
 import json
 import re
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from architecture import imports
 from conftest import REPOSITORY, STAGES, _copy, mlflow_at, python
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -34,7 +34,6 @@ ROOMS = sorted(
     for room in ("launch", "tracking", "treeline")
     for path in (REPOSITORY / room).rglob("*.py")
 )
-CORE = [name for name in ROOMS if name.startswith("treeline")]
 PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
 
 
@@ -56,17 +55,6 @@ def option_of(entry_point: str, name: str) -> str:
     spells as Hydra would.
     """
     return name if entry_point == "sweep" else name.replace("_", "-")
-
-
-def imports_of(path: Path) -> set[str]:
-    """Every module that a file imports, at its top or deeper, by its full name."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-    return names
 
 
 def path_of(module: str) -> Path:
@@ -174,22 +162,7 @@ def test_the_oldest_versions_are_of_every_package_and_none_is_newer_than_the_new
     assert f"--python {PYTHONS[0]} .venv-oldest" in (REPOSITORY / "Makefile").read_text(encoding="utf-8")
 
 
-# --- the house
-
-
-@pytest.mark.parametrize("module", CORE)
-def test_the_core_imports_nothing_from_the_top(module: str) -> None:
-    assert {name.partition(".")[0] for name in imports_of(path_of(module))} & {*TOP, "launch", "tracking"} == set()
-
-
-@pytest.mark.parametrize("module", [name for name in TOP if name != "main"])
-def test_no_module_but_main_imports_a_stage(module: str) -> None:
-    stages = {script_of(name) for name in ENTRY_POINTS}
-    if module == "reproduction":  # which runs two of them again
-        stages -= {"data_preprocessing", "hyperparameters_tuning"}
-    if module == "sweep":  # which runs the chain once a combination, has the best one judged, and names itself
-        stages -= {"main", "data_evaluation", "sweep"}
-    assert imports_of(REPOSITORY / f"{module}.py") & stages == set()
+# --- importing, and the files (who imports whom: test_house.py)
 
 
 IMPORT_ALL = """
@@ -224,7 +197,7 @@ print(json.dumps({key: [before[key], after[key]] for key in before if before[key
 def test_importing_any_module_does_nothing(tmp_path: Path) -> None:
     """What the libraries do when they are imported is theirs; so they are imported first."""
     ours = [*TOP, *(name for name in ROOMS if name != "tracking.service")]  # which MLflow runs as a script
-    imported = set().union(*(imports_of(path_of(name)) for name in ours))
+    imported = {each.imported for each in imports(REPOSITORY) if each.importer in ours}
     rooms = {"launch", "tracking", "treeline", "__future__"}
     theirs = sorted(name for name in imported if name.partition(".")[0] not in {*TOP, *rooms})
     ran = python("-c", IMPORT_ALL, json.dumps(ours), json.dumps(theirs), cwd=tmp_path, PYTHONPATH=str(REPOSITORY))
