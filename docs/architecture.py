@@ -43,12 +43,14 @@ LEFT, RIGHT, RAIL, LINE = 20, 760, 24, 18  # the floors' sides, between two rail
 
 
 class Import(NamedTuple):
-    """One import as it stands in a file; `imported` is a module of the project, or of a library by its full name."""
+    """One import as it stands in a file; `imported` is a module of the project, or of a library by its full name, and
+    `deferred` says that importing the file does not run it: it stands in a function, or is there for types alone.
+    """
 
     importer: str
     imported: str
     line: int
-    in_function: bool
+    deferred: bool
 
 
 def modules(root: Path) -> dict[str, Path]:
@@ -68,13 +70,20 @@ def room_of(path: Path, root: Path) -> str:
     return (kinds or [path.stem if path.stem in {"config", "utils"} else "entry points"])[0]
 
 
+def is_deferring(node: ast.AST) -> bool:
+    """Tell whether what stands in a node is not run when its file is imported."""
+    if isinstance(node, ast.If):
+        return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+
+
 def imports(root: Path) -> Iterator[Import]:
     """Every import of every module, in functions too; a relative one by its leading dots."""
     known = modules(root)
     for importer, path in known.items():
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        functions = [each for each in ast.walk(tree) if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)]
-        inside = {id(node) for function in functions for node in ast.walk(function)}
+        later = [each for each in ast.walk(tree) if is_deferring(each)]
+        inside = {id(node) for each in later for node in ast.walk(each)}
         for node in ast.walk(tree):
             names: set[str] = set()
             if isinstance(node, ast.Import):

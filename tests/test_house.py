@@ -56,7 +56,7 @@ def broken_imports(root: Path) -> Iterator[str]:
             yield f"{place}: an import is written as one, or no test sees it"
         elif room in TREELINE and each.imported.partition(".")[0] in NOT_IN_THE_CORE:
             yield f"{place}: treeline/ is pure"
-        elif each.importer == "treeline" and each.in_function and target in TREELINE:
+        elif each.importer == "treeline" and each.deferred and target in TREELINE:
             pass  # `treeline.fit`, which must not load every room with the package
         elif target and each.importer != each.imported and target not in MAY_IMPORT.get(room, set()):
             allowed = ", ".join(name for name in ROOMS if name in MAY_IMPORT.get(room, set()))
@@ -68,7 +68,7 @@ def circles(root: Path) -> Iterator[str]:
     files = modules(root)
     needs: dict[str, set[str]] = {name: set() for name in files}
     for each in imports(root):
-        if each.imported in files and each.imported != each.importer and not each.in_function:
+        if each.imported in files and each.imported != each.importer and not each.deferred:
             needs[each.importer].add(each.imported)
     try:
         TopologicalSorter(needs).prepare()
@@ -237,7 +237,7 @@ def plant(root: Path, name: str, source: str) -> None:
 
 def test_a_house_that_keeps_the_rules_breaks_none(house: Path) -> None:
     assert broken_rules(house) == []
-    assert {each.imported for each in imports(house) if each.in_function} == {"treeline.model.estimator"}
+    assert {each.imported for each in imports(house) if each.deferred} == {"treeline.model.estimator"}
 
 
 @pytest.mark.parametrize(("name", "source", "sentence"), PLANTED)
