@@ -94,8 +94,11 @@ def test_a_legal_value_is_taken(kind: type[Settings], argv: list[str], name: str
         (("split",), "", "'stratified', 'random', 'group' or 'time'"),
         (("metric",), "accuracy", "'auto', 'log_loss', "),
         (("promote",), "yes", "'better', 'not-worse', 'always' or 'never'"),
-        (("model_name",), "a/b", "match pattern"),
-        (("model_name",), "a:b", "match pattern"),
+        *(
+            (("model_name",), name, "none of / : . %")
+            for name in ("a/b", "a:b", "a?b", "a@b", "a#b", "a\\b", "a\nb", "x" * 201)
+        ),
+        *((("model_name",), name, "no blank at an end") for name in (" ", "a ", "\ta")),
     ],
 )
 def test_an_illegal_value_is_named_with_what_is_allowed(names: tuple[str, ...], value: str, allowed: str) -> None:
@@ -105,7 +108,7 @@ def test_an_illegal_value_is_named_with_what_is_allowed(names: tuple[str, ...], 
             parse(kind, "stage.py", [f"{option}={value}"])
         complaint = str(caught.value)
         assert complaint.startswith(f"{option} got ")
-        assert value in complaint
+        assert repr(value) in complaint or value in complaint
         assert allowed in complaint
         assert kind.model_fields[name].description in complaint
 

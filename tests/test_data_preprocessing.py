@@ -258,8 +258,6 @@ PARQUET = ["--data", "bad.parquet"]
 
 # What to write, further arguments, what the sentence must name.
 BAD_TABLES: dict[str, tuple[Callable[[], object], list[str], list[str]]] = {
-    "a missing file": (lambda: None, [], ["No file", "bad.csv", "breast_cancer"]),
-    "a built-in table misspelled": (lambda: None, ["--data", "irsi"], ["irsi", "Did you mean 'iris'"]),
     "an empty file": (write(""), [], ["bad.csv", "empty"]),
     "a file of blank lines": (write("\n\n"), [], ["bad.csv"]),
     "a header without rows": (write("size,label\n"), [], ["bad.csv", "header", "no rows"]),
@@ -268,37 +266,39 @@ BAD_TABLES: dict[str, tuple[Callable[[], object], list[str], list[str]]] = {
     "a Parquet file that is none": (write("size,label", "bad.parquet"), PARQUET, ["Cannot read bad.parquet"]),
     "a kind of file that is not read": (write("x", "bad.xlsx"), ["--data", "bad.xlsx"], ["bad.xlsx", ".csv"]),
     "an unknown target": (GOOD, ["--target", "labl"], ["'labl'", "mean 'label'", "'size', 'colour', 'label'"]),
-    "no target": (GOOD, ["--target", ""], ["--target", "'size', 'colour', 'label'"]),
+    "no target": (GOOD, ["--target", ""], ["target=COLUMN", "'size', 'colour', 'label'"]),
     "no column beside the target": (write(two_classes()[["label"]]), [], ["no column beside the target 'label'"]),
     "a target with one class": (write(two_classes(label="a")), [], ["'label'", "'a'", "two classes"]),
     "a class of one row": (write(two_classes(label=["a", "b"] * 9 + ["a", "rare"])), [], ["'rare'", "one row"]),
     "a target that is always missing": (write(two_classes(label=None)), [], ["'label'", "missing"]),
-    "nothing left to train on": (GOOD, ["--test-size", "0.99"], ["--test-size 0.99", "0 to train on"]),
-    "fewer rows than classes": (GOOD, ["--test-size", "0.01"], ["--test-size 0.01", "1 rows", "2 classes"]),
+    "nothing left to train on": (GOOD, ["--test-size", "0.99"], ["test_size=0.99", "0 to train on"]),
+    "fewer rows than classes": (GOOD, ["--test-size", "0.01"], ["test_size=0.01", "1 rows", "2 classes"]),
     "no number left to train on": (
         write(two_classes(label=np.linspace(0, 1, 20))),
         ["--test-size", "0.999"],
-        ["--test-size 0.999", "0 to train on"],
+        ["test_size=0.999", "0 to train on"],
     ),
-    "a task that the target cannot have": (GOOD, ["--task", "regression"], ["'label'", "--task multiclass"]),
+    "a task that the target cannot have": (GOOD, ["--task", "regression"], ["'label'", "task=multiclass"]),
     "an unknown column to drop": (GOOD, ["--drop", "sise"], ["'sise'", "Did you mean 'size'"]),
     "the target to drop": (GOOD, ["--drop", "label"], ["'label'"]),
     "every column to drop": (GOOD, ["--drop", "size,colour"], ["No column is left"]),
     "a derived column from an unknown one": (GOOD, ["--derive", "a = 2 * sise"], ["'sise'", "Did you mean 'size'"]),
     "a derived column that runs code": (GOOD, ["--derive", "a = open(size)"], ["open(size)", "not supported"]),
-    "numbers asked of text": (write(NOTES), ["--numeric", "note"], ["--numeric names 'note'"]),
-    "a group split without a column": (GOOD, ["--split", "group"], ["--split-column"]),
+    "numbers asked of text": (write(NOTES), ["--numeric", "note"], ["numeric names 'note'"]),
+    "a group split without a column": (GOOD, ["--split", "group"], ["split_column"]),
     "a split column that is not there": (
         GOOD,
         ["--split", "time", "--split-column", "sise"],
         ["'sise'", "Did you mean 'size'"],
     ),
-    "a split column without its split": (GOOD, ["--split-column", "size"], ["--split group or time"]),
+    "a split column without its split": (GOOD, ["--split-column", "size"], ["split=group or split=time"]),
     "a target of dates": (write(two_classes(label=DAYS[[0, 1] * 10]), "bad.parquet"), PARQUET, ["'label'"]),
 }
 
 # Refused before a run is opened, unless `mlflow run` has opened one, which then fails it.
 BAD_SETTINGS = {
+    "a missing file": (["--data", "bad.csv", "--target", "label"], ["No file", "bad.csv", "breast_cancer"]),
+    "a built-in table misspelled": (["--data", "irsi"], ["irsi", "Did you mean 'iris'"]),
     "a test size of zero": (["--test-size", "0"], ["--test-size", "'0'", "greater than 0"]),
     "a test size of one": (["--test-size", "1"], ["--test-size", "'1'", "less than 1"]),
     "a test size below zero": (["--test-size", "-0.2"], ["--test-size", "'-0.2'", "greater than 0"]),

@@ -15,15 +15,16 @@ from mlflow.entities import Run
 import data_preprocessing
 import hyperparameters_tuning
 from config import DataSettings, TuningSettings
+from treeline.model.boosting import booster_params
 from treeline.tuning.search_space import SPACE
 
 pytestmark = pytest.mark.store
 
 STAGE = "hyperparameters-tuning"
 CURVES = {
-    "cancer": {"cv_log_loss", "cv_error", "cv_roc_auc"},
-    "mixed": {"cv_log_loss", "cv_error", "cv_roc_auc"},
-    "diabetes": {"cv_rmse", "cv_mae"},
+    "cancer": {"log_loss", "error", "roc_auc"},
+    "mixed": {"log_loss", "error", "roc_auc"},
+    "diabetes": {"rmse", "mae"},
 }
 EVERY_TABLE = pytest.mark.parametrize("chain", CURVES, indirect=True)
 
@@ -43,6 +44,11 @@ def curve(store: Store, run: Run, name: str) -> np.ndarray:
 def searched(run: Run) -> dict[str, str]:
     """The parameters of the search that a run logged."""
     return {name: run.data.params[name] for name in SPACE}
+
+
+def value_of(run: Run, tuning: Run) -> float:
+    """The metric in cross-validation that a trial's run, or the tuning run, logged."""
+    return run.data.metrics[f"cv_{tuning.data.tags['metric']}"]
 
 
 def tune(store: Store, data_run_id: str = "", **settings: Any) -> Run:
@@ -68,11 +74,13 @@ def test_every_trial_is_a_finished_run_under_the_tuning_run(chain: Store) -> Non
 
 
 @EVERY_TABLE
-def test_every_trial_has_its_parameters_and_its_score(chain: Store) -> None:
-    trials = chain.children(chain.last(STAGE).info.run_id)
+def test_every_trial_has_its_parameters_and_its_metric(chain: Store) -> None:
+    tuning = chain.last(STAGE)
+    trials = chain.children(tuning.info.run_id)
     for trial in trials:
         assert set(SPACE) <= set(trial.data.params)
-        assert np.isfinite(trial.data.metrics["score"])
+        assert np.isfinite(value_of(trial, tuning))
+        assert "score" not in trial.data.metrics
     assert len({tuple(searched(trial).items()) for trial in trials}) == len(trials)
 
 
@@ -86,11 +94,11 @@ def test_every_trial_has_the_curve_of_every_metric_by_round(chain: Store) -> Non
 
 
 @EVERY_TABLE
-def test_a_trials_score_is_the_lowest_point_of_its_curve_and_rounds_says_where(chain: Store) -> None:
+def test_a_trials_metric_is_the_lowest_point_of_its_curve_and_rounds_says_where(chain: Store) -> None:
     tuning = chain.last(STAGE)
     for trial in chain.children(tuning.info.run_id):
-        values = curve(chain, trial, f"cv_{tuning.data.tags['metric']}")
-        assert trial.data.metrics["score"] == pytest.approx(values.min())
+        values = curve(chain, trial, tuning.data.tags["metric"])
+        assert value_of(trial, tuning) == pytest.approx(values.min())
         assert trial.data.metrics["rounds"] == values.argmin() + 1
 
 
@@ -98,22 +106,22 @@ def test_a_metric_that_should_be_high_is_maximised_under_its_own_sign(store: Sto
     tuning = tune(store, metric="roc_auc")
     trials = store.children(tuning.info.run_id)
     assert tuning.data.tags["metric"] == "roc_auc"
-    assert tuning.data.metrics["best_score"] == max(trial.data.metrics["score"] for trial in trials)
+    assert value_of(tuning, tuning) == max(value_of(trial, tuning) for trial in trials)
     for trial in trials:
-        assert trial.data.metrics["score"] == pytest.approx(curve(store, trial, "cv_roc_auc").max())
+        assert value_of(trial, tuning) == pytest.approx(curve(store, trial, "roc_auc").max())
 
 
 # --- the tuning run
 
 
 @EVERY_TABLE
-def test_the_tuning_run_has_the_parameters_and_the_score_of_its_best_trial(chain: Store) -> None:
+def test_the_tuning_run_has_the_parameters_and_the_metric_of_its_best_trial(chain: Store) -> None:
     tuning = chain.last(STAGE)
     trials = chain.children(tuning.info.run_id)
-    best = min(trials, key=lambda trial: trial.data.metrics["score"])
+    best = min(trials, key=lambda trial: value_of(trial, tuning))
     assert searched(tuning) == searched(best)
     assert int(tuning.data.params["rounds"]) == best.data.metrics["rounds"]
-    assert tuning.data.metrics["best_score"] == best.data.metrics["score"]
+    assert value_of(tuning, tuning) == value_of(best, tuning)
     assert tuning.data.metrics["best_trial"] == int(best.data.tags["trial"])
     assert tuning.data.metrics["trials"] == len(trials)
 
@@ -122,11 +130,11 @@ def test_the_tuning_run_has_the_parameters_and_the_score_of_its_best_trial(chain
 def test_the_hand_over_to_training_is_the_best_trials(chain: Store) -> None:
     tuning = chain.last(STAGE)
     best = chain.document(tuning.info.run_id, "best.json")
-    assert {name: str(value) for name, value in best["params"].items() if name in SPACE} == {
-        name: tuning.data.params[name] for name in SPACE
-    }
+    y = chain.table(chain.last("data-preprocessing").info.run_id, "train").iloc[:, -1]
+    got = booster_params(best["params"], y.to_numpy()) if table_of(chain) == "diabetes" else best["params"]
+    assert {name: str(got[name]) for name in SPACE} == {name: tuning.data.params[name] for name in SPACE}
     assert str(best["rounds"]) == tuning.data.params["rounds"]
-    assert best["score"] == tuning.data.metrics["best_score"]
+    assert best["value"] == value_of(tuning, tuning)
 
 
 @EVERY_TABLE
@@ -169,7 +177,7 @@ def test_the_same_seed_gives_the_same_trials_and_another_seed_other_ones(store: 
         # The first five are known points; the sixth is drawn; the seventh is the best at half its learning rate.
         tuning = tune(store, data_run_id, n_trials=7, seed=seed, search_space="quick.yaml")
         children = store.children(tuning.info.run_id)
-        return [(searched(each), each.data.metrics["score"], each.data.metrics["rounds"]) for each in children]
+        return [(searched(each), value_of(each, tuning), each.data.metrics["rounds"]) for each in children]
 
     first, again, other = trials(1), trials(1), trials(2)
     assert first == again
@@ -187,10 +195,10 @@ def test_a_time_limit_starts_no_trial_after_it(store: Store) -> None:
 @pytest.mark.parametrize(
     ("data", "argv", "words"),
     [
-        ("iris", ["--metric", "rmse"], ["--metric rmse", "multiclass", "log_loss, error, roc_auc"]),
-        ("diabetes", ["--metric", "log_loss"], ["--metric log_loss", "regression", "rmse, mae"]),
-        ("iris", ["--folds", "51"], ["--folds 51", "use fewer"]),
-        ("diabetes", ["--folds", "400"], ["--folds 400", "296 training rows"]),
+        ("iris", ["--metric", "rmse"], ["metric=rmse", "multiclass", "log_loss, error, roc_auc"]),
+        ("diabetes", ["--metric", "log_loss"], ["metric=log_loss", "regression", "rmse, mae"]),
+        ("iris", ["--folds", "51"], ["folds=51", "use fewer"]),
+        ("diabetes", ["--folds", "400"], ["folds=400", "296 training rows"]),
     ],
 )
 def test_what_does_not_fit_the_table_is_one_sentence(
@@ -215,6 +223,11 @@ def test_what_does_not_fit_the_table_is_one_sentence(
         (["--timeout", "-1"], ["--timeout", "'-1'", "0"]),
         (["--metric", "accurcy"], ["--metric", "'accurcy'", "'log_loss'"]),
         (["--trials", "3"], ["--trials", "--n-trials"]),
+        (["--search-space", "no.yaml"], ["no.yaml", "search_space"]),
+        (["--study-name", "a/b"], ["study_name", "'a/b'"]),
+        (["--study-name", "x" * 300], ["study_name", "200 at most"]),
+        (["--storage", "nonsense"], ["storage", "'nonsense'"]),
+        (["--storage", "postgresql+psycopg2://localhost:1/none"], ["storage", "localhost"]),
     ],
 )
 def test_a_setting_out_of_range_is_one_sentence_and_leaves_nothing(

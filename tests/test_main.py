@@ -156,16 +156,16 @@ def test_the_summary_names_the_table_and_the_split(chain: Store, words: list[str
 
 
 @EVERY_TABLE
-def test_the_summary_gives_the_best_parameters_and_the_scores_with_their_intervals(chain: Store) -> None:
+def test_the_summary_gives_the_best_parameters_and_the_metrics_with_their_intervals(chain: Store) -> None:
     stages = stages_of(chain, chain.parent)
-    tuning, scores = stages["hyperparameters-tuning"].data, stages["data-evaluation"].data.metrics
+    tuning, values = stages["hyperparameters-tuning"].data, stages["data-evaluation"].data.metrics
     metric = tuning.tags["metric"]
     assert f"learning_rate {float(tuning.params['learning_rate']):.4g}" in chain.printed
     assert f"rounds {tuning.params['rounds']}" in chain.printed
-    assert f"{metric} {tuning.metrics['best_score']:.4g} in" in chain.printed
+    assert f"{metric} {tuning.metrics[f'cv_{metric}']:.4g} in" in chain.printed
     for name in [metric, *(["mae"] if metric == "rmse" else ["accuracy", "roc_auc"])]:
-        interval = rf"\[{scores[f'{name}_low']:.4f}, {scores[f'{name}_high']:.4f}\]"
-        assert re.search(rf"{name} +{scores[name]:.4f} +95 % interval {interval}", chain.printed)
+        interval = rf"\[{values[f'test_{name}_low']:.4f}, {values[f'test_{name}_high']:.4f}\]"
+        assert re.search(rf"{name} +{values[f'test_{name}']:.4f} +95 % interval {interval}", chain.printed)
 
 
 @EVERY_TABLE
@@ -183,7 +183,7 @@ def test_the_summary_says_why_a_model_is_not_promoted(diabetes_copy: Store, caps
     training = diabetes_copy.last("model-training").info.run_id
     assert main.main(["--training-run-id", training, "--promote", "never"]) == 0
     printed = capsys.readouterr().out
-    assert "not promoted: --promote never" in printed
+    assert "not promoted: promote=never" in printed
     assert "DiabetesModel version 1 (challenger, champion)" in printed
 
 

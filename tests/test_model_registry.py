@@ -14,11 +14,10 @@ from conftest import Store
 import data_evaluation
 import data_preprocessing
 import hyperparameters_tuning
-import main
 import model_registry
 import model_training
-from config import DataSettings, EvaluationSettings, MainSettings, TrainingSettings, TuningSettings
-from tracking import registry as aliases
+from config import DataSettings, EvaluationSettings, TrainingSettings, TuningSettings
+from tracking import registry
 
 pytestmark = pytest.mark.store
 
@@ -70,7 +69,7 @@ def test_a_better_model_wins_a_worse_and_an_equal_one_are_held(store: Store) -> 
     worse = judge(train(weak=True))
     assert worse["decision"] == "hold"
     assert worse["gain_high"] < 0
-    kept = aliases.champion_history("HillsModel")
+    kept = registry.champion_history("HillsModel")
     assert [entry["champion"] for entry in kept] == ["1", "2", "3"]
     assert kept[1]["gain"] == pytest.approx(better["gain"])
     assert kept[1]["rows"] == 495
@@ -107,21 +106,21 @@ def registered(store: Store) -> Store:
         for _ in range(3):
             store.client.create_model_version(name, str(store.folder))
     for version in ("1", "2"):
-        aliases.promote("HillsModel", version, {"why": "better"})
+        registry.promote("HillsModel", version, {"why": "better"})
     return store
 
 
 def test_a_crown_moves_champion_and_previous_under_all_names_and_is_recorded(registered: Store) -> None:
     assert (pointing(registered, "champion"), pointing(registered, "previous")) == ({"2"}, {"1"})
-    first, second = aliases.champion_history("HillsModel")
+    first, second = registry.champion_history("HillsModel")
     assert (first["champion"], first["previous"], first["why"]) == ("1", "", "better")
     assert (second["champion"], second["previous"]) == ("2", "1")
     assert first["at"] <= second["at"]
 
 
 def test_a_champion_judged_again_is_not_recorded_again(registered: Store) -> None:
-    aliases.promote("HillsModel", "2", {"why": "better"})
-    assert [entry["champion"] for entry in aliases.champion_history("HillsModel")] == ["1", "2"]
+    registry.promote("HillsModel", "2", {"why": "better"})
+    assert [entry["champion"] for entry in registry.champion_history("HillsModel")] == ["1", "2"]
     assert (pointing(registered, "champion"), pointing(registered, "previous")) == ({"2"}, {"1"})
 
 
@@ -130,7 +129,7 @@ def test_rollback_restores_and_the_record_shows_it(registered: Store, refused: C
     assert (pointing(registered, "champion"), pointing(registered, "previous")) == ({"1"}, {"2"})
     assert model_registry.main(["rollback", "--model-name", "HillsModel", "--to-version", "3"]) == 0
     assert (pointing(registered, "champion"), pointing(registered, "previous")) == ({"3"}, {"1"})
-    assert [entry["why"] for entry in aliases.champion_history("HillsModel")] == ["better"] * 2 + ["rollback"] * 2
+    assert [entry["why"] for entry in registry.champion_history("HillsModel")] == ["better"] * 2 + ["rollback"] * 2
     assert "has no version 9" in refused(model_registry.main, "rollback", "--to-version", "9")
     assert "is the champion already" in refused(model_registry.main, "rollback", "--to-version", "3")
     assert registered.last("rollback").info.status == "FAILED"
@@ -146,7 +145,7 @@ def test_what_cannot_be_rolled_back_or_found_is_said(store: Store, refused: Call
     assert "0 have a champion" in refused(model_registry.main, "rollback")
     assert "No registered model 'HilsModel'" in refused(model_registry.main, "lineage", "--model", "HilsModel/1")
     assert "Name a version with --model" in refused(model_registry.main, "lineage")
-    assert "say what to do: rollback, lineage, reproduce" in refused(model_registry.main)
+    assert "say what to do: rollback, lineage, export-model" in refused(model_registry.main)
     store.client.create_registered_model("M")
     store.client.create_model_version("M", str(store.folder))
     assert "its versions are 1" in refused(model_registry.main, "lineage", "--model", "M/2")
@@ -175,11 +174,11 @@ def test_a_kill_between_two_moves_of_aliases_heals(
     with monkeypatch.context() as patch:
         patch.setattr(mlflow.MlflowClient, "set_registered_model_alias", killed)
         with pytest.raises(KeyboardInterrupt):
-            aliases.promote("HillsModel", "3", {"why": "better"})
-    assert aliases.finish_interrupted_promotion("HillsModel") is True
+            registry.promote("HillsModel", "3", {"why": "better"})
+    assert registry.finish_interrupted_promotion("HillsModel") is True
     assert (pointing(registered, "champion"), pointing(registered, "previous")) == ({"3"}, {"2"})
-    assert [entry["champion"] for entry in aliases.champion_history("HillsModel")] == ["1", "2", "3"]
-    assert aliases.finish_interrupted_promotion("HillsModel") is False
+    assert [entry["champion"] for entry in registry.champion_history("HillsModel")] == ["1", "2", "3"]
+    assert registry.finish_interrupted_promotion("HillsModel") is False
 
 
 def test_the_lineage_names_every_run_and_the_record(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
@@ -192,28 +191,7 @@ def test_the_lineage_names_every_run_and_the_record(store: Store, capsys: pytest
         tags = store.run(training).data.tags
         for word in (training, tags["data_run_id"], tags["tuning_run_id"], tags["data_digest"], "hills.csv", "xgboost"):
             assert word in printed
-        assert "version 1  --promote better" in printed
-
-
-def test_a_version_is_made_again_to_the_last_digit(
-    store: Store, capsys: pytest.CaptureFixture[str], refused: Callable[..., str]
-) -> None:
-    write_table(300)
-    main.run(MainSettings(data="hills.csv", target="y", n_trials=3, folds=2, derive="e = a * b"))
-    versions = store.versions()
-    assert model_registry.main(["reproduce", "--model", "HillsModel@champion"]) == 0
-    printed = capsys.readouterr().out
-    assert "is reproduced to the last digit" in printed
-    assert "DIFFERS" not in printed
-    assert store.versions() == versions
-
-    table = pd.read_csv("hills.csv")
-    table.loc[0, "a"] += 1
-    table.to_csv("hills.csv", index=False)
-    sentence = refused(model_registry.main, "reproduce", "--model", "HillsModel/1")
-    assert "data digest" in sentence
-    found = store.document(store.last("reproduce").info.run_id, "reproduction.json")
-    assert any("data digest" in each for each in found["differs"])
+        assert "version 1  promote=better" in printed
 
 
 @pytest.mark.parametrize("chain", ["cancer", "mixed", "diabetes"], indirect=True)

@@ -16,10 +16,12 @@ from mlflow.exceptions import MlflowException
 
 import data_preprocessing
 import model_training
+import treeline
 from config import DataSettings, TrainingSettings
 from tracking.registry import register_in_step
 from treeline import UserError
 from treeline.data.problem import Problem
+from treeline.model.estimator import make_estimator
 from treeline.tuning.search_space import SPACE
 
 pytestmark = pytest.mark.store
@@ -150,9 +152,6 @@ def test_the_booster_has_exactly_the_tuned_rounds_and_parameters(chain: Store) -
     tuning = chain.last("hyperparameters-tuning")
     estimator = mlflow.sklearn.load_model(uris_of(chain)[0])
     booster, tuned = estimator.booster_, tuning.data.params
-    if hasattr(estimator, "unit_"):  # a regression: L1 is in units of the target's spread
-        target = chain.table(chain.last("data-preprocessing").info.run_id, "train")["target"] / estimator.unit_
-        tuned = tuned | {"reg_alpha": str(float(tuned["reg_alpha"]) * np.std(target))}
     learner = json.loads(booster.save_config())["learner"]
     trained = learner["gradient_booster"]["tree_train_param"] | learner["generic_param"]
     differ = [name for name in [*SPACE, "seed"] if not same(trained[name], tuned[name])]
@@ -179,11 +178,11 @@ def test_what_was_registered_is_what_a_fit_in_memory_gives(chain: Store) -> None
     expected = fitted.answer(raw)
     pd.testing.assert_frame_equal(predict(service, raw), expected)
     assert np.array_equal(predict(pipeline, raw), expected["prediction"])
-    scores = predict(booster, fitted.feature_frame(raw))
+    given = predict(booster, fitted.feature_frame(raw))
     if problem_of(chain).task == "regression":
-        assert np.array_equal(scores, expected["prediction"])
+        assert np.array_equal(given, expected["prediction"])
     else:
-        probabilities = scores if scores.ndim == 2 else np.column_stack([1 - scores, scores])
+        probabilities = given if given.ndim == 2 else np.column_stack([1 - given, given])
         assert np.array_equal(probabilities, fitted.predict_proba(raw))
 
 
@@ -192,7 +191,24 @@ def fit_in_memory(store: Store) -> Any:
     problem = problem_of(store)
     best = store.document(store.last("hyperparameters-tuning").info.run_id, "best.json")
     train = raw_rows(store, "train")
-    return problem.estimator(best["params"], best["rounds"], 1).fit(problem.rows(train), train[problem.target])
+    estimator = make_estimator(problem, best["params"], best["rounds"], 1)
+    return estimator.fit(problem.rows(train), train[problem.target])
+
+
+@EVERY_TABLE
+def test_treeline_fit_gives_what_the_stages_register(chain: Store) -> None:
+    problem, tuning = problem_of(chain), chain.last("hyperparameters-tuning")
+    derive = "; ".join(f"{name} = {text}" for name, text in problem.derived.items())
+    settings = {"n_trials": 2, "folds": int(tuning.data.params["folds"]), "derive": derive}
+    fitted = treeline.fit(raw_rows(chain, "train"), problem.target, **settings)
+    registered = mlflow.sklearn.load_model(uris_of(chain)[0])
+    assert fitted.booster_.save_raw() == registered.booster_.save_raw()
+    raw = problem.rows(raw_rows(chain))
+    pd.testing.assert_frame_equal(fitted.answer(raw), registered.answer(raw))
+    metric = tuning.data.tags["metric"]
+    assert fitted.search_.metric == metric
+    assert fitted.search_.value == tuning.data.metrics[f"cv_{metric}"]
+    assert len(fitted.search_.trials) == 2
 
 
 # --- NAME: the pipeline

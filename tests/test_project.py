@@ -359,7 +359,7 @@ def test_mlflow_run_sweeps_over_combinations(project: Project) -> None:
     [
         ("typo=3", "error: Unknown parameter --typo."),
         ("test-size=1.5", "error: --test-size got '1.5': input should be less than 1"),
-        ("drop=no such column", "error: --drop names 'no such column'"),
+        ("drop=no such column", "error: drop names 'no such column'"),
     ],
 )
 def test_mlflow_run_fails_on_a_bad_parameter(project: Project, given: str, sentence: str) -> None:

@@ -87,7 +87,7 @@ def test_options_stand_for_their_combinations(options: str, expected: list[str])
         ("n_trials=5,0", "--n-trials got 0: input should be greater than or equal to 1"),
         ("-m test_size=0.2,1.5", "--test-size got '1.5': input should be less than 1"),
         ("promote=maybe", "--promote got 'maybe'"),
-        ("min_score=accuracy", "Cannot read the threshold 'accuracy'"),
+        ("min_score=accuracy", "Cannot read 'accuracy' of min_score"),
         ("n_trials=interval(1,5)", "Hydra refuses .* does not support sweep type"),
         ("hydra.colour=red", "Hydra refuses hydra.colour=red: Could not override 'hydra.colour'"),
         ("dry_run=true,false", "no dry run"),
@@ -111,10 +111,10 @@ def test_reading_options_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.Mon
 # --- the best
 
 
-def row(score: float, metric: str = "log_loss", greater: bool = False, error: str = "") -> dict[str, Any]:
+def row(value: float, metric: str = "log_loss", greater: bool = False, error: str = "") -> dict[str, Any]:
     if error:
         return {"error": error}
-    return {"kind": (metric,), "greater_is_better": greater, "metric": metric, "cv_score": score, "error": ""}
+    return {"kind": (metric,), "greater_is_better": greater, "metric": metric, "cv_value": value, "error": ""}
 
 
 @pytest.mark.parametrize(
@@ -151,22 +151,22 @@ def test_a_sweep_holds_a_chain_a_combination_and_judges_the_best_by_cross_valida
     assert len(chains) == 4
     given = {(each.data.params["n-trials"], each.data.params["test-size"]) for each in chains}
     assert given == {("1", "0.2"), ("1", "0.4"), ("3", "0.2"), ("3", "0.4")}
-    scores = {}
+    values = {}
     for each in chains:
         stages = {child.data.tags["stage"]: child for child in store.children(each.info.run_id)}
         assert (each.info.status, sorted(stages)) == ("FINISHED", sorted(STAGES))
         assert stages["data-evaluation"].data.tags["decision"] == "hold"
-        scores[each.info.run_id] = stages["hyperparameters-tuning"].data.metrics["best_score"]
+        values[each.info.run_id] = stages["hyperparameters-tuning"].data.metrics["cv_log_loss"]
 
     table = table_of(store, run.info.run_id)
-    assert list(table.columns[:5]) == ["test_size", "n_trials", "metric", "cv_score", "best"]
+    assert list(table.columns[:5]) == ["test_size", "n_trials", "metric", "cv_value", "best"]
     assert [*zip(table["n_trials"], table["test_size"], strict=True)] == [(1, 0.2), (1, 0.4), (3, 0.2), (3, 0.4)]
-    assert {key: pytest.approx(value) for key, value in zip(table["run_id"], table["cv_score"], strict=True)} == scores
+    assert {key: pytest.approx(value) for key, value in zip(table["run_id"], table["cv_value"], strict=True)} == values
     assert set(table["metric"]) == {"log_loss"}
     best = table[table["best"]].iloc[0]
     assert table["best"].sum() == 1
-    assert scores[best["run_id"]] == run.data.metrics["cv_score"] == min(scores.values())
-    assert best["run_id"] == next(each for each in table["run_id"] if scores[each] == min(scores.values()))
+    assert values[best["run_id"]] == run.data.metrics["cv_log_loss"] == min(values.values())
+    assert best["run_id"] == next(each for each in table["run_id"] if values[each] == min(values.values()))
 
     (judged,) = [each for each in store.children(run.info.run_id) if each.data.tags["stage"] == "data-evaluation"]
     assert judged.data.tags["training_run_id"] == best["training_run_id"]
@@ -179,7 +179,7 @@ def test_a_sweep_holds_a_chain_a_combination_and_judges_the_best_by_cross_valida
     printed = capsys.readouterr().out
     assert printed.count("*") == 1
     assert f"n_trials={best['n_trials']} folds=2" in printed
-    assert f"log_loss {best['cv_score']:.5g} in cross-validation" in printed
+    assert f"log_loss {best['cv_value']:.5g} in cross-validation" in printed
     assert "it is the champion" in printed
     assert "Registered" not in printed
     assert {path.name for path in store.folder.iterdir()} <= {"mlflow.db", "mlruns", "studies"}
@@ -190,12 +190,12 @@ def test_a_combination_that_fails_is_a_line_of_the_table_and_the_others_go_on(
     store: Store, refused: Callable[..., str]
 ) -> None:
     sentence = refused(sweep.main, f"--hydra_options=-m {QUICK} n_trials=1 folds=200,2")
-    assert sentence.startswith("1 of 2 combinations failed, so none is judged; the first failed with: --folds 200")
+    assert sentence.startswith("1 of 2 combinations failed, so none is judged; the first failed with: folds=200")
     run = store.last("sweep")
     assert run.info.status == "FAILED"
     assert run.data.metrics["combinations_failed"] == 1
     table = table_of(store, run.info.run_id)
-    assert table["error"].str.startswith("--folds 200").tolist() == [True, False]
+    assert table["error"].str.startswith("folds=200").tolist() == [True, False]
     assert table["best"].tolist() == [False, True]
     assert sorted(each.info.status for each in chains_of(store, run.info.run_id)) == ["FAILED", "FINISHED"]
     assert store.aliases("IrisModel") == {"challenger": "1"}
@@ -223,7 +223,7 @@ def test_nothing_runs_where_one_combination_cannot(store: Store, refused: Callab
 
 
 @pytest.mark.store
-def test_scores_that_measure_different_things_are_not_compared(
+def test_metrics_that_measure_different_things_are_not_compared(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert sweep.main(["--hydra_options", f"-m {QUICK} n_trials=1 metric=log_loss,roc_auc"]) == 0
@@ -249,7 +249,7 @@ def test_a_best_model_that_misses_its_score_is_refused(store: Store, refused: Ca
 @pytest.mark.store
 def test_never_promotes_nothing_and_judges_once_a_combination(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     assert sweep.main(["--hydra_options", f"{QUICK} n_trials=1 promote=never"]) == 0
-    assert "not promoted: --promote never" in capsys.readouterr().out
+    assert "not promoted: promote=never" in capsys.readouterr().out
     assert store.aliases("IrisModel") == {"challenger": "1"}
     assert len(store.runs("data-evaluation")) == 1
 

@@ -74,7 +74,7 @@ def make_table(name: str, frame: pd.DataFrame, target: str, source: str = "memor
         raise UserError(f"The table is a {type(frame).__name__}: give a pandas DataFrame.")
     frame = frame.set_axis(frame.columns.map(str), axis=1).reset_index(drop=True)
     if not target:
-        raise UserError(f"Name the column to predict with target; the columns of {name} are {_listed(frame)}.")
+        raise UserError(f"Name the column to predict with target=COLUMN; the columns of {name} are {_listed(frame)}.")
     if target not in frame.columns:
         hint = nearest(target, frame.columns)
         raise UserError(

@@ -1,0 +1,67 @@
+"""A version made again on a real store: the same to the last digit, and nobody's last run."""
+
+from collections.abc import Callable
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import STAGES, Store
+
+import data_evaluation
+import hyperparameters_tuning
+import main
+import model_training
+import reproduction
+from config import EvaluationSettings, MainSettings, TrainingSettings, TuningSettings
+
+pytestmark = pytest.mark.store
+
+
+@pytest.fixture
+def made(store: Store) -> Store:
+    """A store with one chain of a small table, `hills.csv` in its folder."""
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(300, 4)), columns=list("abcd"))
+    signal = X.a * X.b * 2 + X.c + rng.normal(size=300) * 0.3
+    X.assign(y=np.where(signal > 0, "up", "down")).to_csv("hills.csv", index=False)
+    main.run(MainSettings(data="hills.csv", target="y", n_trials=3, folds=2, derive="e = a * b"))
+    return store
+
+
+def test_a_version_is_made_again_to_the_last_digit(
+    made: Store, capsys: pytest.CaptureFixture[str], refused: Callable[..., str]
+) -> None:
+    versions = made.versions()
+    assert reproduction.main(["--model", "HillsModel@champion"]) == 0
+    printed = capsys.readouterr().out
+    assert "is reproduced to the last digit" in printed
+    assert "DIFFERS" not in printed
+    assert made.versions() == versions
+
+    table = pd.read_csv("hills.csv")
+    table.loc[0, "a"] += 1
+    table.to_csv("hills.csv", index=False)
+    sentence = refused(reproduction.main, "--model", "HillsModel/1")
+    assert "data digest" in sentence
+    found = made.document(made.last("reproduce").info.run_id, "reproduction.json")
+    assert any("data digest" in each for each in found["differs"])
+
+
+def test_what_was_made_again_is_no_stage_s_last_run(made: Store) -> None:
+    first = {stage: made.last(stage).info.run_id for stage in STAGES[:2]}
+    assert reproduction.main(["--model", "HillsModel/1"]) == 0
+    again = {run.data.tags["stage"]: run for run in made.children(made.last("reproduce").info.run_id)}
+    assert set(again) == set(STAGES[:2])
+    assert all(run.info.run_id != first[stage] for stage, run in again.items())
+
+    tuning = mlflow.get_run(hyperparameters_tuning.run(TuningSettings(n_trials=1, folds=2)))
+    assert tuning.data.tags["data_run_id"] == first["data-preprocessing"]
+    training = mlflow.get_run(model_training.run(TrainingSettings(tuning_run_id=first["hyperparameters-tuning"])))
+    assert training.data.tags["data_run_id"] == first["data-preprocessing"]
+    made.client.delete_run(tuning.info.run_id)
+    assert (
+        mlflow.get_run(model_training.run(TrainingSettings())).data.tags["tuning_run_id"]
+        == first["hyperparameters-tuning"]
+    )
+    data_evaluation.run(EvaluationSettings())
