@@ -1,5 +1,7 @@
 """Stage 4 on a real store, read back: the metrics, the pictures, the decision, and the alias."""
 
+import io
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -253,26 +255,42 @@ def test_the_versions_lead_to_the_evaluation(chain: Store) -> None:
 
 
 def test_a_champion_that_cannot_be_loaded_holds_the_challenger(two_versions: Store) -> None:
-    """As one does whose classes have moved since: skops names the class by its path."""
-    folder = two_versions.model_folder("DiabetesModel", "1")
-    skops = folder / "model.skops"
-    with zipfile.ZipFile(skops) as packed:
-        files = {name: packed.read(name) for name in packed.namelist()}
-    moved = files["schema.json"].replace(b"treeline.model.features", b"treeline.features")
-    moved = moved.replace(b"treeline.model.estimator", b"treeline.model")
-    assert moved != files["schema.json"]
-    with zipfile.ZipFile(skops, "w") as packed:
-        for name, content in (files | {"schema.json": moved}).items():
-            packed.writestr(name, content)
-    version = two_versions.client.get_model_version("DiabetesModel", "1").tags["data_run_id"]
-    rows = two_versions.table(version, "test").assign(bmi=lambda frame: frame["bmi"] + 1e-3)
-    rows.to_csv("new.csv", index=False)
+    """As one does whose classes have moved since: what skops kept names them by their paths."""
+    old = two_versions.folder / "old"
+    shutil.copytree(two_versions.model_folder("DiabetesModel", "1"), old)
+    for name in ("MLmodel", "model.skops"):
+        (old / name).write_bytes(with_old_paths(old / name))
+    version = two_versions.client.create_model_version("DiabetesModel", str(old))
+    for key, value in two_versions.client.get_model_version("DiabetesModel", "1").tags.items():
+        two_versions.client.set_model_version_tag("DiabetesModel", version.version, key, value)
+    two_versions.client.set_registered_model_alias("DiabetesModel", "champion", version.version)
+    data_run = two_versions.last("data-preprocessing").info.run_id
+    two_versions.table(data_run, "test").assign(bmi=lambda frame: frame["bmi"] + 1e-3).to_csv("new.csv", index=False)
+
     run = evaluate(two_versions, eval_dataset="new.csv")
-    assert run.info.status == "FINISHED"
-    assert run.data.tags["decision"] == "hold"
-    assert "the champion DiabetesModel version 1 cannot be compared" in run.data.tags["reasons"]
+    assert (run.info.status, run.data.tags["decision"]) == ("FINISHED", "hold")
+    assert "the champion DiabetesModel version 3 cannot be compared" in run.data.tags["reasons"]
     assert "made by another version of Treeline" in run.data.tags["reasons"]
-    assert champions(two_versions) == {"1"}
+    assert two_versions.aliases("DiabetesModel")["champion"] == "3"
+
+
+def with_old_paths(path: Path) -> bytes:
+    """A file of a model as Treeline wrote it when its classes lay elsewhere."""
+
+    def renamed(content: bytes) -> bytes:
+        paths = {b"treeline.model.features": b"treeline.features", b"treeline.model.estimator": b"treeline.model"}
+        for new, former in paths.items():
+            assert new in content
+            content = content.replace(new, former)
+        return content
+
+    if path.suffix != ".skops":
+        return renamed(path.read_bytes())
+    made = io.BytesIO()
+    with zipfile.ZipFile(path) as packed, zipfile.ZipFile(made, "w") as again:
+        for name in packed.namelist():
+            again.writestr(name, renamed(packed.read(name)) if name == "schema.json" else packed.read(name))
+    return made.getvalue()
 
 
 def test_a_failed_card_loses_neither_the_answers_nor_the_evaluation(

@@ -79,7 +79,10 @@ class Lineage:
             try:
                 found[key] = mlflow.get_run(run_id)
             except MlflowException as error:
-                raise UserError(f"The {key} run {run_id!r} is not in this store: {error.message}.") from None
+                raise UserError(
+                    f"The runs that made this model are not in this store: its {key} run is {run_id or 'not known'!r}. "
+                    f"{error.message.rstrip('.')}."
+                ) from None
         return found
 
 
