@@ -12,7 +12,7 @@ STYLE = """
 body{font:16px/1.55 system-ui,sans-serif;margin:0 auto;max-width:64rem;padding:1rem 1.2rem 4rem;color:#222;
 background:#fff;overflow-wrap:anywhere}
 h1{font-size:1.7rem;line-height:1.25;margin:.6rem 0}h2{font-size:1.2rem;margin:2.4rem 0 .6rem;padding-bottom:.2rem;
-border-bottom:2px solid #e8edf5}p{margin:.5rem 0}.dim{color:#666;font-size:.9rem}
+border-bottom:2px solid #e8edf5}p{margin:.5rem 0}.dim{color:#666;font-size:.9em}
 .warn{background:#fff6e0;border-left:4px solid #e0a800;padding:.35rem .8rem}
 .verdict{border-left:6px solid;padding:.5rem 1rem;margin:1rem 0;background:#f5f8f5}.promote{border-color:#3a8f4f}
 .hold,.refuse{border-color:#c9820a;background:#fff8ec}.refuse{border-color:#b33a3a}
@@ -33,7 +33,7 @@ svg .median{stroke:#c44e52;stroke-width:1.5}
 @media(max-width:40rem){body{font-size:15px}dl{grid-template-columns:1fr;gap:0}dt{margin-top:.4rem}}
 @media print{body{max-width:none;padding:0;font-size:12px}h2{break-after:avoid}img,tr,pre,svg{break-inside:avoid}
 pre{white-space:pre-wrap;overflow-wrap:anywhere}.table{overflow:visible}table{font-size:.8rem}
-td,th{white-space:normal;padding-right:.5rem}td.wrap{min-width:5rem}svg{width:16rem;height:auto}.share{width:3rem}
+td,th{white-space:normal;padding-right:.5rem}img{max-height:11cm;width:auto}td.wrap{min-width:5rem}svg{width:16rem;height:auto}.share{width:3rem}
 .warn,.verdict,.share,.share i,pre,svg{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 """
 
@@ -65,7 +65,7 @@ class Section:
         return self
 
     def table(self, table: pd.DataFrame, most: int = 20) -> "Section":
-        """Add the first rows of a table; numbers have four digits that tell something."""
+        """Add the first rows of a table; numbers have at least four digits, missing ones are blank."""
         numeric = [pd.api.types.is_numeric_dtype(dtype) for dtype in table.dtypes]
         heads = [(str(name), "n" if number else "") for name, number in zip(table.columns, numeric, strict=True)]
         rows = ([escape(_spell(value)) for value in row] for row in table.head(most).itertuples(index=False))
@@ -137,6 +137,8 @@ def boxed_table(heads: Sequence[tuple[str, str]], rows: Iterable[Sequence[str]])
 
 def _spell(value: object) -> str:
     if isinstance(value, float):
-        return "" if value != value else f"{value:.4g}"
+        if value != value:
+            return ""
+        return f"{value:.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
     text = str(value)
     return text if len(text) <= MAX_CELL_CHARS else text[: MAX_CELL_CHARS - 1] + "…"

@@ -10,17 +10,18 @@ import numpy as np
 import pandas as pd
 
 from treeline.data.problem import Problem
-from treeline.data.quality import as_numbers
+from treeline.data.quality import MAX_ROWS_JUDGED, as_numbers
 from treeline.data.values import as_categories
 from treeline.reporting.html import Section, boxed_table, page
 
 PICTURE_PX = 300  # width of a picture
 BARS_PX = 60  # height of the bars of a histogram
 LABEL_PX = 16  # height of a line of labels
-CHAR_PX, WIDE_CHAR_PX = 6.5, 11.5  # width of a character of a label, about, and of a Chinese or Japanese one
+CHAR_PX, WIDE_CHAR_PX = 7, 11.5  # mean width of the characters of a label, and of Chinese or Japanese ones
 LEVEL_PX = 120  # width of the bar of the commonest category
 
-MAX_BINS = 30
+MAX_BINS = 30  # of a histogram
+MAX_DIGITS = 15  # of a label, so that two of them stand side by side
 MAX_LEVELS_SHOWN = 8
 MIN_DISTINCT_TO_CUT = 11  # distinct values from which a histogram leaves out the outermost hundredths
 MAX_VALUES_LOOKED_AT = 5_000  # for their distinctness, or for the words of a text
@@ -31,6 +32,12 @@ HEADS = [
     ("missing", "n"),
     ("different", "n"),
 ]
+HOW_TO_READ = (
+    "What a column tells of the target: a small decision tree on this column alone, cross-validated on at most "
+    f"{MAX_ROWS_JUDGED:,} rows; for classes the share of the balanced error of guessing that it avoids, for numbers "
+    "R², or the squared rank correlation. Free text is not judged. The axis of a histogram runs from the smallest "
+    "value to the largest, or from the 1st to the 99th percentile where it says what lies beyond."
+)
 DAY, MINUTE = 86_400, 60  # seconds
 
 
@@ -63,13 +70,7 @@ def profile_page(
     left_out = [(escape(name), escape(why)) for name, why in problem.left_out.items()]
     sections = [
         Section("Target", [boxed_table(HEADS, [target])]),
-        Section("Columns", [boxed_table(HEADS, columns)]).text(
-            "What a column tells of the target: a small decision tree on this column alone, cross-validated on at most "
-            "5,000 rows; for classes the share of the balanced error of guessing that it avoids, for numbers R², or the "
-            "squared rank correlation. Free text is not judged. The axis of a histogram runs from the smallest value to "
-            "the largest, or from the 1st to the 99th percentile where it says what lies beyond.",
-            style="dim",
-        ),
+        Section("Columns", [boxed_table(HEADS, columns)]).text(HOW_TO_READ, style="dim"),
         Section("Left out", [boxed_table([("column", "wrap"), ("why", "wrap")], left_out)] if left_out else []),
     ]
     return page(f"{problem.table}: profile", "".join(lead.pieces), sections)
@@ -119,7 +120,7 @@ class _Axis:
         return (values - self.low) / (self.high - self.low)
 
     def spell(self, value: float) -> str:
-        """Spell a value so finely that different places look different."""
+        """Spell a value so finely that different places look different, as far as 15 digits go."""
         span = self.high - self.low
         if self.kind == "datetime":
             form = "%Y-%m-%d" if span > 3 * DAY else "%Y-%m-%d %H:%M" if span > 3 * MINUTE else "%Y-%m-%d %H:%M:%S"
@@ -128,7 +129,7 @@ class _Axis:
         if abs(value) < 1e9 and decimals <= 8:
             return np.format_float_positional(round(value, max(0, decimals)) + 0.0, trim="-")
         scale = math.log10(max(abs(self.low), abs(self.high)) / span)
-        return f"{value:.{min(12, 4 + max(0, math.ceil(scale)))}g}"
+        return f"{value:.{min(MAX_DIGITS, 4 + max(0, math.ceil(scale)))}g}"
 
 
 def _histogram(present: np.ndarray, kind: str) -> str:
