@@ -92,6 +92,12 @@ def test_only_the_side_that_has_values_beyond_is_said() -> None:
     assert Drawing(text).ends == ("0", "19")
 
 
+def test_where_both_percentiles_are_one_value_the_axis_has_all_values() -> None:
+    text = profile([0.0] * 4980 + list(range(1, 21)))
+    assert Drawing(text).ends == ("0", "20")
+    assert "beyond the axis" not in text
+
+
 def test_moments_are_marked_as_numbers_are() -> None:
     text = profile(DAYS, "datetime")
     seconds = pd.Series(DAYS).astype("datetime64[ns]").astype("int64") / 1e9
@@ -116,7 +122,7 @@ def test_bars_are_as_high_as_their_values_are_many() -> None:
     assert all(bar["y"] + bar["height"] == pytest.approx(bars[0]["y"] + bars[0]["height"]) for bar in bars)
 
 
-CLOSE = pd.Timestamp("2024-05-01 12:00") + pd.to_timedelta(np.linspace(0, 100, 50), unit="s")
+CLOSE = pd.Timestamp("2024-05-01 12:00") + pd.to_timedelta(np.linspace(0, 40, 50), unit="s")
 HARD = {
     "skewed": (SKEWED, "number"),
     "skewed to the left": (-SKEWED * 1e6, "number"),
@@ -124,14 +130,16 @@ HARD = {
     "median at the right end": ([-123_456_789.0] * 10 + [-0.5] * 90, "number"),
     "close together": (1e6 + RNG.normal(0, 1e-4, 500), "number"),
     "large and close together": (1e17 + 16 * np.arange(40.0), "number"),
+    "small and close together": (-1e-10 * (1 + 2.0**-48 * np.arange(40)), "number"),
+    "nearly always zero": ([0.0] * 4980 + list(range(1, 21)), "number"),
     "tiny": (-1e-120 * SKEWED, "number"),
     "huge": (1e29 * RNG.normal(size=500), "number"),
     "the largest there are": ([-1e308, 0.0, 1e308], "number"),
     "the smallest there are": ([0.0, 5e-324], "number"),
     "neighbours": ([1.0, 1.0 + 2**-52], "number"),
     "dates": (DAYS, "datetime"),
-    "within minutes": (CLOSE, "datetime"),
-    "within hours": (pd.date_range("2024-05-01", periods=50, freq="h"), "datetime"),
+    "within a minute": (CLOSE, "datetime"),
+    "within hours": (pd.date_range("2024-05-01", periods=50, freq="10min"), "datetime"),
 }
 
 
@@ -177,6 +185,7 @@ def test_of_a_column_without_values_there_is_no_picture(kind: str) -> None:
     text = profile([np.nan] * 4, kind)
     assert text.count("<svg") == 1
     assert "100.0%" in text
+    assert "nan" not in text
 
 
 def test_gaps_and_infinite_values_are_missing_and_not_drawn() -> None:
