@@ -169,18 +169,7 @@ def page(prepared: Prepared) -> str:
         "task": problem.task,
         "split": problem.split,
     }
-    return profile_page(
-        problem.table,
-        prepared.train,
-        problem.kinds,
-        problem.reasons,
-        problem.left_out,
-        problem.target,
-        problem.classes,
-        prepared.predictive_power,
-        facts,
-        problem.warnings,
-    )
+    return profile_page(problem, prepared.train, prepared.predictive_power, facts)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,141 +1,225 @@
 """The page that shows a table: one offline HTML file with every column's counts, distribution and tie to the target."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from html import escape
+from unicodedata import east_asian_width
 
 import numpy as np
 import pandas as pd
 
-from treeline.data.quality import as_numbers
+from treeline.data.problem import Problem
+from treeline.data.quality import MAX_ROWS_JUDGED, as_numbers
 from treeline.data.values import as_categories
+from treeline.reporting.html import Section, boxed_table, page
 
-BINS, BARS, WIDTH, HEIGHT = 30, 8, 300, 60
-STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#222;background:#fff}
-h1{font-size:1.6rem;margin-bottom:.2rem}h2{font-size:1.15rem;margin-top:2rem}
-.facts{display:flex;flex-wrap:wrap;gap:.6rem 2rem;margin:1rem 0}.facts div{min-width:6rem}
-.facts b{display:block;font-size:1.25rem}.warn{background:#fff6e0;border-left:4px solid #e0a800;padding:.4rem .8rem;
-margin:.4rem 0}.table{overflow-x:auto}table{border-collapse:collapse;width:100%}
-td,th{text-align:left;padding:.45rem .7rem .45rem 0;border-bottom:1px solid #e4e4e4;vertical-align:top}
-th{font-weight:600}td.n{text-align:right;white-space:nowrap}.dim{color:#777;font-size:.85rem}
-svg text{font:11px system-ui,sans-serif;fill:#333}.bar{background:#e8edf5;width:7rem;height:.8rem;display:inline-block}
-.bar i{display:block;height:100%;background:#4c72b0}@media print{body{margin:0;max-width:none}tr{break-inside:avoid}}
-"""
+PICTURE_PX = 300  # width of a picture
+BARS_PX = 60  # height of the bars of a histogram
+LABEL_PX = 16  # height of a line of labels
+CHAR_PX, WIDE_CHAR_PX = 7, 11.5  # mean width of the characters of a label, and of Chinese or Japanese ones
+LEVEL_PX = 120  # width of the bar of the commonest category
+
+MAX_BINS = 30  # of a histogram
+MAX_DIGITS = 15  # of a label, so that two of them stand side by side
+MAX_LEVELS_SHOWN = 8
+MIN_DISTINCT_TO_CUT = 11  # distinct values from which a histogram leaves out the outermost hundredths
+MAX_VALUES_LOOKED_AT = 5_000  # for their distinctness, or for the words of a text
+HEADS = [
+    ("column", "wrap"),
+    ("distribution", "wrap"),
+    ("tells of the target", ""),
+    ("missing", "n"),
+    ("different", "n"),
+]
+HOW_TO_READ = (
+    "What a column tells of the target: a small decision tree on this column alone, cross-validated on at most "
+    f"{MAX_ROWS_JUDGED:,} rows; for classes the share of the balanced error of guessing that it avoids, for numbers "
+    "R², or the squared rank correlation. Free text is not judged. The axis of a histogram runs from the smallest "
+    "value to the largest, or from the 1st to the 99th percentile where it says what lies beyond."
+)
+DAY, MINUTE = 86_400, 60  # seconds
 
 
 def profile_page(
-    name: str,
-    frame: pd.DataFrame,
-    kinds: Mapping[str, str],
-    reasons: Mapping[str, str],
-    left_out: Mapping[str, str],
-    target: str,
-    classes: Sequence[object],
-    knowledge: Mapping[str, float],
-    facts: Mapping[str, str],
-    warnings: Sequence[str],
+    problem: Problem, train: pd.DataFrame, predictive_power: Mapping[str, float], facts: Mapping[str, str]
 ) -> str:
     """Make the page.
 
     Args:
-        name: of the table.
-        frame: the training rows; nothing of the test rows is shown.
-        kinds: of the columns that the model reads.
-        reasons: why each is of its kind.
-        left_out: the other columns, and why.
-        target: the column to predict.
-        classes: the labels; empty for regression.
-        knowledge: how much of the target each column tells by itself, from 0 to 1.
+        problem: whose columns, target and warnings are shown.
+        train: the training rows, at least one; nothing of the test rows is shown.
+        predictive_power: how much of the target each column tells by itself, from 0 to 1; the page has the columns in
+            this order, the largest first. A column without one comes last.
         facts: a few words under a heading each, at the top.
-        warnings: sentences.
 
     Returns:
         HTML without any link to elsewhere.
     """
-    rows = []
-    for column in sorted(kinds, key=lambda each: -knowledge.get(each, 0.0)):
-        rows.append(_row(column, frame[column], kinds[column], reasons.get(column, ""), knowledge.get(column)))
-    goal = _row(target, frame[target], "category" if classes else "number", "the target", None)
-    out = "".join(f"<tr><td>{escape(each)}</td><td>{escape(why)}</td></tr>" for each, why in left_out.items())
-    heads = (
-        '<tr><th>column</th><th>kind</th><th class="n">missing</th><th class="n">different</th>'
-        "<th>distribution</th><th>tells of the target</th></tr>"
-    )
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(name)}: profile</title>'
-        f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{STYLE}</style></head><body>'
-        f"<h1>{escape(name)}</h1><p class='dim'>The training rows as Treeline reads them.</p><div class='facts'>"
-        + "".join(f"<div><b>{escape(value)}</b>{escape(key)}</div>" for key, value in facts.items())
-        + "</div>"
-        + "".join(f'<p class="warn">{escape(each)}</p>' for each in warnings)
-        + f"<h2>Target</h2><div class='table'><table>{heads}{goal}</table></div>"
-        + f"<h2>Columns</h2><div class='table'><table>{heads}{''.join(rows)}</table></div>"
-        + "<p class='dim'>What a column tells of the target: a small decision tree on this column alone, "
-        "cross-validated on at most 5,000 rows; for classes the share of the balanced error of guessing that it "
-        "avoids, for numbers R², or the squared rank correlation. Free text is not judged.</p>"
-        + (f"<h2>Left out</h2><table><tr><th>column</th><th>why</th></tr>{out}</table>" if out else "")
-        + "</body></html>\n"
-    )
+    tiles = "".join(f"<div><dt>{escape(key)}</dt><dd>{escape(value)}</dd></div>" for key, value in facts.items())
+    lead = Section("").text("The training rows as Treeline reads them.", style="dim")
+    lead.pieces.append(f'<dl class="tiles">{tiles}</dl>')
+    for warning in problem.warnings:
+        lead.text(warning, style="warn")
+
+    target = _row(train[problem.target], "category" if problem.classes else "number", "the target", None)
+    columns = [
+        _row(train[name], problem.kinds[name], problem.reasons.get(name, ""), predictive_power.get(name))
+        for name in sorted(problem.kinds, key=lambda name: -predictive_power.get(name, 0.0))
+    ]
+    left_out = [(escape(name), escape(why)) for name, why in problem.left_out.items()]
+    sections = [
+        Section("Target", [boxed_table(HEADS, [target])]),
+        Section("Columns", [boxed_table(HEADS, columns)]).text(HOW_TO_READ, style="dim"),
+        Section("Left out", [boxed_table([("column", "wrap"), ("why", "wrap")], left_out)] if left_out else []),
+    ]
+    return page(f"{problem.table}: profile", "".join(lead.pieces), sections)
 
 
-def _row(name: str, column: pd.Series, kind: str, reason: str, share: float | None) -> str:
-    values = None if kind in ("category", "high_cardinality", "boolean") else as_numbers(column, kind)
-    missing = float(column.isna().mean() if values is None else np.isnan(values).mean())
-    picture = _histogram(values, kind) if values is not None else _bars(column, kind)
+def _row(column: pd.Series, kind: str, reason: str, power: float | None) -> list[str]:
+    """Spell the cells of a column, in the order of `HEADS`."""
+    numbers = as_numbers(column, kind) if kind in ("number", "datetime") else None
+    missing = column.isna() if numbers is None else np.isnan(numbers)
+    if numbers is not None:
+        picture = _histogram(numbers[~np.isnan(numbers)], kind)
+    else:
+        picture = _words(column) if kind == "text" else _levels(column)
     tells = (
         ""
-        if share is None or kind == "text"
-        else f'<span class="bar"><i style="width:{share:.0%}"></i></span> {share:.2f}'
+        if power is None or kind == "text"
+        else f'<span class="share"><i style="width:{power:.0%}"></i></span> {power:.2f}'
     )
-    return (
-        f"<tr><td>{escape(name)}</td><td>{kind}<br><span class='dim'>{escape(reason)}</span></td>"
-        f'<td class="n">{missing:.1%}</td><td class="n">{column.nunique():,}</td>'
-        f"<td>{picture}</td><td>{tells}</td></tr>"
-    )
+    read_as = reason if reason.startswith(kind) else ": ".join(filter(None, (kind, reason)))
+    return [
+        f'<b>{escape(str(column.name))}</b><span class="dim">{escape(read_as)}</span>',
+        picture,
+        tells,
+        f"{float(np.mean(missing)):.1%}",
+        f"{column.nunique():,}",
+    ]
 
 
-def _histogram(values: np.ndarray, kind: str) -> str:
-    """Draw numbers or moments between their 1st and 99th hundredth, with the ends and the median below."""
-    present = values[~np.isnan(values)]
+# --- numbers and moments
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """The horizontal axis of a histogram.
+
+    Attributes:
+        low, high: the values at its ends, `low < high`; of moments, seconds since 1970.
+        kind: `number` or `datetime`.
+    """
+
+    low: float
+    high: float
+    kind: str
+
+    def place(self, values: np.ndarray | float) -> np.ndarray | float:
+        """Give places on the axis: 0 is its left end, 1 its right."""
+        return (values - self.low) / (self.high - self.low)
+
+    def spell(self, value: float) -> str:
+        """Spell a value so finely that different places look different, as far as 15 digits go."""
+        span = self.high - self.low
+        if self.kind == "datetime":
+            form = "%Y-%m-%d" if span > 3 * DAY else "%Y-%m-%d %H:%M" if span > 3 * MINUTE else "%Y-%m-%d %H:%M:%S"
+            return str(pd.Timestamp(value, unit="s").strftime(form))
+        decimals = 3 - math.floor(math.log10(span))
+        if abs(value) < 1e9 and decimals <= 8:
+            return np.format_float_positional(round(value, max(0, decimals)) + 0.0, trim="-")
+        scale = math.log10(max(abs(self.low), abs(self.high)) / span)
+        return f"{value:.{min(MAX_DIGITS, 4 + max(0, math.ceil(scale)))}g}"
+
+
+def _histogram(present: np.ndarray, kind: str) -> str:
+    """Draw values that are not missing, with the ends of the axis below and the median at its place."""
     if not len(present):
         return ""
-    low, high = (
-        np.percentile(present, [1, 99]) if len(np.unique(present[:1000])) > 10 else (present.min(), present.max())
-    )
-    counts = np.histogram(present, BINS, (low, high if high > low else low + 1))[0]
-    step = WIDTH / BINS
+    least, most = float(present.min()), float(present.max())
+    if least == most:
+        return f"always {escape(_Axis(least, least + max(1.0, abs(least)), kind).spell(least))}"
+    low, high = least, most
+    if len(np.unique(present[:: -(-len(present) // MAX_VALUES_LOOKED_AT)])) >= MIN_DISTINCT_TO_CUT:
+        inner_low, inner_high = np.percentile(present, [1, 99])
+        if inner_low < inner_high:
+            low, high = float(inner_low), float(inner_high)
+    axis = _Axis(low, high, kind)
+    beyond = [
+        f"{name} {axis.spell(value)}" for name, value in (("min", least), ("max", most)) if not low <= value <= high
+    ]
+    note = f'<span class="dim">beyond the axis: {escape(", ".join(beyond))}</span>' if beyond else ""
+    return _histogram_svg(axis, present) + note
+
+
+def _histogram_svg(axis: _Axis, present: np.ndarray) -> str:
+    """Draw the values on an axis: the median's label above the bars, the ends of the axis below, so none can meet."""
+    counts = np.histogram(axis.place(present), MAX_BINS, (0, 1))[0]  # of places, for values may be too close for bins
+    heights = BARS_PX * counts / counts.max()
+    step, floor = PICTURE_PX / MAX_BINS, LABEL_PX + BARS_PX
     bars = "".join(
-        f'<rect x="{i * step:.1f}" y="{HEIGHT * (1 - count / counts.max()):.1f}" width="{step - 1:.1f}" '
-        f'height="{HEIGHT * count / counts.max():.1f}" fill="#4c72b0"/>'
-        for i, count in enumerate(counts)
-        if count
+        f'<rect x="{i * step:.1f}" y="{floor - height:.1f}" width="{step - 1:.1f}" height="{height:.1f}"/>'
+        for i, height in enumerate(heights)
+        if height
     )
-    ends = [_spell(value, kind) for value in (present.min(), np.median(present), present.max())]
-    places = zip(("start", "middle", "end"), (0, WIDTH / 2, WIDTH), ends, strict=True)
-    labels = "".join(
-        f'<text x="{x}" y="{HEIGHT + 13}" text-anchor="{anchor}">{escape(label)}</text>' for anchor, x, label in places
+    median = float(np.median(present))
+    x = PICTURE_PX * float(axis.place(median))
+    low, high, label = axis.spell(axis.low), axis.spell(axis.high), f"median {axis.spell(median)}"
+    half = _width(label) / 2
+    shapes = (
+        f'{bars}<line x1="0" y1="{floor}" x2="{PICTURE_PX}" y2="{floor}"/>'
+        f'<line class="median" x1="{x:.1f}" y1="{LABEL_PX - 2}" x2="{x:.1f}" y2="{floor + 4}"/>'
+        f'<text x="{min(max(x, half), PICTURE_PX - half):.1f}" y="11" text-anchor="middle">{escape(label)}</text>'
+        f'<text x="0" y="{floor + LABEL_PX}">{escape(low)}</text>'
+        f'<text x="{PICTURE_PX}" y="{floor + LABEL_PX}" text-anchor="end">{escape(high)}</text>'
     )
-    return f'<svg width="{WIDTH}" height="{HEIGHT + 17}" role="img">{bars}{labels}</svg>'
+    return _svg(shapes, floor + LABEL_PX + 4, f"Histogram from {low} to {high}, {label}")
 
 
-def _bars(column: pd.Series, kind: str) -> str:
-    """Draw the commonest levels; of free text, say how long it is."""
-    if kind == "text":
-        words = pd.Series(as_categories(column)).dropna().head(5000).str.split().map(len)
-        return f"{words.median():.0f} words in the middle, {words.max():.0f} at most"
+# --- categories and texts
+
+
+def _levels(column: pd.Series) -> str:
+    """Draw how often the commonest categories stand in a column; nothing where every value is missing."""
     counts = pd.Series(as_categories(column)).value_counts()
-    shown = counts.head(BARS)
-    bars = "".join(
-        f'<rect x="0" y="{16 * i}" width="{(WIDTH - 140) * count / shown.max():.1f}" height="12" fill="#4c72b0"/>'
-        f'<text x="{(WIDTH - 140) * count / shown.max() + 5:.1f}" y="{16 * i + 10}">'
-        f"{escape(str(level)[:20])} {count / len(column):.0%}</text>"
-        for i, (level, count) in enumerate(shown.items())
-    )
-    more = f'<br><span class="dim">and {len(counts) - len(shown):,} more</span>' if len(counts) > len(shown) else ""
-    return f'<svg width="{WIDTH}" height="{16 * len(shown)}" role="img">{bars}</svg>{more}'
+    shown = counts.head(MAX_LEVELS_SHOWN)
+    if shown.empty:
+        return ""
+    shapes, spelled = [], []
+    for i, (level, count) in enumerate(shown.items()):
+        width, share = LEVEL_PX * count / counts.max(), count / len(column)
+        label = _fit(f"{share:.0%} {level}" if share >= 0.01 else f"<1% {level}", PICTURE_PX - width - 5)
+        shapes.append(f'<rect x="0" y="{LABEL_PX * i}" width="{width:.1f}" height="12"/>')
+        shapes.append(f'<text x="{width + 5:.1f}" y="{LABEL_PX * i + 10}">{escape(label)}</text>')
+        spelled.append(label)
+    more = f'<span class="dim">and {len(counts) - len(shown):,} more</span>' if len(counts) > len(shown) else ""
+    return _svg("".join(shapes), LABEL_PX * len(shown), "; ".join(spelled)) + more
 
 
-def _spell(value: float, kind: str) -> str:
-    if kind == "datetime":
-        return str(pd.Timestamp(value, unit="s").strftime("%Y-%m-%d"))
-    return f"{value:.4g}"
+def _words(column: pd.Series) -> str:
+    """Say how long free text is; nothing where every value is missing."""
+    words = pd.Series(as_categories(column)).dropna().head(MAX_VALUES_LOOKED_AT).str.split().map(len)
+    return f"median {words.median():.0f} words, at most {words.max():.0f}" if len(words) else ""
+
+
+# --- drawing
+
+
+def _svg(shapes: str, height: int, what: str) -> str:
+    """Frame a drawing, with what it shows in words for those who cannot see it."""
+    size = f'width="{PICTURE_PX}" height="{height}" viewBox="0 0 {PICTURE_PX} {height}"'
+    return f'<svg {size} role="img" aria-label="{escape(what)}">{shapes}</svg>'
+
+
+def _width(text: str) -> float:
+    """Tell about how wide a label is, in pixels."""
+    return sum(WIDE_CHAR_PX if east_asian_width(each) in "WF" else CHAR_PX for each in text)
+
+
+def _fit(text: str, room: float) -> str:
+    """Cut a label that is wider than its room, in pixels."""
+    if _width(text) <= room:
+        return text
+    while _width(text) > room - CHAR_PX:
+        text = text[:-1]
+    return text + "…"

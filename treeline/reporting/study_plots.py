@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import optuna
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from treeline.reporting.plots import bars
+from treeline.reporting.plots import FAINT_COLOUR, MAIN_COLOUR, bars, open_frame
 
-COLOUR, FAINT, MAP = "#4c72b0", "#bbbbbb", "viridis_r"
+BEST_COLOUR = "#c44e52"
+MAX_PANELS_A_ROW = 4
 
 
 def study_pictures(study: optuna.Study, metric: str) -> dict[str, Figure]:
@@ -32,18 +32,23 @@ def study_pictures(study: optuna.Study, metric: str) -> dict[str, Figure]:
     figures = {"optimization_history": _history(study, trials, metric)}
     names = sorted({name for trial in trials for name in trial.params})
     if len(trials) > 1 and names:
-        with warnings.catch_warnings():
-            # Optuna 4 says so; Optuna 5 has taken the word back.
-            warnings.filterwarnings("ignore", "PedAnovaImportanceEvaluator is experimental")
-            evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-        held = {name for trial in trials for name, drawn in trial.distributions.items() if drawn.single()}
-        free = [name for name in names if name not in held]
-        importances = optuna.importance.get_param_importances(study, evaluator=evaluator, params=free)
-        shares = pd.Series(importances).sort_values(ascending=False)
+        shares = _importances(study, trials, names)
         figures["parameter_importances"] = bars(shares, "Importance of the parameters", "share (PED-ANOVA)")
         figures["parallel_coordinate"] = _parallel(study, trials, names, metric)
         figures["slices"] = _slices(trials, names, metric)
     return figures
+
+
+def _importances(study: optuna.Study, trials: list[FrozenTrial], names: list[str]) -> pd.Series:
+    """Give each parameter's share, the largest first; one that a trial held at a value has none."""
+    with warnings.catch_warnings():
+        # Optuna 4 says so; Optuna 5 has taken the word back.
+        warnings.filterwarnings("ignore", "PedAnovaImportanceEvaluator is experimental")
+        evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+    held = {name for trial in trials for name, drawn in trial.distributions.items() if drawn.single()}
+    free = [name for name in names if name not in held]
+    shares = optuna.importance.get_param_importances(study, evaluator=evaluator, params=free)
+    return pd.Series(shares, dtype=float).sort_values(ascending=False)
 
 
 def _history(study: optuna.Study, trials: list[FrozenTrial], metric: str) -> Figure:
@@ -52,29 +57,29 @@ def _history(study: optuna.Study, trials: list[FrozenTrial], metric: str) -> Fig
     values = [trial.value for trial in trials]
     best = np.maximum.accumulate if study.direction == optuna.study.StudyDirection.MAXIMIZE else np.minimum.accumulate
     numbers = [trial.number for trial in trials]
-    axes.step(numbers, best(np.array(values, dtype=float)), where="post", color=COLOUR, label="best so far")
-    axes.scatter(numbers, values, color=COLOUR, s=18, label="finished trial")
+    axes.step(numbers, best(np.array(values, dtype=float)), where="post", color=MAIN_COLOUR, label="best so far")
+    axes.scatter(numbers, values, color=MAIN_COLOUR, s=18, label="finished trial")
     pruned = [trial.number for trial in study.get_trials(deepcopy=False, states=(TrialState.PRUNED,))]
-    axes.plot(
-        pruned, np.zeros(len(pruned)), "x", color=FAINT, transform=axes.get_xaxis_transform(), label="pruned trial"
-    )
+    at_bottom = axes.get_xaxis_transform()
+    axes.plot(pruned, np.zeros(len(pruned)), "x", color=FAINT_COLOUR, transform=at_bottom, label="pruned trial")
     axes.set_xlabel("trial")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel(f"{metric} in cross-validation")
     axes.set_title("History of the study")
     axes.legend(frameon=False)
-    return _plain(figure, [axes])
+    open_frame(axes)
+    return figure
 
 
 def _slices(trials: list[FrozenTrial], names: list[str], metric: str) -> Figure:
-    columns = min(4, len(names))
+    columns = min(MAX_PANELS_A_ROW, len(names))
     rows = -(-len(names) // columns)
     figure = Figure(figsize=(3 * columns, 2.4 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
     for axes, name in zip(grid.flat, names, strict=False):
         seen = [trial for trial in trials if name in trial.params]
         drawn = [trial.params[name] for trial in seen]
-        axes.scatter(drawn, [trial.value for trial in seen], c=[trial.number for trial in seen], cmap=MAP, s=16)
+        axes.scatter(drawn, [trial.value for trial in seen], c=[trial.number for trial in seen], cmap="viridis_r", s=16)
         distribution = _range(trials, name)
         if getattr(distribution, "log", False):
             low, high = distribution.low, distribution.high
@@ -86,8 +91,9 @@ def _slices(trials: list[FrozenTrial], names: list[str], metric: str) -> Figure:
     for axes in grid.flat[len(names) :]:
         axes.set_visible(False)
     figure.supylabel(f"{metric} in cross-validation")
-    figure.suptitle("Each parameter against the score (later trials are darker)")
-    return _plain(figure, list(grid.flat))
+    figure.suptitle(f"Each parameter against {metric} (later trials are darker)")
+    open_frame(*grid.flat)
+    return figure
 
 
 def _parallel(study: optuna.Study, trials: list[FrozenTrial], names: list[str], metric: str) -> Figure:
@@ -96,12 +102,14 @@ def _parallel(study: optuna.Study, trials: list[FrozenTrial], names: list[str], 
     axes = figure.subplots()
     ranges = {name: _range(trials, name) for name in names}
     for trial in trials:
-        heights = [_height(trial, name, ranges[name]) for name in names]
         best = trial.number == study.best_trial.number
-        axes.plot(heights, color="#c44e52" if best else COLOUR, alpha=1 if best else 0.25, linewidth=2 if best else 1)
+        look: dict[str, Any] = {"color": MAIN_COLOUR, "alpha": 0.25}
+        if best:
+            look = {"color": BEST_COLOUR, "linewidth": 2, "zorder": 3}
+        axes.plot([_height(trial, name, ranges[name]) for name in names], **look)
     for place, name in enumerate(names):
         low, high = _ends(ranges[name])
-        axes.axvline(place, color=FAINT, linewidth=0.8, zorder=0)
+        axes.axvline(place, color=FAINT_COLOUR, linewidth=0.8, zorder=0)
         axes.annotate(low, (place, 0), (0, -12), textcoords="offset points", ha="center", fontsize=8)
         axes.annotate(high, (place, 1), (0, 4), textcoords="offset points", ha="center", fontsize=8)
     axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
@@ -135,9 +143,3 @@ def _ends(distribution: Any) -> tuple[str, str]:
     if isinstance(distribution, CategoricalDistribution):
         return str(distribution.choices[0]), str(distribution.choices[-1])
     return f"{distribution.low:g}", f"{distribution.high:g}"
-
-
-def _plain(figure: Figure, panels: list[Axes]) -> Figure:
-    for axes in panels:
-        axes.spines[["top", "right"]].set_visible(False)
-    return figure

@@ -9,7 +9,17 @@ import pytest
 from matplotlib.cbook import is_math_text
 from matplotlib.figure import Figure
 
-from treeline.reporting.plots import MAX_BARS, bars, contributions_summary
+from treeline.reporting.plots import (
+    MAX_BARS,
+    MAX_CLASSES_COUNTED,
+    MAX_POINTS,
+    bars,
+    calibration_curve,
+    confusion_table,
+    contributions_summary,
+    residuals,
+    threshold_curves,
+)
 
 NAMES = ["größe", "東京", "a$b", "US$ to $", "$^$", "\\frac{", "a_b^c", "{", "a\nb", "", " ", "%s", "x" * 300]
 
@@ -93,3 +103,67 @@ def test_the_summary_follows_from_the_seed() -> None:
     one, same, other = (np.array([dots.get_offsets() for dots in figure.axes[0].collections]) for figure in figures)
     assert (one == same).all()
     assert (one != other).any()
+
+
+def test_the_calibration_stands_beside_its_diagonal() -> None:
+    figure = calibration_curve(pd.DataFrame({"predicted": [0.1, 0.9], "observed": [0.2, 1.0]}), 0.1234)
+    diagonal, curve = figure.axes[0].lines
+    assert diagonal.get_xydata().tolist() == [[0, 0], [1, 1]]
+    assert curve.get_xydata().tolist() == [[0.1, 0.2], [0.9, 1.0]]
+    assert figure.axes[0].get_title() == "Calibration (expected error 0.123)"
+    rendered(figure)
+
+
+def decisions(**more: list[float]) -> pd.DataFrame:
+    columns = {"precision": [0.5, np.nan], "recall": [1.0, 0.0], "f1": [0.7, np.nan]} | more
+    return pd.DataFrame({"threshold": [0.2, 0.8], **columns})
+
+
+def test_the_cost_of_a_threshold_has_an_axis_of_its_own_where_there_is_one() -> None:
+    without, costly = (threshold_curves(table, 0.2, "yes") for table in (decisions(), decisions(cost=[10.0, 500.0])))
+    assert len(without.axes) == 1
+    curves, costs = costly.axes
+    assert [line.get_label() for line in curves.lines[:3]] == ["precision", "recall", "f1"]
+    assert costs.lines[0].get_ydata().tolist() == [10.0, 500.0]
+    assert curves.get_ylim() == (0, 1.02)
+    for figure in (without, costly):
+        assert figure.axes[0].lines[3].get_xdata() == [0.2, 0.2]
+        rendered(figure)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_label_of_a_class_renders(name: str) -> None:
+    rendered(threshold_curves(decisions(), 0.2, name))
+    rendered(confusion_table(pd.DataFrame([[1, 0], [2, 3]], index=[name, "b"], columns=[name, "b"])))
+
+
+def test_residuals_are_truth_minus_prediction() -> None:
+    y_true, y_pred = np.array([1.0, 5.0, 2.0]), np.array([2.0, 2.0, 2.0])
+    left, right = residuals(y_true, y_pred).axes
+    assert left.collections[0].get_offsets().tolist() == [[1, 2], [5, 2], [2, 2]]
+    assert right.collections[0].get_offsets().tolist() == [[2, -1], [2, 3], [2, 0]]
+    assert left.lines[0].get_xydata().tolist() == [[1, 1], [5, 5]]
+
+
+def test_of_many_residuals_the_same_few_are_drawn_each_with_its_prediction() -> None:
+    y_true = np.arange(MAX_POINTS + 100.0)
+    one, two = (residuals(y_true, y_true + 7).axes[1].collections[0].get_offsets() for _ in range(2))
+    assert len(one) == MAX_POINTS
+    assert (one == two).all()
+    assert (one[:, 1] == -7).all()
+
+
+@pytest.mark.parametrize("n", [2, MAX_CLASSES_COUNTED, MAX_CLASSES_COUNTED + 1])
+def test_the_confusion_shows_its_counts_unless_there_are_too_many(n: int) -> None:
+    counts = pd.DataFrame(np.arange(n * n).reshape(n, n), index=range(n), columns=range(n))
+    figure = confusion_table(counts)
+    shown = [text.get_text() for text in figure.axes[0].texts]
+    assert shown == ([] if n > MAX_CLASSES_COUNTED else [str(count) for count in range(n * n)])
+    rendered(figure)
+
+
+def test_the_confusion_is_coloured_by_the_share_of_the_true_class() -> None:
+    counts = pd.DataFrame([[8, 2, 0], [0, 0, 0], [1, 0, 1]], index=list("abc"), columns=list("abc"))
+    axes = confusion_table(counts).axes[0]
+    assert axes.images[0].get_array().tolist() == [[0.8, 0.2, 0], [0, 0, 0], [0.5, 0, 0.5]]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "true")

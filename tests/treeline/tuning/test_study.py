@@ -1,17 +1,14 @@
 """The study: where it lives, how it goes on after a kill, what it draws next, when trials are compared."""
 
-import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import optuna
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
 from treeline import UserError
-from treeline.reporting.study_plots import study_pictures
 from treeline.tuning.search_space import HELD_LEARNING_RATE
 from treeline.tuning.search_space import SPACE as BUILT_IN
 from treeline.tuning.study import (
@@ -174,18 +171,6 @@ def test_until_the_end_of_a_study_only_the_known_points_learn_at_a_rate_of_their
     assert [params["learning_rate"] for params in drawn] == [0.3, 0.05] + 6 * [HELD_LEARNING_RATE]
     assert len({params["subsample"] for params in drawn}) == 8
     assert ask_next(study, space, seed=0, late=True).params["learning_rate"] != HELD_LEARNING_RATE
-
-
-def test_a_rate_that_was_held_stands_in_its_place_and_has_no_importance() -> None:
-    study = optuna.create_study()
-    space = SPACE | {"learning_rate": BUILT_IN["learning_rate"]}
-    for late in (True, *6 * [False]):
-        trial = ask_next(study, space, 0, late)
-        study.tell(trial, value(trial.params))
-    pictures = study_pictures(study, "log_loss")
-    assert [label.get_text() for label in pictures["parameter_importances"].axes[0].get_yticklabels()] == ["subsample"]
-    rates, _ = np.transpose([line.get_ydata() for line in pictures["parallel_coordinate"].axes[0].lines[:7]])
-    assert rates[1:] == pytest.approx(math.log(HELD_LEARNING_RATE / 0.005) / math.log(0.3 / 0.005))
 
 
 @pytest.mark.parametrize(
