@@ -204,7 +204,7 @@ class EvaluationSettings(Settings):
     """Score the registered model on rows that training never saw; promote it if it earns it."""
 
     eval_dataset: str = Field(
-        "", description="Labelled CSV or Parquet file to score; empty takes the logged test rows."
+        "", description="Labelled CSV or Parquet file to judge by; empty takes the logged test rows."
     )
     model_name: ModelName = MODEL_NAME
     promote: Literal["better", "not-worse", "always", "never"] = Field(
@@ -274,7 +274,7 @@ class RollbackSettings(Settings):
 
 
 class LineageSettings(Settings):
-    """Print the chain that made a version, and the record of its name."""
+    """Print the chain that made a version, and the history of its name."""
 
     model: str = Field("", description="Version of a registered model: NAME/3 or NAME@champion.")
 
