@@ -82,7 +82,8 @@ def make_table(name: str, frame: pd.DataFrame, target: str, source: str = "memor
             f"Unknown target {target!r}: {called} has no such column.{hint} Its columns are {_listed(frame)}."
         )
     if not frame.columns.is_unique:
-        raise UserError(f"{called} names the column {frame.columns[frame.columns.duplicated()][0]!r} twice: rename one.")
+        twin = frame.columns[frame.columns.duplicated()][0]
+        raise UserError(f"{called} names the column {twin!r} twice: rename one.")
     if frame.shape[1] < 2:
         raise UserError(f"{called} has no column beside the target {target!r}: there is nothing to predict from.")
     if frame.empty:
