@@ -9,7 +9,7 @@ import pytest
 from tables_maker import CLASSES, KINDS, TARGET, TASKS, make_table
 
 from treeline import UserError
-from treeline.data.target import MAX_INTEGER_CLASSES, Target, check_columns, guess_task, settle_target
+from treeline.data.target import MAX_INTEGER_CLASSES, Target, check_columns, guess_task, label_codes, settle_target
 
 
 def values(*items: Any, dtype: Any = None) -> pd.Series:
@@ -182,3 +182,23 @@ def test_text_where_a_number_is_wanted_is_named(name: str) -> None:
 
 def test_a_column_without_any_value_is_text_nowhere() -> None:
     check_columns(make_table().assign(length=pd.Series([None] * 200, dtype="string")), KINDS, "rows.csv")
+
+
+@pytest.mark.parametrize(
+    ("y", "classes", "codes"),
+    [
+        (pd.Series(["b", "a", "b"]), ["a", "b"], [1, 0, 1]),
+        (pd.Series(["b", "a", "new", None]), ["a", "b"], [1, 0, -1, -1]),
+        (pd.Series([True, False]), [False, True], [1, 0]),
+        (pd.Series([True, False], dtype=object), np.array([False, True]), [1, 0]),
+        (pd.Series([5, 3, 4]), [3, 5], [1, 0, -1]),
+        (pd.Series([5.0, 3.0]), [3, 5], [1, 0]),
+        (pd.Series([5, None], dtype="Int64"), [3, 5], [1, -1]),
+        (pd.Series(["b", "a"], dtype="category"), ["a", "b"], [1, 0]),
+        (pd.Series(["b", "a"], dtype="string"), np.array(["a", "b"]), [1, 0]),
+        (pd.Series(["1", "3"]), [1, 3], [-1, -1]),
+        (pd.Series([], dtype=object), ["a", "b"], []),
+    ],
+)
+def test_a_label_s_code_is_its_place_among_the_classes(y: pd.Series, classes: Any, codes: list[int]) -> None:
+    assert label_codes(y, classes).tolist() == codes
