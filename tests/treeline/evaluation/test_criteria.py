@@ -128,8 +128,10 @@ def test_numbers_are_read_by_name_in_their_order(text: str, numbers: dict[str, f
         "a=inf",
         "a=-inf",
         "a=1e999",
-    ]
-    + ["a=0x10", "a=1 2", "a=None"],
+        "a=0x10",
+        "a=1 2",
+        "a=None",
+    ],
 )
 @pytest.mark.parametrize("before", ["", "b=2, "])
 def test_a_part_that_is_no_number_is_named(part: str, before: str) -> None:
