@@ -204,8 +204,8 @@ display(Image(filename=picture, width=560))
 # ## 5. The verdict
 #
 # The evaluation loads the *registered* model and judges it on rows that training never saw. The model becomes
-# `champion` if it earns it; else the tag `reasons` says why not. The first one here has only the dummy baseline to beat.
-# Run the notebook again and the next model is held: made the same way from the same rows, it is no better.
+# `champion` if it earns it; else the tag `reasons` says why not. The first one here has only the dummy baseline to
+# beat. Run the notebook again and the next model is held: made the same way from the same rows, it is no better.
 
 # %%
 evaluation_id = data_evaluation.run(EvaluationSettings(training_run_id=training_id))
