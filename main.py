@@ -20,9 +20,10 @@ import data_preprocessing
 import hyperparameters_tuning
 import model_training
 from config import DataSettings, EvaluationSettings, MainSettings, TrainingSettings, TuningSettings
+from tracking.datasets import load_problem
 from tracking.evaluation_log import TEST
 from tracking.models import SERVICE, form_names
-from tracking.runs import Lineage, load_problem, stage_run
+from tracking.runs import Lineage, stage_run
 from treeline.cpus import cpu_budget
 from treeline.metrics import metrics_of
 from treeline.tuning.objective import make_objective

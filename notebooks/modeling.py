@@ -67,10 +67,11 @@ import data_evaluation
 import data_preprocessing
 import hyperparameters_tuning
 import model_training
-from config import DataSettings, EvaluationSettings, TrainingSettings, TuningSettings, log_to_stderr
+from config import DataSettings, EvaluationSettings, TrainingSettings, TuningSettings
+from tracking.datasets import load_problem, load_split
 from tracking.models import requirements
-from tracking.runs import load_problem, load_split
 from treeline.metrics import metrics_of
+from utils import log_to_stderr
 
 log_to_stderr()
 

@@ -97,7 +97,7 @@ def test_facts_without_a_value_are_left_out() -> None:
         (None, "None"),
     ],
 )
-def test_a_value_is_spelled_to_be_read(value: object, spelled: str) -> None:
+def test_a_value_isspelled_to_be_read(value: object, spelled: str) -> None:
     (piece,) = Section("s").table(pd.DataFrame({"a": pd.Series([value], dtype=object)})).pieces
     assert f"<td>{spelled}</td>" in piece
 
