@@ -37,7 +37,7 @@ INK = 'fill="#1f2937"'
 FAINT = 'font-size="12" fill="#5b6675"'
 LEGEND = (
     "A grey line leaves each room; at a dot on it, the room imports the one that the coloured line enters.",
-    "Imports go down. One that goes up is red: it breaks a rule. What treeline.fit loads when it is called is left out.",
+    "Imports go down; one that goes up is red: it breaks a rule. What treeline.fit loads when called is left out.",
 )
 LEFT, RIGHT, RAIL, LINE = 20, 760, 24, 18  # the floors' sides, between two rails, between two lines of text
 
