@@ -18,7 +18,7 @@ from treeline.data.problem import AskedTask, TableSettings
 from treeline.data.splits import SplitKind
 from treeline.data.tables import BUILT_IN, check_exists
 from treeline.evaluation.criteria import Criteria, parse_costs, parse_thresholds
-from treeline.tuning.schedule import AskedMetric, SearchSettings
+from treeline.tuning.schedule import MAX_SEED, AskedMetric, SearchSettings
 from treeline.tuning.search_space import read_space
 from treeline.tuning.study import check_storage
 
@@ -117,7 +117,7 @@ class DataSettings(Settings):
     test_size: float = Field(
         0.33, gt=0, lt=1, description="Share of the rows held out for the test, above 0 and below 1."
     )
-    seed: Whole = Field(0, ge=0, le=2**31 - 1, description="Seed of every random choice, from 0.")
+    seed: Whole = Field(0, ge=0, le=MAX_SEED, description="Seed of every random choice, from 0.")
     dry_run: bool = Field(False, description="Print what would be done and do nothing.")
 
     def check(self) -> None:
@@ -152,7 +152,7 @@ class TuningSettings(Settings):
         "", description="Optuna storage URL of the study; empty keeps it in a file in the folder studies, by the store."
     )
     data_run_id: str = Field("", description="Run of data-preprocessing to read; empty takes the last finished one.")
-    seed: Whole = Field(SearchSettings.seed, ge=0, le=2**31 - 1, description="Seed of every random choice, from 0.")
+    seed: Whole = Field(SearchSettings.seed, ge=0, le=MAX_SEED, description="Seed of every random choice, from 0.")
 
     def search(self) -> SearchSettings:
         """Give what the core needs to search; the search space is read from its file.
