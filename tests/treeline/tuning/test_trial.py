@@ -1,6 +1,7 @@
 """Trials without a store: drawn, trained, pruned and failed, told to a log in order, and as many as a study runs."""
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -229,8 +230,22 @@ def test_the_seconds_of_a_search_are_limited(monkeypatch: pytest.MonkeyPatch) ->
     assert found.trials["state"].iloc[0] == "COMPLETE"
 
 
-def test_a_search_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def verbosity() -> Iterator[None]:
     before = optuna.logging.get_verbosity()
-    search(make_problem(), make_table(n=90), replace(PLAN, n_trials=1), 1)
-    assert capfd.readouterr() == ("", "")
-    assert optuna.logging.get_verbosity() == before
+    yield
+    optuna.logging.set_verbosity(before)
+
+
+@pytest.mark.usefixtures("verbosity")
+@pytest.mark.parametrize("level", [optuna.logging.DEBUG, optuna.logging.INFO, optuna.logging.ERROR])
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_search_keeps_optuna_quiet_and_leaves_it_as_it_was(
+    level: int, fails: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    optuna.logging.set_verbosity(level)
+    failing(monkeypatch, lambda call: fails, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt) if fails else contextlib.nullcontext():
+        search(make_problem(), make_table(n=90), replace(PLAN, n_trials=1), 1)
+    assert [record.getMessage() for record in caplog.records] == []
+    assert optuna.logging.get_verbosity() == level
