@@ -27,7 +27,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f" Did you mean {match[0]!r}?" if match else ""
 
 
-def fit(frame: "pd.DataFrame", target: str, **settings: Any) -> "TreelineClassifier | TreelineRegressor":
+def fit(frame: "pd.DataFrame", target: str | int, **settings: Any) -> "TreelineClassifier | TreelineRegressor":
     """Settle the columns of a table, search parameters by cross-validation, and fit the final estimator on all rows.
 
     What the stages of the MLflow Project do with their training rows, in memory: the same rows and seed give the same
@@ -35,7 +35,7 @@ def fit(frame: "pd.DataFrame", target: str, **settings: Any) -> "TreelineClassif
 
     Args:
         frame: raw columns and the target; rows without a target are left out.
-        target: the column to predict.
+        target: the column to predict; columns named by numbers are named by strings from then on.
         settings: any of `treeline.data.problem.TableSettings` (`task`, `drop`, `derive`, `split`, ...) and
             `treeline.tuning.schedule.SearchSettings` (`n_trials`, `timeout`, `metric`, `folds`, `search_space`,
             `seed`), which say what they mean and what they are by default.
@@ -68,10 +68,10 @@ def fit(frame: "pd.DataFrame", target: str, **settings: Any) -> "TreelineClassif
         raise UserError(f"Unknown setting {name!r}.{nearest(name, known)} The settings are {', '.join(sorted(known))}.")
     reading = TableSettings(**{name: settings[name] for name in names[TableSettings] & settings.keys()})
     plan = SearchSettings(**{name: settings[name] for name in names[SearchSettings] & settings.keys()})
-    problem, rows = settle_problem(make_table("the frame", frame, target), reading)
+    problem, rows = settle_problem(make_table("the frame", frame, str(target)), reading)
     problem = add_derived(problem, reading.derive)
     found = search(problem, rows, plan, cpu_budget())
     estimator = make_estimator(problem, found.params, found.rounds, cpu_budget())
-    estimator.fit(problem.rows(rows), rows[target])
+    estimator.fit(problem.rows(rows), rows[problem.target])
     estimator.problem_, estimator.search_ = problem, found
     return estimator

@@ -1,7 +1,10 @@
 """The three forms: their signatures say what each takes and gives, and they load without pickle."""
 
+import importlib
 import re
 import warnings
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,12 +14,29 @@ import skops.io
 from mlflow.models import ModelSignature
 from mlflow.models.utils import _enforce_schema
 from mlflow.types.schema import AnyType, DataType
-from tables_maker import CLASSES, KINDS, TARGET, TASKS, make_problem, make_table
+from tables_maker import CLASSES, KINDS, TARGET, TASKS, ZOO_KINDS, make_problem, make_table, make_zoo
 
-from tracking.models import PACKAGE, REQUIRED, SERVICE, TRUSTED, raw_schema, requirements, signatures
-from treeline.model.estimator import TreelineClassifier, TreelineRegressor
+from tracking.models import (
+    BOOSTER,
+    FORMS,
+    PACKAGE,
+    PIPELINE,
+    REQUIRED,
+    SERVICE,
+    SERVICE_CODE,
+    TRUSTED,
+    Form,
+    describe_forms,
+    form_names,
+    raw_schema,
+    requirements,
+    signatures,
+)
+from treeline.data.problem import Problem
+from treeline.model.estimator import TreelineClassifier, TreelineRegressor, make_estimator
 
-Fitted = dict[str, tuple[TreelineClassifier | TreelineRegressor, pd.DataFrame, dict[str, ModelSignature]]]
+Estimator = TreelineClassifier | TreelineRegressor
+Fitted = dict[str, tuple[Estimator, pd.DataFrame, Mapping[Form, ModelSignature]]]
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +46,7 @@ def fitted() -> Fitted:
     for target in TASKS:
         problem, frame = make_problem(target), make_table(target)
         rows = problem.rows(frame)
-        estimator = problem.estimator({"max_depth": 2}, 3, 1).fit(rows, frame[TARGET])
+        estimator = make_estimator(problem, {"max_depth": 2}, 3, 1).fit(rows, frame[TARGET])
         made[target] = estimator, rows, signatures(estimator, rows, problem)
     return made
 
@@ -40,8 +60,7 @@ def test_every_requirement_is_pinned_at_the_version_installed() -> None:
 
 def test_the_package_and_the_service_travel_with_the_model() -> None:
     assert (PACKAGE / "__init__.py").is_file()
-    assert SERVICE.is_file()
-    assert SERVICE.is_file()
+    assert SERVICE_CODE.is_file()
 
 
 def test_fractions_are_doubles_and_the_rest_is_anything() -> None:
@@ -72,7 +91,7 @@ def test_every_row_that_the_features_take_passes_the_signature(
 ) -> None:
     estimator, rows, signature = fitted[target]
     one = rows.head(1).astype(object).assign(**change).astype({"length": float, "width [mm]": float})
-    for form in ("", "Service"):
+    for form in (PIPELINE, SERVICE):
         passed = _enforce_schema(one, signature[form].inputs)
         pd.testing.assert_frame_equal(estimator.answer(passed), estimator.answer(one))
 
@@ -89,15 +108,15 @@ def test_every_row_that_the_features_take_passes_the_signature(
 )
 def test_the_pipeline_gives_labels_of_their_own_type(fitted: Fitted, target: str, label: DataType) -> None:
     _, _, signature = fitted[target]
-    assert signature[""].outputs.input_types() == [label]
-    assert signature["Service"].outputs.input_types() == [label, *[DataType.float] * len(CLASSES[target])]
+    assert signature[PIPELINE].outputs.input_types() == [label]
+    assert signature[SERVICE].outputs.input_types() == [label, *[DataType.float] * len(CLASSES[target])]
 
 
 @pytest.mark.parametrize("target", TASKS)
 def test_the_service_gives_the_columns_of_an_answer(fitted: Fitted, target: str) -> None:
     estimator, rows, signature = fitted[target]
     answer = estimator.answer(rows)
-    assert signature["Service"].outputs.input_names() == list(answer.columns)
+    assert signature[SERVICE].outputs.input_names() == list(answer.columns)
     assert [answer[name].dtype.kind for name in answer.columns[1:]] == ["f"] * len(CLASSES[target])
 
 
@@ -105,12 +124,12 @@ def test_the_service_gives_the_columns_of_an_answer(fitted: Fitted, target: str)
 def test_the_booster_takes_the_feature_frame_and_gives_what_its_shape_says(fitted: Fitted, target: str) -> None:
     estimator, rows, signature = fitted[target]
     frame = estimator.feature_frame(rows)
-    assert signature["Booster"].inputs.input_names() == list(frame.columns) == estimator.booster_.feature_names
-    pd.testing.assert_frame_equal(_enforce_schema(frame, signature["Booster"].inputs), frame)
-    scores = estimator.booster_.inplace_predict(frame.to_numpy())
-    (output,) = signature["Booster"].outputs.inputs
-    assert output.shape == (-1, *scores.shape[1:])
-    assert output.type == scores.dtype
+    assert signature[BOOSTER].inputs.input_names() == list(frame.columns) == estimator.booster_.feature_names
+    pd.testing.assert_frame_equal(_enforce_schema(frame, signature[BOOSTER].inputs), frame)
+    answers = estimator.booster_.inplace_predict(frame.to_numpy())
+    (output,) = signature[BOOSTER].outputs.inputs
+    assert output.shape == (-1, *answers.shape[1:])
+    assert output.type == answers.dtype
 
 
 @pytest.mark.parametrize("target", TASKS)
@@ -123,3 +142,63 @@ def test_an_estimator_travels_without_pickle_and_answers_the_same(fitted: Fitted
         again = skops.io.loads(content, trusted=TRUSTED)
     pd.testing.assert_frame_equal(again.answer(rows), estimator.answer(rows))
     assert again.get_params(deep=False).keys() == estimator.get_params(deep=False).keys()
+
+
+# What skops writes into a model, and what a model that was registered before names: these paths never change.
+CLASS_PATHS = [
+    "treeline.model.encoders.CategoryEncoder",
+    "treeline.model.encoders.TargetMeanEncoder",
+    "treeline.model.encoders.DatetimeEncoder",
+    "treeline.model.encoders.TfidfEncoder",
+    "treeline.model.features.Features",
+    "treeline.model.estimator.TreelineClassifier",
+    "treeline.model.estimator.TreelineRegressor",
+]
+
+
+def test_the_classes_that_a_model_names_are_trusted_under_the_paths_of_the_contract() -> None:
+    assert [each for each in TRUSTED if each.startswith("treeline.")] == CLASS_PATHS
+    assert {each for each in TRUSTED if not each.startswith("treeline.")} == {"numpy.dtype", "xgboost.core.Booster"}
+
+
+@pytest.mark.parametrize("path", [*CLASS_PATHS, "xgboost.core.Booster"])
+def test_the_classes_that_a_model_names_are_where_their_paths_say(path: str) -> None:
+    module, _, name = path.rpartition(".")
+    found = getattr(importlib.import_module(module), name)
+    assert (found.__module__, found.__qualname__) == (module, name)
+
+
+def posed_by_the_zoo(target: str) -> Problem:
+    return replace(make_problem(target), kinds=dict(ZOO_KINDS))
+
+
+@pytest.mark.parametrize("target", ["binary", "multiclass", "regression"])
+def test_a_model_with_every_kind_of_column_names_every_class_of_the_contract_and_no_other(target: str) -> None:
+    problem, frame = posed_by_the_zoo(target), make_zoo(target)
+    rows = problem.rows(frame)
+    estimator = make_estimator(problem, {}, 3, 1).fit(rows, frame[TARGET])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        content = skops.io.dumps(estimator)
+        named = {each for each in skops.io.get_untrusted_types(data=content) if each.startswith("treeline.")}
+        again = skops.io.loads(content, trusted=TRUSTED)
+    kind = "Regressor" if target == "regression" else "Classifier"
+    other = "Classifier" if target == "regression" else "Regressor"
+    assert type(estimator).__name__ == f"Treeline{kind}"
+    assert named == {*CLASS_PATHS} - {f"treeline.model.estimator.Treeline{other}"}
+    pd.testing.assert_frame_equal(again.answer(rows), estimator.answer(rows))
+
+
+def test_the_three_forms_have_their_names_flavors_and_a_description_each() -> None:
+    assert form_names("CancerModel") == ["CancerModel", "CancerModelBooster", "CancerModelService"]
+    assert [form.flavor for form in FORMS] == ["sklearn", "xgboost", "python_function"]
+    told = describe_forms(make_problem(), "CancerModel")
+    assert list(told) == form_names("CancerModel")
+    assert len({*told.values()}) == 3
+    assert all(text.startswith(f"Predicts {TARGET} (binary) of the table made. The ") for text in told.values())
+    assert list(signatures(*_fitted_binary())) == [PIPELINE, BOOSTER, SERVICE]
+
+
+def _fitted_binary() -> tuple[Estimator, pd.DataFrame, Problem]:
+    problem, frame = make_problem(), make_table()
+    return make_estimator(problem, {}, 1, 1).fit(problem.rows(frame), frame[TARGET]), problem.rows(frame), problem
