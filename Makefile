@@ -49,13 +49,12 @@ docker-test: env-dev ## The images built and every service run for real; needs a
 ui: env ## The MLflow UI on http://127.0.0.1:5000
 	@mlflow ui
 
-# One thread: a champion of a large table brings as many as it was trained with, which wait for each other on every row.
 # No telemetry: told to stop, MLflow would wait for it where it has no way out.
 serve: env ## The champion over REST on http://127.0.0.1:5001; MODEL=NAME serves another one, PORT=8080 elsewhere
 	@python -c "import socket, sys; \
 	socket.socket().connect_ex(('127.0.0.1', $(PORT))) or sys.exit('error: the port $(PORT) is taken; name another, such as PORT=8080.')"
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT INT TERM \
-	&& TREELINE_MODEL='$(MODEL)' OMP_THREAD_LIMIT=1 MLFLOW_DISABLE_TELEMETRY=true python serve.py --unchecked "$$folder/model" \
+	&& TREELINE_MODEL='$(MODEL)' MLFLOW_DISABLE_TELEMETRY=true python serve.py --unchecked "$$folder/model" \
 	mlflow models serve -m "$$folder/model" --env-manager local --workers 1 -p $(PORT)
 
 spark-test: env-dev ## The test of examples/spark_scores.py, on a local Spark that it installs; needs Java 17

@@ -27,10 +27,11 @@ from mlflow.pyfunc import PyFuncModel
 from tqdm import tqdm
 
 from config import BatchSettings
+from tracking.datasets import Origin, download_artifact, log_dataset
 from tracking.models import SERVICE
 from tracking.reference import Reference, load_reference
 from tracking.registry import find_version, only_champion
-from tracking.runs import Lineage, Origin, download_artifact, log_dataset, stage_run
+from tracking.runs import Lineage, stage_run
 from treeline import UserError
 from treeline.data.chunks import WRITABLE, count_rows, file_digest, is_csv
 from treeline.data.drift import drift

@@ -1,34 +1,24 @@
-"""Settings of every stage (names, defaults, ranges, help), how a command line becomes them, and the logger.
+"""Settings of every entry point: names, defaults, ranges, help.
 
 A setting's default and range are written here alone; MLproject repeats the defaults and a test holds the two equal.
 """
 
-import logging
-import os
 import re
-import sys
-from collections.abc import Sequence
 from dataclasses import fields
 from typing import Annotated, Any, Literal, TypeVar
 
-import optuna
-from loguru import logger
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import (
     BaseSettings,
-    CliApp,
-    CliSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    SettingsError,
 )
 
-from treeline import UserError, nearest
 from treeline.data.problem import AskedTask, TableSettings
 from treeline.data.splits import SplitKind
 from treeline.data.tables import BUILT_IN, check_exists
 from treeline.evaluation.criteria import Criteria, parse_costs, parse_thresholds
-from treeline.tuning.schedule import AskedMetric, SearchSettings
+from treeline.tuning.schedule import MAX_SEED, AskedMetric, SearchSettings
 from treeline.tuning.search_space import read_space
 from treeline.tuning.study import check_storage
 
@@ -40,16 +30,6 @@ def _whole(value: Any) -> Any:
     except (ValueError, OverflowError):
         return value
 
-
-# Libraries whose INFO lines narrate their set-up: migrations, a new experiment, monitoring threads, loading a model.
-QUIET = (
-    "alembic",
-    "mlflow.store.db.utils",
-    "mlflow.tracking.fluent",
-    "mlflow.system_metrics",
-    "mlflow.pyfunc",
-    "mlflow.models",
-)
 
 Whole = Annotated[int, BeforeValidator(_whole)]
 MAX_MODEL_NAME = 200  # signs
@@ -137,7 +117,7 @@ class DataSettings(Settings):
     test_size: float = Field(
         0.33, gt=0, lt=1, description="Share of the rows held out for the test, above 0 and below 1."
     )
-    seed: Whole = Field(0, ge=0, le=2**31 - 1, description="Seed of every random choice, from 0.")
+    seed: Whole = Field(0, ge=0, le=MAX_SEED, description="Seed of every random choice, from 0.")
     dry_run: bool = Field(False, description="Print what would be done and do nothing.")
 
     def check(self) -> None:
@@ -172,7 +152,7 @@ class TuningSettings(Settings):
         "", description="Optuna storage URL of the study; empty keeps it in a file in the folder studies, by the store."
     )
     data_run_id: str = Field("", description="Run of data-preprocessing to read; empty takes the last finished one.")
-    seed: Whole = Field(SearchSettings.seed, ge=0, le=2**31 - 1, description="Seed of every random choice, from 0.")
+    seed: Whole = Field(SearchSettings.seed, ge=0, le=MAX_SEED, description="Seed of every random choice, from 0.")
 
     def search(self) -> SearchSettings:
         """Give what the core needs to search; the search space is read from its file.
@@ -204,7 +184,7 @@ class EvaluationSettings(Settings):
     """Score the registered model on rows that training never saw; promote it if it earns it."""
 
     eval_dataset: str = Field(
-        "", description="Labelled CSV or Parquet file to score; empty takes the logged test rows."
+        "", description="Labelled CSV or Parquet file to judge by; empty takes the logged test rows."
     )
     model_name: ModelName = MODEL_NAME
     promote: Literal["better", "not-worse", "always", "never"] = Field(
@@ -274,7 +254,7 @@ class RollbackSettings(Settings):
 
 
 class LineageSettings(Settings):
-    """Print the chain that made a version, and the record of its name."""
+    """Print the chain that made a version, and the history of its name."""
 
     model: str = Field("", description="Version of a registered model: NAME/3 or NAME@champion.")
 
@@ -304,66 +284,3 @@ class RelocateSettings(Settings):
 
 
 Stage = TypeVar("Stage", bound=Settings)
-
-
-def parse(settings: type[Stage], script: str, argv: Sequence[str] | None = None) -> Stage:
-    """Read a command line into settings.
-
-    Args:
-        settings: the stage's class.
-        script: the file it runs as, for `--help`.
-        argv: the arguments; None takes the process's own.
-
-    Raises:
-        UserError: an unknown parameter, or a value outside its range; names it, the value got and what is allowed.
-    """
-    arguments = _flags(settings, list(sys.argv[1:] if argv is None else argv))
-    _refuse_unknown(settings, arguments)
-    source = CliSettingsSource[Any](settings, cli_prog_name=script, cli_exit_on_error=False, cli_parse_none_str="\0")
-    try:
-        return CliApp.run(settings, cli_args=arguments, cli_settings_source=source)
-    except SettingsError as error:
-        raise UserError(f"Cannot read the command line: {error}. See python {script} --help.") from None
-    except ValidationError as error:
-        raise UserError(" ".join(_complaint(settings, detail) for detail in error.errors())) from None
-
-
-def log_to_stderr() -> None:
-    """Send our log to stderr, one short line a message, and quieten two libraries that narrate their set-up."""
-    logger.remove()
-    logger.add(
-        sys.stderr, format="<green>{time:HH:mm:ss}</green> | <level>{level: <7}</level> | {message}", level="INFO"
-    )
-    for name in QUIET:
-        logging.getLogger(name).setLevel(logging.WARNING)
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for every small file
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # a line a trial would break the progress bar
-
-
-def _complaint(settings: type[Settings], detail: Any) -> str:
-    name = str(detail["loc"][0])
-    field = settings.model_fields.get(name)
-    meaning = f" ({field.description})" if field else ""
-    reason = str(detail["msg"]).removeprefix("Value error, ")
-    return f"--{settings.option(name)} got {detail['input']!r}: {reason[0].lower()}{reason[1:]}{meaning}"
-
-
-def _flags(settings: type[Settings], arguments: list[str]) -> list[str]:
-    """Let `--dry-run` stand for `--dry-run true`."""
-    flags = [f"--{settings.option(name)}" for name, field in settings.model_fields.items() if field.annotation is bool]
-    spelled: list[str] = []
-    for i, word in enumerate(arguments):
-        bare = word in flags and (i + 1 == len(arguments) or arguments[i + 1].startswith("--"))
-        spelled += [word, "true"] if bare else [word]
-    return spelled
-
-
-def _refuse_unknown(settings: type[Settings], arguments: Sequence[str]) -> None:
-    """Name an unknown parameter before argparse sees it, which would take `--test` for `--test-size`."""
-    options = [f"--{settings.option(name)}" for name in settings.model_fields] + ["--help"]
-    for word in arguments:
-        name = word.partition("=")[0]
-        if word.startswith("--") and name not in options:
-            raise UserError(
-                f"Unknown parameter {name}.{nearest(name, options)} The parameters are {', '.join(options)}."
-            )

@@ -19,6 +19,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from config import EvaluationSettings
+from tracking.datasets import download_artifact, load_problem, load_split, log_input
 from tracking.evaluation_log import TEST, Evaluated, Findings, evaluate_by_mlflow, log_diagnostics
 from tracking.golden_requests import GOLDEN_REQUESTS, replay_golden_requests
 from tracking.model_card import log_card
@@ -26,15 +27,7 @@ from tracking.models import SERVICE
 from tracking.promotion import Challenger, apply_decision, finish_earlier, load_pipeline, meet_champion
 from tracking.reference import log_answers
 from tracking.registry import tag_versions
-from tracking.runs import (
-    Lineage,
-    download_artifact,
-    find_run,
-    load_problem,
-    load_split,
-    log_input,
-    stage_run,
-)
+from tracking.runs import Lineage, find_run, stage_run
 from treeline import UserError, nearest
 from treeline.cpus import cpu_budget
 from treeline.data.drift import sample_rows

@@ -17,7 +17,8 @@ import pandas as pd
 from loguru import logger
 
 from config import DataSettings
-from tracking.runs import Lineage, download_artifact, log_problem, log_split, stage_run
+from tracking.datasets import download_artifact, log_problem, log_split
+from tracking.runs import Lineage, stage_run
 from treeline import UserError
 from treeline.data.problem import Problem, settle_problem
 from treeline.data.quality import inspect_table

@@ -20,7 +20,9 @@ from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
 from config import TuningSettings
-from tracking.runs import Lineage, find_run, load_problem, load_split, log_input, stage_run, store_folder
+from tracking.datasets import load_problem, load_split, log_input
+from tracking.runs import Lineage, find_run, stage_run
+from tracking.store import store_folder
 from tracking.trial_log import RunLog, gather_runs
 from treeline.cpus import cpu_budget
 from treeline.data.problem import Problem

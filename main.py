@@ -20,11 +20,13 @@ import data_preprocessing
 import hyperparameters_tuning
 import model_training
 from config import DataSettings, EvaluationSettings, MainSettings, TrainingSettings, TuningSettings
+from tracking.datasets import load_problem
 from tracking.evaluation_log import TEST
 from tracking.models import SERVICE, form_names
-from tracking.runs import Lineage, load_problem, stage_run
+from tracking.runs import Lineage, stage_run
 from treeline.cpus import cpu_budget
 from treeline.metrics import metrics_of
+from treeline.reporting.html import shorten
 from treeline.tuning.objective import make_objective
 from treeline.tuning.search_space import PARAMETERS
 from utils import command
@@ -84,7 +86,7 @@ def summary(evaluation: Run) -> str:
     runs = Lineage.from_tags(tags).runs()
     problem, sizes, search = load_problem(runs["data"]), runs["data"].data.metrics, runs["tuning"].data
     name, version, metric = tags["model_name"], tags["model_version"], tags["metric"]
-    best = ", ".join(f"{key} {_short(search.params[key])}" for key in [*PARAMETERS, "rounds"] if key in search.params)
+    best = ", ".join(f"{key} {shorten(search.params[key])}" for key in [*PARAMETERS, "rounds"] if key in search.params)
     lines = [
         "",
         f"Table      {problem.table}: {sizes['full_data_size']:.0f} rows, {len(problem.kinds)} columns and "
@@ -153,13 +155,6 @@ def _next_commands(served: str) -> list[str]:
 
 def _from_here(path: Path) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
-
-
-def _short(value: str) -> str:
-    try:
-        return f"{float(value):.4g}"
-    except ValueError:
-        return value
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -18,19 +18,15 @@ from loguru import logger
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from config import (
-    ExportSettings,
-    ImportSettings,
-    LineageSettings,
-    RelocateSettings,
-    RollbackSettings,
-)
+from config import ExportSettings, ImportSettings, LineageSettings, RelocateSettings, RollbackSettings
 from tracking.bundle import pack, register, unpacked
+from tracking.datasets import load_problem
 from tracking.models import form_names
 from tracking.promotion import finish_earlier
 from tracking.registry import aliased, champion_history, find_version, only_champion, promote
 from tracking.relocation import relocate as move_places
-from tracking.runs import Lineage, choose_experiment, load_problem, stage_run, store_folder
+from tracking.runs import Lineage, stage_run
+from tracking.store import choose_experiment, store_folder
 from treeline import UserError
 from utils import command
 

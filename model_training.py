@@ -19,10 +19,11 @@ from loguru import logger
 from mlflow.entities import Run
 
 from config import TrainingSettings
+from tracking.datasets import load_problem, load_split, log_input
 from tracking.golden_requests import GOLDEN_REQUESTS, record_golden_requests
 from tracking.models import describe_forms, log_models, requirements
 from tracking.registry import register_in_step
-from tracking.runs import Lineage, find_run, load_problem, load_split, log_input, stage_run
+from tracking.runs import Lineage, find_run, stage_run
 from treeline import UserError, __version__
 from treeline.cpus import cpu_budget
 from treeline.data.problem import Problem

@@ -19,10 +19,11 @@ from mlflow.entities.model_registry import ModelVersion
 import data_preprocessing
 import hyperparameters_tuning
 from config import DataSettings, ReproduceSettings, Stage, TuningSettings
+from tracking.datasets import load_problem, load_split
 from tracking.models import requirements
 from tracking.promotion import load_pipeline
 from tracking.registry import find_version
-from tracking.runs import Lineage, load_problem, load_split, stage_run
+from tracking.runs import Lineage, stage_run
 from treeline import UserError
 from treeline.cpus import cpu_budget
 from treeline.evaluation.predictions import predict

@@ -25,18 +25,31 @@ from loguru import logger
 
 import data_evaluation
 import main as chain
-from config import EvaluationSettings, MainSettings, SweepSettings, log_to_stderr
-from launch.hydra import combinations, describe, multirun, overrides_of, read
+from config import EvaluationSettings, MainSettings, SweepSettings
+from launch.hydra import combinations, describe, multirun, overrides_of
+from tracking.datasets import load_problem
 from tracking.models import form_names
 from tracking.registry import move_alias
-from tracking.runs import Lineage, load_problem, stage_run
+from tracking.runs import Lineage, stage_run
 from treeline import UserError
 from treeline.metrics import metrics_of
-from utils import command
+from utils import command, log_to_stderr, parse
 
 UNJUDGED = {"promote": "never", "min_score": ""}
 HIDDEN = ["run_id", "training_run_id", "error"]  # columns of sweep.csv that are too wide to print
 COLUMNS = ["metric", "cv_value", "best", "model", "version", *HIDDEN]
+
+
+def read(parameters: Mapping[str, Any]) -> MainSettings:
+    """Check the parameters of a combination as if they stood on the command line of `main`.
+
+    Raises:
+        UserError: a value is outside its range or cannot be read.
+    """
+    values = {MainSettings.option(name): "" if value is None else value for name, value in parameters.items()}
+    settings = parse(MainSettings, "main.py", [f"--{name}={value}" for name, value in values.items()])
+    settings.check()
+    return settings
 
 
 def run_combination(place: Mapping[str, str], parameters: Mapping[str, Any]) -> dict[str, str]:
@@ -141,7 +154,7 @@ def run(settings: SweepSettings) -> str:
     """
     with stage_run("sweep", settings) as active:
         words = overrides_of(settings.hydra_options)
-        planned = combinations(words)
+        planned = combinations(words, read)
         place = {
             "MLFLOW_TRACKING_URI": mlflow.get_tracking_uri(),
             "MLFLOW_EXPERIMENT_ID": active.info.experiment_id,

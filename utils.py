@@ -1,14 +1,32 @@
 """A command line: parse it, run what it asks for, end with one sentence and an exit code."""
 
+import logging
+import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from config import Stage, log_to_stderr, parse
-from tracking.runs import check_store
-from treeline import UserError
+import optuna
+from loguru import logger
+from pydantic import ValidationError
+from pydantic_settings import CliApp, CliSettingsSource, SettingsError
+
+from config import Settings, Stage
+from tracking.store import check_store
+from treeline import UserError, nearest
+
+# Libraries whose INFO lines narrate their set-up: migrations, a new experiment, monitoring threads, loading a model.
+QUIET = (
+    "alembic",
+    "mlflow.store.db.utils",
+    "mlflow.tracking.fluent",
+    "mlflow.system_metrics",
+    "mlflow.pyfunc",
+    "mlflow.models",
+)
 
 
 def command(
@@ -35,3 +53,66 @@ def command(
         )
         return 130
     return 0
+
+
+def parse(settings: type[Stage], script: str, argv: Sequence[str] | None = None) -> Stage:
+    """Read a command line into settings.
+
+    Args:
+        settings: the stage's class.
+        script: the file it runs as, for `--help`.
+        argv: the arguments; None takes the process's own.
+
+    Raises:
+        UserError: an unknown parameter, or a value outside its range; names it, the value got and what is allowed.
+    """
+    arguments = _flags(settings, list(sys.argv[1:] if argv is None else argv))
+    _refuse_unknown(settings, arguments)
+    source = CliSettingsSource[Any](settings, cli_prog_name=script, cli_exit_on_error=False, cli_parse_none_str="\0")
+    try:
+        return CliApp.run(settings, cli_args=arguments, cli_settings_source=source)
+    except SettingsError as error:
+        raise UserError(f"Cannot read the command line: {error}. See python {script} --help.") from None
+    except ValidationError as error:
+        raise UserError(" ".join(_complaint(settings, detail) for detail in error.errors())) from None
+
+
+def log_to_stderr() -> None:
+    """Send our log to stderr, one short line a message, and quieten two libraries that narrate their set-up."""
+    logger.remove()
+    logger.add(
+        sys.stderr, format="<green>{time:HH:mm:ss}</green> | <level>{level: <7}</level> | {message}", level="INFO"
+    )
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for every small file
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # a line a trial would break the progress bar
+
+
+def _complaint(settings: type[Settings], detail: Any) -> str:
+    name = str(detail["loc"][0])
+    field = settings.model_fields.get(name)
+    meaning = f" ({field.description})" if field else ""
+    reason = str(detail["msg"]).removeprefix("Value error, ")
+    return f"--{settings.option(name)} got {detail['input']!r}: {reason[0].lower()}{reason[1:]}{meaning}"
+
+
+def _flags(settings: type[Settings], arguments: list[str]) -> list[str]:
+    """Let `--dry-run` stand for `--dry-run true`."""
+    flags = [f"--{settings.option(name)}" for name, field in settings.model_fields.items() if field.annotation is bool]
+    spelled: list[str] = []
+    for i, word in enumerate(arguments):
+        bare = word in flags and (i + 1 == len(arguments) or arguments[i + 1].startswith("--"))
+        spelled += [word, "true"] if bare else [word]
+    return spelled
+
+
+def _refuse_unknown(settings: type[Settings], arguments: Sequence[str]) -> None:
+    """Name an unknown parameter before argparse sees it, which would take `--test` for `--test-size`."""
+    options = [f"--{settings.option(name)}" for name in settings.model_fields] + ["--help"]
+    for word in arguments:
+        name = word.partition("=")[0]
+        if word.startswith("--") and name not in options:
+            raise UserError(
+                f"Unknown parameter {name}.{nearest(name, options)} The parameters are {', '.join(options)}."
+            )

@@ -33,8 +33,10 @@ from treeline.tuning.trial import NoLog, TrialLog, run_trial
 
 FOLDS, ROUNDS, SEED = 5, 100, 0
 
+Labelled = tuple[pd.DataFrame, np.ndarray]  # columns and labels
 
-def table(rows: int, columns: int = 30) -> tuple[pd.DataFrame, np.ndarray]:
+
+def table(rows: int, columns: int = 30) -> Labelled:
     """Make a seeded binary table of float32 columns; 0 rows gives breast cancer."""
     if not rows:
         return load_breast_cancer(return_X_y=True, as_frame=True)
@@ -51,23 +53,18 @@ def drawn(trials: int) -> list[dict[str, Any]]:
 
 
 def bare_loop(
-    X: pd.DataFrame,
-    y: np.ndarray,
-    points: Sequence[Mapping[str, Any]],
-    rounds: int = ROUNDS,
-    trials: int = 0,
-    seed: int = SEED,
+    rows: Labelled, points: Sequence[Mapping[str, Any]], rounds: int = ROUNDS, trials: int = 0, seed: int = SEED
 ) -> float:
     """Optuna and `xgb.cv` with XGBoost's default threads, and nothing else; return the best value.
 
     Args:
-        X: the columns.
-        y: the labels.
+        rows: the columns and the labels.
         points: tried first.
         rounds: of every trial.
         trials: how many there are; 0 for as many as there are points.
         seed: of the sampler and of XGBoost; the folds are always the same.
     """
+    X, y = rows
     data = xgb.DMatrix(X, y)
     folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=SEED).split(X, y))
     metrics = list(curves_of("binary").values())
@@ -85,31 +82,30 @@ def bare_loop(
     return study.best_value
 
 
-def our_problem(X: pd.DataFrame, y: np.ndarray) -> tuple[Problem, pd.DataFrame]:
+def our_problem(rows: Labelled) -> tuple[Problem, pd.DataFrame]:
     """Pose the problem of a binary table; give it and the training rows."""
+    X, y = rows
     kinds = dict.fromkeys(X.columns, "number")
     return Problem("benchmark", "", "y", "binary", "", [0, 1], kinds, {}, ""), X.assign(y=y)
 
 
-def our_loop(
-    X: pd.DataFrame, y: np.ndarray, points: Sequence[Mapping[str, Any]], tracked: bool, rounds: int = ROUNDS
-) -> float:
+def our_loop(rows: Labelled, points: Sequence[Mapping[str, Any]], tracked: bool, rounds: int = ROUNDS) -> float:
     """Our study over the same parameters, folds and rounds, no pruning, no early stopping; return the best value."""
     study = optuna.create_study(pruner=optuna.pruners.NopPruner())
     for point in points:
         study.enqueue_trial(dict(point))
     if not tracked:
-        _our_trials(X, y, study, NoLog(), rounds)
+        _our_trials(rows, study, NoLog(), rounds)
         return study.best_value
     with mlflow.start_run(log_system_metrics=True) as run:
         log = RunLog(run.info.experiment_id, run.info.run_id, {})
-        _our_trials(X, y, study, log, rounds)
+        _our_trials(rows, study, log, rounds)
         log.finish()
     return study.best_value
 
 
-def _our_trials(X: pd.DataFrame, y: np.ndarray, study: optuna.Study, log: TrialLog, rounds: int) -> None:
-    problem, train = our_problem(X, y)
+def _our_trials(rows: Labelled, study: optuna.Study, log: TrialLog, rounds: int) -> None:
+    problem, train = our_problem(rows)
     objective = make_objective(problem, train, SearchSettings(folds=FOLDS, seed=SEED), cpu_budget())
     objective = replace(objective, max_rounds=rounds, early_stopping=False)
     while any(trial.state == TrialState.WAITING for trial in study.get_trials(deepcopy=False)):

@@ -16,16 +16,16 @@ ROUNDS = 20  # of every trial: the cost is linear in them
 
 def cost(rows: int, trials: int) -> list[float]:
     """Measure a study, tracked and not: seconds a trial, seconds of overhead a trial, the store's MiB."""
-    X, y = table(rows)
+    made = table(rows)
     points = drawn(trials)
     fresh_store()
     store = Path(mlflow.get_tracking_uri().removeprefix("sqlite:///"))
     empty = store.stat().st_size
     start = time.perf_counter()
-    our_loop(X, y, points, tracked=False, rounds=ROUNDS)
+    our_loop(made, points, tracked=False, rounds=ROUNDS)
     bare = time.perf_counter() - start
     start = time.perf_counter()
-    our_loop(X, y, points, tracked=True, rounds=ROUNDS)
+    our_loop(made, points, tracked=True, rounds=ROUNDS)
     tracked = time.perf_counter() - start
     return [tracked / trials, (tracked - bare) / trials, (store.stat().st_size - empty) / 2**20]
 

@@ -31,9 +31,9 @@ def contest(contestant: str, path: str, trials: int, rounds: int) -> None:
     fresh_store()
     before = peak()
     if contestant == "ours":
-        value = our_loop(X, y, drawn(trials), tracked=True, rounds=rounds)
+        value = our_loop((X, y), drawn(trials), tracked=True, rounds=rounds)
     else:
-        value = bare_loop(X, y, drawn(trials), rounds)
+        value = bare_loop((X, y), drawn(trials), rounds)
     print(before, peak(), value)
 
 

@@ -28,15 +28,18 @@ def main() -> None:
     quiet()
     others = [multiprocessing.Process(target=spin, daemon=True) for _ in range(cpu_budget() if options.busy else 0)]
     for rows in options.rows:
-        X, y = table(rows)
+        made = table(rows)
         points = drawn(options.trials)
         fresh_store()
         contestants = {
-            "bare loop": lambda X=X, y=y, points=points: bare_loop(X, y, points),
-            "ours, tracked": lambda X=X, y=y, points=points: our_loop(X, y, points, tracked=True),
-            "ours, not tracked": lambda X=X, y=y, points=points: our_loop(X, y, points, tracked=False),
+            "bare loop": lambda made=made, points=points: bare_loop(made, points),
+            "ours, tracked": lambda made=made, points=points: our_loop(made, points, tracked=True),
+            "ours, not tracked": lambda made=made, points=points: our_loop(made, points, tracked=False),
         }
-        print(f"{X.shape[0]} x {X.shape[1]}, {options.trials} trials{', busy machine' if others else ''}", flush=True)
+        print(
+            f"{made[0].shape[0]} x {made[0].shape[1]}, {options.trials} trials{', busy machine' if others else ''}",
+            flush=True,
+        )
         for other in others:
             other.start()
         seconds = interleave(contestants, options.repeats)

@@ -14,10 +14,8 @@ import time
 from dataclasses import dataclass, replace
 
 import mlflow
-import numpy as np
 import optuna
-import pandas as pd
-from common import FOLDS, SEED, bare_loop, fresh_store, our_problem, quiet, table
+from common import FOLDS, SEED, Labelled, bare_loop, fresh_store, our_problem, quiet, table
 
 from tracking.trial_log import RunLog
 from treeline.cpus import cpu_budget
@@ -37,10 +35,10 @@ class Reached:
     trials: int
 
 
-def ours_until(X: pd.DataFrame, y: np.ndarray, value: float, n_trials: int, seed: int) -> Reached:
+def ours_until(rows: Labelled, value: float, n_trials: int, seed: int) -> Reached:
     """Run our study, tracked, until it is as good as a value, or three times its total is spent."""
     start = time.perf_counter()
-    problem, train = our_problem(X, y)
+    problem, train = our_problem(rows)
     settings = SearchSettings(n_trials=n_trials, folds=FOLDS, seed=SEED)
     objective = make_objective(problem, train, settings, cpu_budget())  # the folds are always the same
     objective = replace(objective, params={**objective.params, "seed": seed})
@@ -67,16 +65,16 @@ def main() -> None:
     options = parser.parse_args()
     quiet()
     for rows in options.rows:
-        X, y = table(rows)
+        made = table(rows)
         fresh_store()
         ratios = []
         work = f"bare loop of {options.trials} trials, {options.rounds} rounds each"
-        print(f"{X.shape[0]} x {X.shape[1]}, {work}", flush=True)
+        print(f"{made[0].shape[0]} x {made[0].shape[1]}, {work}", flush=True)
         for seed in range(options.repeats):
             start = time.perf_counter()
-            value = bare_loop(X, y, [], options.rounds, options.trials, seed)
+            value = bare_loop(made, [], options.rounds, options.trials, seed)
             bare = time.perf_counter() - start
-            ours = ours_until(X, y, value, options.trials, seed)
+            ours = ours_until(made, value, options.trials, seed)
             print(
                 f"  bare loop {bare:7.1f} s to {value:.5f}; ours {ours.seconds:7.1f} s to {ours.value:.5f}, "
                 f"{ours.trials} trials",

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
@@ -21,7 +22,7 @@ import data_preprocessing
 import hyperparameters_tuning
 import model_training
 from config import DataSettings, TrainingSettings, TuningSettings
-from tracking.runs import load_problem, load_split
+from tracking.datasets import load_problem, load_split
 from treeline.evaluation.predictions import Predictions, predict
 from treeline.metrics import metrics_of
 
@@ -52,14 +53,27 @@ def _frame(X: np.ndarray, y: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(X, columns=[f"x{i}" for i in range(X.shape[1])]).assign(target=y)
 
 
-def ours(folder: Path, task: str, seconds: float, seed: int) -> tuple[float, float]:
+@dataclass(frozen=True)
+class Round:
+    """One table and seed for every contestant: where the rows lie, the task, the seconds."""
+
+    folder: Path
+    task: str
+    seconds: float
+    seed: int
+
+
+def ours(given: Round) -> tuple[float, float]:
     """Run the first three stages, tracked; leave the split for the others; give the metric on the test rows and the
     seconds.
     """
+    folder, task, seed = given.folder, given.task, given.seed
     path = folder / "table.parquet"
     data = data_preprocessing.run(DataSettings(data=str(path), target="target", task=task, seed=seed))
     start = time.perf_counter()
-    tuned = hyperparameters_tuning.run(TuningSettings(n_trials=100_000, timeout=seconds, data_run_id=data, seed=seed))
+    tuned = hyperparameters_tuning.run(
+        TuningSettings(n_trials=100_000, timeout=given.seconds, data_run_id=data, seed=seed)
+    )
     trained = model_training.run(TrainingSettings(tuning_run_id=tuned))
     spent = time.perf_counter() - start
     for side in ("train", "test"):
@@ -71,19 +85,20 @@ def ours(folder: Path, task: str, seconds: float, seed: int) -> tuple[float, flo
     return predictions.metric(next(iter(metrics_of(task)))), spent
 
 
-def rival(name: str, python: str, folder: Path, task: str, seconds: float, seed: int) -> tuple[float, float]:
+def rival(name: str, python: str, given: Round) -> tuple[float, float]:
     """Let a rival fit on the same training rows; give its metric on the test rows and its seconds.
 
     One that knows no time limit (halving) is stopped after twice the seconds; it has no answer then, and an infinite
     loss.
     """
+    folder, task = given.folder, given.task
     script = Path(__file__).with_name("rivals.py")
     python = python if name == "FLAML" else sys.executable
-    command = [python, str(script), name, str(folder), task, str(seconds), str(seed)]
+    command = [python, str(script), name, str(folder), task, str(given.seconds), str(given.seed)]
     try:
-        subprocess.run(command, check=True, timeout=2 * seconds)
+        subprocess.run(command, check=True, timeout=2 * given.seconds)
     except subprocess.TimeoutExpired:
-        return float("inf"), 2 * seconds
+        return float("inf"), 2 * given.seconds
     found = np.load(folder / "answers.npz")
     y, answers = np.load(folder / "test.npz")["y"], found["answers"]
     if task == "regression":
@@ -111,9 +126,10 @@ def main() -> None:
         for seed in range(options.seeds):
             with tempfile.TemporaryDirectory() as folder:
                 frame.to_parquet(Path(folder) / "table.parquet")
-                found_by[OURS].append(ours(Path(folder), task, options.seconds, seed))
+                given = Round(Path(folder), task, options.seconds, seed)
+                found_by[OURS].append(ours(given))
                 for each in RIVALS:
-                    found_by[each].append(rival(each, options.python, Path(folder), task, options.seconds, seed))
+                    found_by[each].append(rival(each, options.python, given))
         for contestant, found in found_by.items():
             values = [value for value, _ in found]
             print(

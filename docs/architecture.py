@@ -37,7 +37,7 @@ INK = 'fill="#1f2937"'
 FAINT = 'font-size="12" fill="#5b6675"'
 LEGEND = (
     "A grey line leaves each room; at a dot on it, the room imports the one that the coloured line enters.",
-    "Imports go down. One that goes up is red: it breaks a rule.",
+    "Imports go down; one that goes up is red: it breaks a rule. What treeline.fit loads when called is left out.",
 )
 LEFT, RIGHT, RAIL, LINE = 20, 760, 24, 18  # the floors' sides, between two rails, between two lines of text
 
@@ -110,6 +110,8 @@ def graph(root: Path) -> tuple[dict[str, list[str]], dict[str, set[str]]]:
     for room, stems in VERBS.items():
         named[room].sort(key=stems.index)
     for each in imports(root):
+        if each.importer == "treeline" and each.deferred:
+            continue  # `treeline.fit`, which loads rooms above its own when it is called
         if each.imported in rooms and rooms[each.importer] != rooms[each.imported]:
             users[rooms[each.imported]].add(rooms[each.importer])
     return named, users

@@ -15,7 +15,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from config import MainSettings, parse
+from config import MainSettings
 from treeline import UserError, nearest
 
 WORD = re.compile(r"""(?:[^\s'"]|'[^']*'|"[^"]*")+""")  # blanks within quotes do not end it
@@ -50,8 +50,12 @@ def overrides_of(options: str) -> list[str]:
     return words
 
 
-def combinations(words: Sequence[str]) -> list[MainSettings]:
+def combinations(words: Sequence[str], read: Callable[[Mapping[str, Any]], MainSettings]) -> list[MainSettings]:
     """Give the settings of every combination in Hydra's order, all checked.
+
+    Args:
+        words: Hydra's overrides.
+        read: checks the parameters of a combination, and gives its settings.
 
     Raises:
         UserError: one of them cannot run, or two would share a study.
@@ -64,18 +68,6 @@ def combinations(words: Sequence[str]) -> list[MainSettings]:
     if len(studies) > len(set(studies)):
         raise UserError(f"Two combinations would share the study {studies[0]!r}: leave study_name out.")
     return found
-
-
-def read(parameters: Mapping[str, Any]) -> MainSettings:
-    """Check the parameters of a combination as if they stood on the command line of `main`.
-
-    Raises:
-        UserError: a value is outside its range or cannot be read.
-    """
-    values = {MainSettings.option(name): "" if value is None else value for name, value in parameters.items()}
-    settings = parse(MainSettings, "main.py", [f"--{name}={value}" for name, value in values.items()])
-    settings.check()
-    return settings
 
 
 def multirun(words: Sequence[str], task: Callable[[Any], Any]) -> list[Any]:

@@ -67,10 +67,11 @@ import data_evaluation
 import data_preprocessing
 import hyperparameters_tuning
 import model_training
-from config import DataSettings, EvaluationSettings, TrainingSettings, TuningSettings, log_to_stderr
+from config import DataSettings, EvaluationSettings, TrainingSettings, TuningSettings
+from tracking.datasets import load_problem, load_split
 from tracking.models import requirements
-from tracking.runs import load_problem, load_split
 from treeline.metrics import metrics_of
+from utils import log_to_stderr
 
 log_to_stderr()
 
@@ -99,7 +100,7 @@ display(train.head(3))
 #
 # ## 2. Search
 #
-# Optuna tries parameters, and each try is scored by cross-validation on the training rows: five folds, early stopping
+# Optuna tries parameters, and each try is measured by cross-validation on the training rows: five folds, early stopping
 # on their mean. The first trials are known good points, XGBoost's defaults and meta-tuned sets; a trial that falls
 # behind is pruned. Every trial is a run nested under the run of this stage.
 #
@@ -115,12 +116,12 @@ below = f"tags.`mlflow.parentRunId` = '{tuning_id}'"
 best = mlflow.search_runs(
     experiment_names=["treeline"],
     filter_string=f"{below} and tags.state = 'COMPLETE'",
-    order_by=[f"metrics.score {'DESC' if upwards else 'ASC'}"],
+    order_by=[f"metrics.cv_{metric} {'DESC' if upwards else 'ASC'}"],
     max_results=5,
 )
 shown = {
     "tags.trial": "trial",
-    "metrics.score": metric,
+    f"metrics.cv_{metric}": metric,
     "metrics.rounds": "rounds",
     "metrics.seconds": "seconds",
     "params.learning_rate": "learning rate",
@@ -133,9 +134,9 @@ display(table.round({metric: 4, "seconds": 1, "learning rate": 4}).astype(whole)
 # %% [markdown]
 # ## 3. Curves
 #
-# Each trial logged its metrics after every boosting round, averaged over the folds: `cv_log_loss` and, as
-# `cv_log_loss_std`, how much the folds differ. `get_metric_history` reads such a curve back. The best five are
-# coloured, with a dot at their best round; the others are grey.
+# Each trial logged its metrics after every boosting round, averaged over the folds: `log_loss` and, as `log_loss_std`,
+# how much the folds differ; `cv_log_loss` is the value at the best round. `get_metric_history` reads such a curve back.
+# The best five are coloured, with a dot at their best round; the others are grey.
 
 # %%
 client = mlflow.MlflowClient()
@@ -151,10 +152,10 @@ trials = mlflow.search_runs(experiment_names=["treeline"], filter_string=below)
 figure = Figure(figsize=(9, 4.5), layout="constrained")
 axes = figure.subplots()
 for run_id in set(trials["run_id"]) - set(best["run_id"]):
-    values = curve(run_id, f"cv_{metric}")
+    values = curve(run_id, metric)
     axes.plot(values, color="#bbbbbb", linewidth=1)
 for run_id, trial, rounds in best[["run_id", "tags.trial", "metrics.rounds"]].itertuples(index=False):
-    values = curve(run_id, f"cv_{metric}")
+    values = curve(run_id, metric)
     (line,) = axes.plot(values, label=f"trial {trial}")
     axes.plot(rounds, values[rounds], "o", color=line.get_color())
 axes.set(xscale="log", yscale="log", xlabel="boosting round", ylabel=f"{metric} in cross-validation")
@@ -167,21 +168,21 @@ display(figure)
 
 # %% [markdown]
 # The same trials in the order they were run. The bar is the standard deviation over the folds at the best round: where
-# bars overlap widely, the order of two trials says little. Hollow: pruned, with the score it then had.
+# bars overlap widely, the order of two trials says little. Hollow: pruned, with the value it then had.
 
 # %%
 trials["trial"] = trials["tags.trial"].astype(int)
 trials = trials.sort_values("trial")
 done, pruned = (trials[trials["tags.state"] == state] for state in ("COMPLETE", "PRUNED"))
 best_rounds = zip(done["run_id"], done["metrics.rounds"], strict=True)
-spread = [curve(run_id, f"cv_{metric}_std")[rounds] for run_id, rounds in best_rounds]
-reached = trials["metrics.score"].where(trials["tags.state"] == "COMPLETE")
+spread = [curve(run_id, f"{metric}_std")[rounds] for run_id, rounds in best_rounds]
+reached = trials[f"metrics.cv_{metric}"].where(trials["tags.state"] == "COMPLETE")
 so_far = (reached.cummax() if upwards else reached.cummin()).ffill()
 
 figure = Figure(figsize=(9, 3.5), layout="constrained")
 axes = figure.subplots()
-axes.errorbar(done["trial"], done["metrics.score"], yerr=spread, fmt="o", capsize=3, label="trial")
-axes.plot(pruned["trial"], pruned["metrics.score"], "o", mfc="none", color="#888888", label="pruned trial")
+axes.errorbar(done["trial"], done[f"metrics.cv_{metric}"], yerr=spread, fmt="o", capsize=3, label="trial")
+axes.plot(pruned["trial"], pruned[f"metrics.cv_{metric}"], "o", mfc="none", color="#888888", label="pruned trial")
 axes.step(trials["trial"], so_far, where="post", color="#dd8452", label="best so far")
 axes.set(xlabel="trial", ylabel=metric, title="Trials compared", xticks=trials["trial"])
 axes.legend(frameon=False)
@@ -203,36 +204,36 @@ display(Image(filename=picture, width=560))
 # %% [markdown]
 # ## 5. The verdict
 #
-# The evaluation loads the *registered* model and scores the rows that training never saw. The model becomes `champion`
-# if it earns it; else the tag `reasons` says why not. The first one here has only the dummy baseline to beat. Run the
-# notebook again and the next model is held: made the same way from the same rows, it is no better.
+# The evaluation loads the *registered* model and judges it on rows that training never saw. The model becomes
+# `champion` if it earns it; else the tag `reasons` says why not. The first one here has only the dummy baseline to
+# beat. Run the notebook again and the next model is held: made the same way from the same rows, it is no better.
 
 # %%
 evaluation_id = data_evaluation.run(EvaluationSettings(training_run_id=training_id))
 
 evaluation = mlflow.get_run(evaluation_id).data
 print("decision:", evaluation.tags["decision"], evaluation.tags["reasons"])
-scores = pd.DataFrame(
+held_out = pd.DataFrame(
     {
         name: {
-            "held out": evaluation.metrics[name],
-            "95 % from": evaluation.metrics[f"{name}_low"],
-            "to": evaluation.metrics[f"{name}_high"],
+            "held out": evaluation.metrics[f"test_{name}"],
+            "95 % from": evaluation.metrics[f"test_{name}_low"],
+            "to": evaluation.metrics[f"test_{name}_high"],
             "XGBoost's defaults": evaluation.metrics[f"defaults_{name}"],
             "dummy": evaluation.metrics[f"dummy_{name}"],
         }
         for name in ("log_loss", "roc_auc", "accuracy")
     }
 ).T
-display(scores.round(4))
+display(held_out.round(4))
 
 # %% [markdown]
-# The interval says how far the score could have moved had other rows been held out. Take differences within it with
+# The interval says how far the value could have moved had other rows been held out. Take differences within it with
 # care: on a table this small, the defaults of XGBoost may well fall inside.
 
 # %%
 figure = Figure(figsize=(9, 2), layout="constrained")
-for axes, (name, row) in zip(figure.subplots(1, 3), scores.iterrows(), strict=True):
+for axes, (name, row) in zip(figure.subplots(1, 3), held_out.iterrows(), strict=True):
     axes.plot([row["95 % from"], row["to"]], ["model", "model"], linewidth=5, alpha=0.3, solid_capstyle="butt")
     axes.plot(row["held out"], "model", "o", color="#1f77b4")
     axes.plot(row["XGBoost's defaults"], "defaults", "o", color="#dd8452")
@@ -247,7 +248,7 @@ display(figure)
 # | registered as | load it with | takes | gives |
 # |---|---|---|---|
 # | `CancerModel` | `mlflow.sklearn` | raw columns | `predict`: labels; `predict_proba`: an array, one column a class |
-# | `CancerModelBooster` | `mlflow.xgboost` | a `DMatrix` of the features | scores: the second class's probability |
+# | `CancerModelBooster` | `mlflow.xgboost` | a `DMatrix` of the features | the second class's probability |
 # | `CancerModelService` | `mlflow.pyfunc` | raw columns | a frame: `prediction` and one `probability_<class>` a class |
 #
 # The first is for Python that wants scikit-learn's interface, the second for tools that know XGBoost, the third for
@@ -297,7 +298,7 @@ latency = {}
 for n_rows in (1, 1000):
     raw = problem.rows(test).sample(n_rows, replace=True, random_state=0)
     latency[f"{n_rows:,} row{'s' if n_rows > 1 else ''}"] = {
-        "booster: features to scores": milliseconds(
+        "booster: features to probabilities": milliseconds(
             lambda features: booster.predict(matrix(features)), pipeline.feature_frame(raw)
         ),
         "pipeline: raw columns to probabilities": milliseconds(pipeline.predict_proba, raw),

@@ -6,16 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config import (
-    DataSettings,
-    EvaluationSettings,
-    MainSettings,
-    Settings,
-    TrainingSettings,
-    TuningSettings,
-    parse,
-)
+from config import DataSettings, EvaluationSettings, MainSettings, Settings, TrainingSettings, TuningSettings
 from treeline import UserError
+from utils import parse
 
 STAGES = [DataSettings, TuningSettings, TrainingSettings, EvaluationSettings]
 ALL = [*STAGES, MainSettings]

@@ -1,7 +1,9 @@
 """The whole chain on a real store, read back: one parent, four stages, one seed, and the page it prints."""
 
+import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +139,57 @@ def test_a_run_id_that_is_given_skips_its_stage_and_those_before_it(diabetes_cop
     assert len(diabetes_copy.runs()) == before + 2
     assert parent.data.tags["training_run_id"] == training
     assert diabetes_copy.versions()["DiabetesModel"] == ["1"]
+
+
+def test_it_judges_by_an_artifact_as_data_evaluation_does(diabetes_copy: Store) -> None:
+    training, data = (diabetes_copy.last(stage).info.run_id for stage in ("model-training", "data-preprocessing"))
+    uri = f"runs:/{data}/test.parquet"
+    assert main.main(["--training-run-id", training, "--eval-dataset", uri, "--promote", "always"]) == 0
+    run = diabetes_copy.last("data-evaluation")
+    assert run.data.params["eval-dataset"] == uri
+    assert run.data.metrics["test_example_count"] == 111
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--costs", "fp=much"], ["'fp=much'", "costs"]),
+        (["--min-score", "accuracy=high"], ["'accuracy=high'", "min_score"]),
+        (["--search-space", "no.yaml"], ["no.yaml", "search_space"]),
+        (["--search-space", "bad.yaml"], ["max_depth in bad.yaml got -1"]),
+        (["--study-name", "a/b"], ["study_name", "'a/b'"]),
+        (["--storage", "nonsense"], ["storage", "'nonsense'"]),
+        (["--model-name", "a?b"], ["--model-name", "'a?b'"]),
+        (["--eval-dataset", "no.csv"], ["No file", "no.csv"]),
+        (["--data", "no.csv", "--target", "y"], ["No file", "no.csv"]),
+    ],
+)
+@pytest.mark.parametrize("further", [[], ["--dry-run"]], ids=["run", "dry run"])
+def test_every_setting_is_checked_before_a_run_is_opened(
+    store: Store, refused: Callable[..., str], argv: list[str], words: list[str], further: list[str]
+) -> None:
+    Path("bad.yaml").write_text("max_depth: -1", encoding="utf-8")
+    sentence = refused(main.main, *argv, *further)
+    assert [word for word in words if word not in sentence] == []
+    assert store.runs() == []
+
+
+def test_fixed_parameters_are_logged_and_told(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("space.yaml").write_text("max_depth: 3\ngamma: 0.25\nreg_alpha: 0.5", encoding="utf-8")
+    argv = ["--data", "diabetes", "--n-trials", "1", "--folds", "2", "--search-space", "space.yaml"]
+    assert main.main(argv) == 0
+    tuning, training = store.last("hyperparameters-tuning"), store.last("model-training")
+    (trial,) = store.children(tuning.info.run_id)
+    y = store.table(store.last("data-preprocessing").info.run_id, "train")["target"]
+    for run in (tuning, trial, training):
+        assert (run.data.params["max_depth"], run.data.params["gamma"]) == ("3", "0.25")
+        assert float(run.data.params["reg_alpha"]) == pytest.approx(0.5 * y.std(ddof=0))
+    printed = capsys.readouterr().out
+    assert "max_depth 3," in printed
+    assert "gamma 0.25" in printed
+    booster = mlflow.sklearn.load_model("models:/DiabetesModel/1").booster_
+    config = json.loads(booster.save_config())["learner"]["gradient_booster"]["tree_train_param"]
+    assert float(config["reg_alpha"]) == pytest.approx(float(training.data.params["reg_alpha"]), rel=1e-6)
 
 
 # --- what it prints

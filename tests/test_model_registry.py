@@ -186,7 +186,7 @@ def test_a_kill_between_two_moves_of_aliases_heals(
     assert registry.finish_interrupted_promotion("HillsModel") is False
 
 
-def test_the_lineage_names_every_run_and_the_record(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_lineage_names_every_run_and_the_history(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     write_table(200)
     training = train(prepare())
     judge(training)

@@ -96,7 +96,7 @@ def test_every_cell_ran_without_an_error_or_a_warning(executed: Executed) -> Non
 def test_the_pictures_are_there_and_show_something(executed: Executed) -> None:
     found = [output.get("data", {}).get("image/png") for cell in executed.cells for output in cell.outputs]
     pictures = [np.asarray(Image.open(io.BytesIO(base64.b64decode(each))).convert("RGB")) for each in found if each]
-    assert len(pictures) == 4  # learning curves, trials compared, importance of the features, held-out scores
+    assert len(pictures) == 4  # learning curves, trials compared, importance of the features, held-out metrics
     for picture in pictures:
         assert min(picture.shape[:2]) > 150
         assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 20
@@ -107,10 +107,10 @@ def test_the_best_trials_are_those_of_the_store(executed: Executed) -> None:
     (shown,) = [output.data["text/plain"] for output in cell.outputs if output.output_type == "display_data"]
     trials = executed.store.runs("trial")
     complete = [run for run in trials if run.data.tags["state"] == "COMPLETE"]
-    order = sorted(complete, key=lambda run: run.data.metrics["score"])
+    order = sorted(complete, key=lambda run: run.data.metrics["cv_log_loss"])
     assert len(trials) == TRIALS
     assert re.findall(r"^(\d+) ", shown, re.MULTILINE) == [run.data.tags["trial"] for run in order]
-    assert str(round(order[0].data.metrics["score"], 4)) in shown
+    assert str(round(order[0].data.metrics["cv_log_loss"], 4)) in shown
 
 
 def test_the_served_answer_is_pyfuncs(work: Executed) -> None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import typing
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
+import treeline
 from config import Settings
 
 if sys.version_info >= (3, 11):
@@ -161,6 +163,59 @@ def test_the_oldest_versions_are_of_every_package_and_none_is_newer_than_the_new
     assert jobs["check"]["strategy"]["matrix"]["python"] == PYTHONS
     assert {"run": "make test-oldest"} in jobs["oldest"]["steps"]
     assert f"--python {PYTHONS[0]} .venv-oldest" in (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+
+
+# --- the package
+
+PACKAGE = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def test_the_package_asks_for_the_oldest_versions_that_are_proven_and_for_all_that_it_imports() -> None:
+    asked = {each.name: each for each in map(Requirement, PACKAGE["dependencies"])}
+    oldest = {each.name: each for each in pins("requirements-oldest.txt")}
+    for name, requirement in asked.items():
+        if name in oldest:
+            assert str(requirement.specifier) == str(oldest[name].specifier).replace("==", ">="), name
+    imported = {each.partition(".")[0] for name in ROOMS if name.startswith("treeline") for each in imported_by(name)}
+    distributions = {"yaml": "pyyaml", "sklearn": "scikit-learn"}
+    theirs = imported - sys.stdlib_module_names - {"treeline"}
+    assert {distributions.get(name, name) for name in theirs} == set(asked)
+
+
+def imported_by(module: str) -> set[str]:
+    return {each.imported for each in imports(REPOSITORY) if each.importer == module}
+
+
+FIT = """
+import sys, treeline
+from sklearn.datasets import load_iris
+model = treeline.fit(load_iris(as_frame=True).frame, "target", n_trials=2, folds=2)
+assert "mlflow" not in sys.modules and "loguru" not in sys.modules
+print(treeline.__version__, len(model.search_.trials), model.predict(load_iris(as_frame=True).data.head(2)).tolist())
+"""
+
+
+@pytest.mark.project
+def test_pip_installs_the_core_alone_and_it_fits(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(REPOSITORY / name, source)
+    for name in ("treeline", "tracking", "launch"):
+        shutil.copytree(REPOSITORY / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in REPOSITORY.glob("*.py"):
+        shutil.copy(path, source)
+    built = python("-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), ".", cwd=source)
+    assert built.returncode == 0, built.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as packed:
+        assert {name.partition("/")[0] for name in packed.namelist()} == {
+            "treeline",
+            f"treeline_ml-{treeline.__version__}.dist-info",
+        }
+        packed.extractall(tmp_path / "site")
+    ran = python("-c", FIT, cwd=tmp_path, PYTHONPATH=str(tmp_path / "site"))
+    assert (ran.returncode, ran.stdout) == (0, f"{treeline.__version__} 2 [0, 0]\n"), ran.stderr
 
 
 # --- importing, and the files (who imports whom: test_house.py)

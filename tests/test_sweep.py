@@ -28,7 +28,7 @@ QUICK = "data=iris folds=2"  # a chain of some seconds
 
 def listed(options: str) -> list[str]:
     """The combinations that options stand for, each told by what is not at its default."""
-    return [describe(settings) for settings in combinations(overrides_of(options))]
+    return [describe(settings) for settings in combinations(overrides_of(options), sweep.read)]
 
 
 def table_of(store: Store, run_id: str) -> pd.DataFrame:

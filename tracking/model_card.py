@@ -1,6 +1,7 @@
 """The model card of an evaluated version: gathered from the runs that made it, logged on the run and on the model."""
 
 import json
+import math
 import tempfile
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from tracking.registry import champion_history, tag_versions
 from tracking.runs import Lineage
 from treeline.data.problem import Problem
 from treeline.metrics import metrics_of
-from treeline.reporting.html import Section, card
+from treeline.reporting.html import Section, card, shorten, spell
 
 MAX_COLUMNS_SHOWN = 12  # columns of a table of rows
 PICTURES = {
@@ -115,14 +116,14 @@ def _data(problem: Problem, run: Run, frame: pd.DataFrame) -> Section:
 
 def _search(run: Run) -> Section:
     best = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/best.json")
-    metrics = run.data.metrics
+    metrics, got = run.data.metrics, run.data.params  # what the boosters got, in the target's unit
     section = Section("Search").facts(
         {
             "trials": f"{metrics['trials']:.0f}, of which {metrics.get('trials_pruned', 0):.0f} were pruned",
             "optimised": f"{best['metric']}, in {run.data.params.get('folds', '')} folds of the training rows",
             "best": f"trial {best['trial']}: {best['value']:.5g} after {best['rounds']} rounds",
             "seconds": f"{metrics['study_seconds']:.0f}",
-            "parameters": ", ".join(f"{key} {_short(value)}" for key, value in best["params"].items()),
+            "parameters": ", ".join(f"{key} {shorten(got.get(key, value))}" for key, value in best["params"].items()),
         }
     )
     path = mlflow.artifacts.download_artifacts(f"{run.info.artifact_uri}/optimization_history.png")
@@ -133,18 +134,18 @@ def _search(run: Run) -> Section:
 
 def _metrics(problem: Problem, evaluation: Run) -> Section:
     values, tags = evaluation.data.metrics, evaluation.data.tags
-    rows = []
-    for metric in sorted(metrics_of(problem.task), key=lambda each: each != tags["metric"]):
-        rows.append(
-            {
-                "metric": metric + (" (optimised)" if metric == tags["metric"] else ""),
-                "this model": values.get(TEST + metric),
-                "95 % interval": f"{values.get(f'{TEST}{metric}_low', float('nan')):.4g} to "
-                f"{values.get(f'{TEST}{metric}_high', float('nan')):.4g}",
-                "XGBoost's defaults": values.get(f"defaults_{metric}"),
-                "dummy baseline": values.get(f"dummy_{metric}"),
-            }
-        )
+    rows = [
+        {
+            "metric": metric + (" (optimised)" if metric == tags["metric"] else ""),
+            "this model": values.get(TEST + metric),
+            "95 % interval": " to ".join(
+                spell(values.get(f"{TEST}{metric}_{end}", math.nan)) for end in ("low", "high")
+            ),
+            "XGBoost's defaults": values.get(f"defaults_{metric}"),
+            "dummy baseline": values.get(f"dummy_{metric}"),
+        }
+        for metric in sorted(metrics_of(problem.task), key=lambda each: each != tags["metric"])
+    ]
     section = Section("How well it does, on rows that training never saw").table(pd.DataFrame(rows))
     if "gain" in values:
         section.text(
@@ -248,7 +249,3 @@ def _lineage(evaluation: Run, runs: dict[str, Run]) -> Section:
         f"mlflow run . -e reproduce -P model={evaluation.data.tags['model_name']}/"
         f"{evaluation.data.tags['model_version']} makes it again and compares."
     )
-
-
-def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -10,8 +10,9 @@ import pandas as pd
 from loguru import logger
 from mlflow.entities.model_registry import ModelVersion
 
+from tracking.datasets import load_problem, load_split
 from tracking.registry import aliased, finish_interrupted_promotion, promote
-from tracking.runs import Lineage, find_run, load_problem, load_split
+from tracking.runs import Lineage, find_run
 from treeline import UserError
 from treeline.data.problem import Problem
 from treeline.data.tables import hash_rows

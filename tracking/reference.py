@@ -8,7 +8,8 @@ from loguru import logger
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from tracking.runs import Lineage, find_run, load_problem, log_parquet, split_path
+from tracking.datasets import load_problem, log_parquet, split_path
+from tracking.runs import Lineage, find_run
 from treeline import UserError
 from treeline.data.chunks import chunks
 from treeline.data.drift import sample_rows

@@ -12,7 +12,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from tracking.models import form_names
-from tracking.runs import registry_lock
+from tracking.store import registry_lock
 from treeline import UserError, nearest
 
 MOVING = "moving"  # tag of NAME while aliases move: what is to be true when they have

@@ -279,6 +279,6 @@ def test_a_store_that_mlflow_would_look_for_elsewhere_is_refused(
     uri = f"sqlite:///{tmp_path}/a%20b/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     literal = SimpleNamespace(database=uri.removeprefix("sqlite:///"))  # as SQLAlchemy before 2.1 reads it
-    monkeypatch.setattr("tracking.runs.make_url", lambda uri: literal)
+    monkeypatch.setattr("tracking.store.make_url", lambda uri: literal)
     assert repr(str(tmp_path / "a b")) in refused(data_preprocessing.main, *IRIS)
     assert list(tmp_path.iterdir()) == []

@@ -29,14 +29,14 @@ def classified(
 def test_classification_metrics_are_scikit_learn_s(n_classes: int, dtype: type, digits: int) -> None:
     y, labels, probabilities = classified(n_classes, digits=digits)
     probabilities = probabilities.astype(dtype)
-    scores = {name: metric.score(y, labels, probabilities) for name, metric in metrics_of("multiclass").items()}
+    found = {name: metric.compute(y, labels, probabilities) for name, metric in metrics_of("multiclass").items()}
     exact = probabilities.astype(np.float64)
     area = (
         sk.roc_auc_score(y, exact[:, 1])
         if n_classes == 2
         else sk.roc_auc_score(y, exact, multi_class="ovr", average="weighted")
     )
-    assert scores == pytest.approx(
+    assert found == pytest.approx(
         {
             "log_loss": sk.log_loss(y, exact / exact.sum(axis=1, keepdims=True), labels=range(n_classes)),
             "error": sk.zero_one_loss(y, labels),
@@ -49,14 +49,14 @@ def test_classification_metrics_are_scikit_learn_s(n_classes: int, dtype: type, 
 
 def test_log_loss_of_an_impossible_class_is_finite_and_scikit_learn_s() -> None:
     y, probabilities = np.array([0, 1, 1]), np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    ours = CLASSIFICATION["log_loss"].score(y, probabilities.argmax(axis=1), probabilities)
+    ours = CLASSIFICATION["log_loss"].compute(y, probabilities.argmax(axis=1), probabilities)
     assert ours == pytest.approx(sk.log_loss(y, probabilities, labels=[0, 1]), rel=1e-12)
 
 
 def test_log_loss_of_a_class_that_no_row_has_is_scikit_learn_s() -> None:
     y, labels, probabilities = classified(3)
     y, labels, probabilities = y[y < 2], labels[y < 2], probabilities[y < 2]
-    ours = CLASSIFICATION["log_loss"].score(y, labels, probabilities)
+    ours = CLASSIFICATION["log_loss"].compute(y, labels, probabilities)
     assert ours == pytest.approx(sk.log_loss(y, probabilities, labels=[0, 1, 2]), rel=1e-12)
 
 
@@ -66,11 +66,11 @@ def test_roc_auc_is_nan_where_a_class_is_absent(n_classes: int, left: list[int])
     rows = np.isin(y, left)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert np.isnan(CLASSIFICATION["roc_auc"].score(y[rows], labels[rows], probabilities[rows]))
+        assert np.isnan(CLASSIFICATION["roc_auc"].compute(y[rows], labels[rows], probabilities[rows]))
 
 
-def test_roc_auc_of_scores_that_are_all_alike_is_one_half() -> None:
-    assert CLASSIFICATION["roc_auc"].score(np.array([0, 1, 1]), np.zeros(3), np.full((3, 2), 0.5)) == 0.5
+def test_roc_auc_of_probabilities_that_are_all_alike_is_one_half() -> None:
+    assert CLASSIFICATION["roc_auc"].compute(np.array([0, 1, 1]), np.zeros(3), np.full((3, 2), 0.5)) == 0.5
 
 
 @pytest.mark.parametrize("decimals", [10, 0])
@@ -81,13 +81,13 @@ def test_regression_metrics_are_scikit_learn_s(name: str, theirs: Callable[..., 
     rng = np.random.default_rng(0)
     y = rng.normal(5, 3, 200).round(decimals)
     labels = (y + rng.normal(size=200)).round(decimals)
-    assert REGRESSION[name].score(y, labels, np.empty((200, 0))) == pytest.approx(theirs(y, labels), rel=1e-12)
+    assert REGRESSION[name].compute(y, labels, np.empty((200, 0))) == pytest.approx(theirs(y, labels), rel=1e-12)
 
 
 def test_r2_is_nan_where_the_truth_does_not_vary() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert np.isnan(REGRESSION["r2"].score(np.ones(3), np.arange(3.0), np.empty((3, 0))))
+        assert np.isnan(REGRESSION["r2"].compute(np.ones(3), np.arange(3.0), np.empty((3, 0))))
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_perfect_prediction_is_best_in_each_direction(task: str) -> None:
     y, labels, probabilities = classified(3 if task == "multiclass" else 2)
     perfect = np.eye(probabilities.shape[1])[y]
     for metric in metrics_of(task).values():
-        best, ours = metric.score(y, y, perfect), metric.score(y, labels, probabilities)
+        best, ours = metric.compute(y, y, perfect), metric.compute(y, labels, probabilities)
         assert best > ours if metric.greater_is_better else best < ours
 
 
@@ -152,5 +152,5 @@ def test_what_xgboost_computes_under_its_name_is_our_formula(n_classes: int) -> 
     probabilities = np.column_stack([1 - scores, scores]) if n_classes == 2 else scores
     labels = probabilities.argmax(axis=1) if n_classes else scores
     for name, theirs in curves.items():
-        ours = metrics_of(task)[name].score(y, labels, probabilities if n_classes else np.empty((300, 0)))
+        ours = metrics_of(task)[name].compute(y, labels, probabilities if n_classes else np.empty((300, 0)))
         assert history["d"][theirs][-1] == pytest.approx(ours, rel=1e-5)

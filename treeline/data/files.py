@@ -73,9 +73,8 @@ def local_copy(data: str, download: Download | None = None) -> Iterator[Path]:
         # Each file system and client raises its own; none of them is more than a URL that does not work.
         except (OSError, ValueError, ImportError) as error:
             hint = " Install what reads it with pip." if isinstance(error, ImportError) else ""
-            raise UserError(
-                f"Cannot fetch {data}: {str(error).splitlines()[0] or type(error).__name__}.{hint}"
-            ) from error
+            reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+            raise UserError(f"Cannot fetch {data}: {reason}.{hint}") from error
         yield path
 
 

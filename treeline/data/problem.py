@@ -1,7 +1,7 @@
 """The problem that a table poses: what is predicted, from which columns, as which task; settled by the data run."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -41,7 +41,14 @@ class TableSettings:
     split_column: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse a task or a split that is none."""
+        """Refuse what is no text, and a task or a split that is none.
+
+        Raises:
+            UserError: names the setting and what it may be.
+        """
+        for each in fields(self):
+            if not isinstance(getattr(self, each.name), str):
+                raise UserError(f"{each.name} got {getattr(self, each.name)!r}: give text; commas separate columns.")
         for name, known in (("task", get_args(AskedTask)), ("split", get_args(SplitKind))):
             if getattr(self, name) not in known:
                 raise UserError(f"{name} got {getattr(self, name)!r}: use {', '.join(known)}.")

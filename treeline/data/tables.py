@@ -55,10 +55,10 @@ def read_table(data: str, target: str = "", download: Download | None = None) ->
         check_exists(data, BUILT_IN)
         frame, name = read_file(data, download), _stem(data)
         source = data if is_remote(data) else str(Path(data).resolve())
-    return make_table(name, frame, target, source)
+    return make_table(name, frame, target, source, data)
 
 
-def make_table(name: str, frame: pd.DataFrame, target: str, source: str = "memory") -> Table:
+def make_table(name: str, frame: pd.DataFrame, target: str, source: str = "memory", called: str = "") -> Table:
     """Make a table of a frame, whose columns are then named by strings and its rows by their numbers.
 
     Args:
@@ -66,26 +66,32 @@ def make_table(name: str, frame: pd.DataFrame, target: str, source: str = "memor
         frame: raw columns, the target among them.
         target: name of the target column.
         source: where the frame comes from.
+        called: what messages call it; its name where empty.
 
     Raises:
         UserError: it is no frame, names a column twice, has no rows, or the target is not a column beside others.
     """
     if not isinstance(frame, pd.DataFrame):
         raise UserError(f"The table is a {type(frame).__name__}: give a pandas DataFrame.")
-    frame = frame.set_axis(frame.columns.map(str), axis=1).reset_index(drop=True)
+    called = called or name
+    if not all(isinstance(each, str) for each in frame.columns):
+        frame = frame.set_axis(frame.columns.map(str), axis=1)
+    if not isinstance(frame.index, pd.RangeIndex):  # else it would be copied for nothing where pandas copies at once
+        frame = frame.reset_index(drop=True)
     if not target:
-        raise UserError(f"Name the column to predict with target=COLUMN; the columns of {name} are {_listed(frame)}.")
+        raise UserError(f"Name the column to predict with target=COLUMN; the columns of {called} are {_listed(frame)}.")
     if target not in frame.columns:
         hint = nearest(target, frame.columns)
         raise UserError(
-            f"Unknown target {target!r}: {name} has no such column.{hint} Its columns are {_listed(frame)}."
+            f"Unknown target {target!r}: {called} has no such column.{hint} Its columns are {_listed(frame)}."
         )
     if not frame.columns.is_unique:
-        raise UserError(f"{name} names the column {frame.columns[frame.columns.duplicated()][0]!r} twice: rename one.")
+        twin = frame.columns[frame.columns.duplicated()][0]
+        raise UserError(f"{called} names the column {twin!r} twice: rename one.")
     if frame.shape[1] < 2:
-        raise UserError(f"{name} has no column beside the target {target!r}: there is nothing to predict from.")
+        raise UserError(f"{called} has no column beside the target {target!r}: there is nothing to predict from.")
     if frame.empty:
-        raise UserError(f"{name} has no rows: there is nothing to learn from.")
+        raise UserError(f"{called} has no rows: there is nothing to learn from.")
     return Table(name, frame, target, source)
 
 

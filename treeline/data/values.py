@@ -109,8 +109,8 @@ def to_numeric_or_gap(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
         return to_numeric(column).astype(np.float64), np.zeros(len(column), dtype=bool)
     except (ValueError, TypeError, OverflowError):
         one_by_one = [_number(value) for value in column]
-    strange = np.array([value is None for value in one_by_one])
-    return np.array([np.nan if value is None else value for value in one_by_one], dtype=np.float64), strange
+    unreadable = np.array([value is None for value in one_by_one])
+    return np.array([np.nan if value is None else value for value in one_by_one], dtype=np.float64), unreadable
 
 
 def first_non_numeric(values: Iterable[Any]) -> Any:

@@ -68,7 +68,7 @@ def decide(
         criteria: what is asked.
         challenger: its predictions.
         dummy: a dummy's, for the same rows.
-        contest: with the champion; None where there is none, or none is asked for.
+        contest: with the champion; None where there is none. It counts where the criteria compare at all.
         wrong_answers: where its served form does not answer as it did when it was made; one refuses it.
     """
     metrics, metric = challenger.metrics(), criteria.metric
@@ -76,7 +76,7 @@ def decide(
     holds = [] if criteria.promote != "never" else ["promote=never"]
     if not is_better(challenger.task, metric, metrics[metric], dummy.metric(metric)):
         holds.append(f"{metric} {metrics[metric]:.4g} does not beat the dummy baseline's {dummy.metric(metric):.4g}")
-    if contest is not None:
+    if contest is not None and criteria.compares:
         holds += _lost(criteria, contest)
     outcome: Outcome = "refuse" if refusals else "hold" if holds else "promote"
     return Decision(outcome, [*refusals, *holds])

@@ -30,9 +30,9 @@ def thresholds(predictions: Predictions, costs: dict[str, float]) -> pd.DataFram
     positive, given = predictions.y_true == 1, predictions.y_proba[:, 1]
     rows = []
     for threshold in np.arange(1, 100) / 100:
-        said = given >= threshold
-        tp, fp = int((said & positive).sum()), int((said & ~positive).sum())
-        fn, tn = int((~said & positive).sum()), int((~said & ~positive).sum())
+        flagged = given >= threshold
+        tp, fp = int((flagged & positive).sum()), int((flagged & ~positive).sum())
+        fn, tn = int((~flagged & positive).sum()), int((~flagged & ~positive).sum())
         row = {
             "threshold": threshold,
             "precision": tp / (tp + fp) if tp + fp else np.nan,
@@ -73,12 +73,12 @@ def calibration(predictions: Predictions) -> tuple[pd.DataFrame, float]:
         two, weighted by the rows (Naeini, Cooper and Hauskrecht 2015).
     """
     if predictions.task == "binary":
-        said, true = predictions.y_proba[:, 1], predictions.y_true == 1
+        predicted, true = predictions.y_proba[:, 1], predictions.y_true == 1
     else:
-        said, true = predictions.y_proba.max(axis=1), predictions.y_true == predictions.y_pred
-    bins = np.array_split(np.argsort(said, kind="stable"), min(MAX_CALIBRATION_BINS, len(said)))
+        predicted, true = predictions.y_proba.max(axis=1), predictions.y_true == predictions.y_pred
+    bins = np.array_split(np.argsort(predicted, kind="stable"), min(MAX_CALIBRATION_BINS, len(predicted)))
     table = pd.DataFrame(
-        [{"predicted": said[rows].mean(), "observed": true[rows].mean(), "rows": len(rows)} for rows in bins]
+        [{"predicted": predicted[rows].mean(), "observed": true[rows].mean(), "rows": len(rows)} for rows in bins]
     )
     error = float(np.average((table["predicted"] - table["observed"]).abs(), weights=table["rows"]))
     return table, error
@@ -122,18 +122,19 @@ def _slice_names(column: pd.Series, kind: str) -> pd.Series:
 
 
 def _spell(number: float) -> str:
-    """Spell a number as it stands in the table, in 12 digits at most."""
-    return f"{number:.12g}"
+    """Spell a number as it stands in the table: in as few digits as tell it from every other one."""
+    return str(int(number)) if number.is_integer() and abs(number) < 2**53 else repr(float(number))
 
 
 def worst_rows(problem: Problem, frame: pd.DataFrame, predictions: Predictions) -> pd.DataFrame:
-    """Give the 20 rows that the model got most wrong: what was said, the truth, and the raw columns."""
+    """Give the 20 rows that the model got most wrong: what was predicted, the truth, and the raw columns."""
     loss = losses(predictions)
     places = np.argsort(-loss, kind="stable")[:MAX_WORST_ROWS]
-    said: list[Any] = [problem.classes[k] for k in predictions.y_pred] if problem.classes else list(predictions.y_pred)
+    y_pred = predictions.y_pred[places]
+    predicted: list[Any] = [problem.classes[k] for k in y_pred] if problem.classes else list(y_pred)
     table = problem.rows(frame).iloc[places]
     table.insert(0, "loss", loss[places])
-    table.insert(0, "predicted", [said[i] for i in places])
+    table.insert(0, "predicted", predicted)
     table.insert(0, f"true {problem.target}", frame[problem.target].iloc[places].to_numpy())
     return table
 

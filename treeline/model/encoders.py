@@ -92,9 +92,9 @@ class TargetMeanEncoder:
         means: list[dict[int, float]] = []
         self.target_mean_: list[float] = []
         for k, which in enumerate(classes):
-            wanted = y.astype(np.float64) if which is None else (y == which).astype(np.float64)
+            goal = y.astype(np.float64) if which is None else (y == which).astype(np.float64)
             encoder = TargetEncoder(target_type="continuous", **_crossing(min(5, len(codes))))
-            made[:, k] = encoder.fit_transform(codes.reshape(-1, 1), wanted)[:, 0]
+            made[:, k] = encoder.fit_transform(codes.reshape(-1, 1), goal)[:, 0]
             means.append(dict(zip(encoder.categories_[0].tolist(), encoder.encodings_[0].tolist(), strict=True)))
             self.target_mean_.append(float(encoder.target_mean_))
         self.means_ = {str(each): [mean[code] for mean in means] for code, each in enumerate(different)}
@@ -218,10 +218,10 @@ def _most_predictive(weights: csr_matrix, y: np.ndarray | None, most: int) -> np
     if weights.shape[1] <= most:
         return np.arange(weights.shape[1])
     if y is None or len(np.unique(y)) < 2:
-        told = np.asarray(weights.sum(axis=0)).ravel()
+        power = np.asarray(weights.sum(axis=0)).ravel()
     else:
-        told = np.nan_to_num((f_regression if y.dtype.kind == "f" else f_classif)(weights, y)[0])
-    return np.sort(np.argsort(-told, kind="stable")[:most])
+        power = np.nan_to_num((f_regression if y.dtype.kind == "f" else f_classif)(weights, y)[0])
+    return np.sort(np.argsort(-power, kind="stable")[:most])
 
 
 def _weights(sparse: csr_matrix) -> np.ndarray:

@@ -1,18 +1,20 @@
 """The estimators: features, booster and labels in one scikit-learn object that travels as the model."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from treeline.data.problem import Problem
 from treeline.data.target import label_codes
 from treeline.model.boosting import boost, booster_params, task_params
 from treeline.model.features import Features
 from treeline.model.matrices import Fold, quantile_matrix, target_unit
+
+if TYPE_CHECKING:  # a model that is served brings no reader of tables, and what that needs is not installed for it
+    from treeline.data.problem import Problem
 
 MIN_CELLS_FOR_THREADS = 500_000  # cells of a matrix below which a second thread costs more than it gives
 
@@ -119,7 +121,7 @@ class TreelineRegressor(RegressorMixin, _TreelineEstimator):
 
 
 def make_estimator(
-    problem: Problem, params: Mapping[str, Any], rounds: int, cpus: int
+    problem: "Problem", params: Mapping[str, Any], rounds: int, cpus: int
 ) -> TreelineClassifier | TreelineRegressor:
     """Make the estimator of a problem, not fitted.
 

@@ -12,12 +12,14 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from treeline import UserError, nearest
-from treeline.data.problem import Problem
+
+if TYPE_CHECKING:  # a model that is served brings no reader of tables, and what that needs is not installed for it
+    from treeline.data.problem import Problem
 
 OPERATORS: dict[type, Callable[..., Any]] = {
     ast.Add: operator.add,
@@ -166,7 +168,7 @@ def _check_operand(name: str, column: str, kinds: Mapping[str, str], left_out: M
         )
 
 
-def add_derived(problem: Problem, text: str) -> Problem:
+def add_derived(problem: "Problem", text: str) -> "Problem":
     """Add derived columns to a problem: those that the text defines, or those that a built-in table has of itself.
 
     Raises:

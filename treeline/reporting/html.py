@@ -68,7 +68,7 @@ class Section:
         """Add the first rows of a table; numbers have at least four digits, missing ones are blank."""
         numeric = [pd.api.types.is_numeric_dtype(dtype) for dtype in table.dtypes]
         heads = [(str(name), "n" if number else "") for name, number in zip(table.columns, numeric, strict=True)]
-        rows = ([escape(_spell(value)) for value in row] for row in table.head(most).itertuples(index=False))
+        rows = ([escape(spell(value)) for value in row] for row in table.head(most).itertuples(index=False))
         self.pieces.append(boxed_table(heads, rows))
         if len(table) > most:
             self.text(f"The first {most} of {len(table)} rows.", style="dim")
@@ -135,10 +135,19 @@ def boxed_table(heads: Sequence[tuple[str, str]], rows: Iterable[Sequence[str]])
     return f'<div class="table"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _spell(value: object) -> str:
+def spell(value: object) -> str:
+    """Spell a value for a page: four digits that tell something, nothing for NaN, and a long text cut short."""
     if isinstance(value, float):
         if value != value:
             return ""
         return f"{value:.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
     text = str(value)
     return text if len(text) <= MAX_CELL_CHARS else text[: MAX_CELL_CHARS - 1] + "…"
+
+
+def shorten(parameter: object) -> str:
+    """Spell a parameter, logged as text or not, in four digits where it is a number with more."""
+    try:
+        return f"{float(str(parameter)):.4g}"
+    except ValueError:
+        return str(parameter)

@@ -83,8 +83,8 @@ def prepare_rows(frame: pd.DataFrame, problem: Problem | None) -> tuple[pd.DataF
     for name, kind in problem.kinds.items():
         if kind not in ("number", "boolean"):
             continue
-        made[name], strange = to_numeric_or_gap(frame[name])
-        for i in np.flatnonzero(strange):
+        made[name], unreadable = to_numeric_or_gap(frame[name])
+        for i in np.flatnonzero(unreadable):
             reasons[i] = reasons[i] or f"column {name!r} holds {frame[name].iloc[i]!r}, not a {kind}"
     return problem.rows(frame).assign(**made), reasons
 

@@ -102,7 +102,7 @@ class Objective:
     def round_seconds(self) -> float:
         """Measure what a boosting round of one fold costs on one CPU."""
         start = time.perf_counter()
-        boost(self.params, [Fold(self.folds[0].train)], rounds=ROUNDS_TIMED, cpus=1)
+        boost(self.booster_params({}), [Fold(self.folds[0].train)], rounds=ROUNDS_TIMED, cpus=1)
         return (time.perf_counter() - start) / ROUNDS_TIMED
 
 

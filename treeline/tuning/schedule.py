@@ -4,8 +4,10 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from numbers import Real
+from typing import Any, Literal, get_args
 
+import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
@@ -15,8 +17,8 @@ from treeline.tuning.search_space import HELD_LEARNING_RATE, SPACE
 from treeline.tuning.study import STARTUP_TRIALS, counted
 
 MIN_TRIALS_FOR_EARLY = 20  # of a study that can spend one early on a lower learning rate
+MAX_SEED = 2**31 - 1  # that XGBoost takes
 MIN_ROUNDS_SHARE = 0.75  # a trial at 1/n of the best one's rate must be allowed this times n times its rounds
-
 
 AskedMetric = Literal["auto", "log_loss", "error", "roc_auc", "rmse", "mae"]
 
@@ -32,7 +34,7 @@ class SearchSettings:
         folds: of the cross-validation, from 2.
         search_space: what narrows, fixes or widens the built-in space, as `treeline.tuning.search_space.settle_space`
             takes it; empty keeps it.
-        seed: of every random choice, from 0.
+        seed: of every random choice, from 0 to 2**31 - 1.
     """
 
     n_trials: int = 50
@@ -43,10 +45,25 @@ class SearchSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse numbers outside their ranges."""
-        for name, least in (("n_trials", 1), ("timeout", 0), ("folds", 2), ("seed", 0)):
-            if not getattr(self, name) >= least:
-                raise UserError(f"{name} got {getattr(self, name)!r}: it must be {least} at least.")
+        """Refuse what is of another type, or outside its range.
+
+        Raises:
+            UserError: names the setting and what it may be.
+        """
+        for name, least, most in (("n_trials", 1, math.inf), ("folds", 2, math.inf), ("seed", 0, MAX_SEED)):
+            value = getattr(self, name)
+            if not isinstance(value, int | np.integer) or isinstance(value, bool) or not least <= value <= most:
+                ends = f"from {least}" + (f" to {most}" if most < math.inf else "")
+                raise UserError(f"{name} got {value!r}: it must be a whole number {ends}.")
+        if not isinstance(self.timeout, Real) or isinstance(self.timeout, bool) or not 0 <= self.timeout < math.inf:
+            raise UserError(f"timeout got {self.timeout!r}: it must be seconds from 0; 0 sets no limit.")
+        if self.metric not in get_args(AskedMetric):
+            raise UserError(f"metric got {self.metric!r}: use {', '.join(get_args(AskedMetric))}.")
+        if not isinstance(self.search_space, Mapping):
+            raise UserError(
+                f"search_space got {self.search_space!r}: map parameters to values, such as "
+                "{'max_depth': {'low': 3, 'high': 8}}."
+            )
 
 
 def ask_next(study: optuna.Study, space: Mapping[str, BaseDistribution], seed: int, late: bool) -> optuna.Trial:

@@ -4,7 +4,8 @@ The record of a trial goes to a `TrialLog`; `NoLog` keeps none.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -103,9 +104,10 @@ def search(problem: Problem, train: pd.DataFrame, settings: SearchSettings, cpus
     """
     deadline = time.monotonic() + (settings.timeout or float("inf"))
     objective = replace(make_objective(problem, train, settings, cpus), deadline=deadline)
-    study = open_study(None, "search", objective.maximize, {}, known_points(problem.task, objective.space))
     log = CurveLog(objective.metric)
-    run_study(objective, study, log, settings)
+    with _quiet_optuna():
+        study = open_study(None, "search", objective.maximize, {}, known_points(problem.task, objective.space))
+        run_study(objective, study, log, settings)
     best, trials = study.best_trial, counted(study)
     rows = [
         {"trial": each.number, "state": each.state.name, "value": each.user_attrs.get("value")}
@@ -115,6 +117,17 @@ def search(problem: Problem, train: pd.DataFrame, settings: SearchSettings, cpus
     params = {**objective.params, **best.params}
     rounds = best.user_attrs["rounds"]
     return Search(pd.DataFrame(rows), params, rounds, objective.metric, study.best_value, log.curves[best.number])
+
+
+@contextmanager
+def _quiet_optuna() -> Iterator[None]:
+    """Keep Optuna from telling on stderr of each study that it makes."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(max(before, optuna.logging.WARNING))
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
 
 
 def run_study(

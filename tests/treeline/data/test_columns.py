@@ -10,7 +10,7 @@ import pytest
 from tables_maker import KINDS, TARGET, make_table
 
 from treeline import UserError
-from treeline.data.columns import MAX_NATIVE_CATEGORIES, Columns, read_names, settle_columns
+from treeline.data.columns import KINDS_BY_SETTING, MAX_NATIVE_CATEGORIES, Columns, read_names, settle_columns
 from treeline.data.values import as_category, to_numeric
 
 
@@ -140,12 +140,13 @@ def test_the_second_of_two_equal_columns_is_left_out_unless_asked_for() -> None:
 def test_the_user_has_the_last_word(column: pd.Series, asked: str, kind: str) -> None:
     found = settled(column, asked)
     assert found.kinds == {"größe": kind}
-    assert "asked for by --" in found.reasons["größe"]
+    setting = next(setting for setting, each in KINDS_BY_SETTING.items() if each == asked)
+    assert found.reasons["größe"] == f"asked for by {setting}"
 
 
 @pytest.mark.parametrize(
     ("asked", "complaint"),
-    [("number", "--numeric names 'größe', which holds 'b'"), ("datetime", "--datetime names 'größe', which holds '1'")],
+    [("number", "^numeric names 'größe', which holds 'b'"), ("datetime", "^datetime names 'größe', which holds '1'")],
 )
 def test_what_cannot_be_read_as_asked_is_named(asked: str, complaint: str) -> None:
     with pytest.raises(UserError, match=complaint):
@@ -168,12 +169,12 @@ def test_blanks_are_said() -> None:
     ],
 )
 def test_names_are_read_from_a_list(text: str, names: list[str]) -> None:
-    assert read_names(text, ["a", "b", "x, y"], "--drop") == names
+    assert read_names(text, ["a", "b", "x, y"], "drop") == names
 
 
 def test_a_name_that_is_unknown_is_named_with_the_one_that_was_meant() -> None:
-    with pytest.raises(UserError, match=r"--drop names 'lenght'.*Did you mean 'length'"):
-        read_names("lenght", ["length"], "--drop")
+    with pytest.raises(UserError, match=r"^drop names 'lenght'.*Did you mean 'length'"):
+        read_names("lenght", ["length"], "drop")
 
 
 @pytest.mark.parametrize(

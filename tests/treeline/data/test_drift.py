@@ -50,10 +50,13 @@ def test_what_changed_drifts_and_comes_first(name: str, value: object) -> None:
 
 
 def test_the_distance_is_scipys() -> None:
-    before, now = table(400, 0), table(300, 1).assign(number=lambda frame: frame["number"] + 0.3)
-    found = drift(before, now, {"number": "number"}).iloc[0]
-    assert found["distance"] == pytest.approx(ks_2samp(before["number"].dropna(), now["number"].dropna()).statistic)
-    assert found["missing_now"] == pytest.approx(now["number"].isna().mean())
+    reference, current = table(400, 0), table(300, 1).assign(number=lambda frame: frame["number"] + 0.3)
+    found = drift(reference, current, {"number": "number"}).iloc[0]
+    assert found["distance"] == pytest.approx(
+        ks_2samp(reference["number"].dropna(), current["number"].dropna()).statistic
+    )
+    assert found["missing_reference"] == pytest.approx(reference["number"].isna().mean())
+    assert found["missing_current"] == pytest.approx(current["number"].isna().mean())
 
 
 def test_a_sample_takes_every_row_with_the_same_chance(monkeypatch: pytest.MonkeyPatch) -> None:

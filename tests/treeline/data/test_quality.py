@@ -6,7 +6,7 @@ import pytest
 from tables_maker import CLASSES, KINDS, TARGET, make_table
 
 from treeline.data.quality import inspect_drift, inspect_leaks, inspect_rows, inspect_split, predictive_power
-from treeline.model.estimator import label_codes
+from treeline.data.target import label_codes
 
 
 def clean(target: str = "binary", n: int = 400) -> tuple[pd.DataFrame, np.ndarray]:

@@ -72,17 +72,17 @@ def test_train_is_before_test_and_folds_go_forward(form: object, frame: pd.DataF
 
 def test_rows_without_a_group_stay_together(frame: pd.DataFrame, y: np.ndarray) -> None:
     frame.loc[::3, "who"] = None
-    train, test = Split("group", "who").sides(frame, y, 0.3, seed=0)
+    train, test = Split("group", "who").train_test(frame, y, 0.3, seed=0)
     assert not (set(train) & set(range(0, N, 3))) or not (set(test) & set(range(0, N, 3)))
 
 
 @pytest.mark.parametrize(
     ("split", "change", "complaint"),
     [
-        (Split("time", "when"), {"when": pd.NaT}, "300 rows have no time in 'when'"),
-        (Split("time", "when"), {"when": "soon"}, "have no time in 'when', such as 'soon'"),
-        (Split("time", "when"), {"when": 7}, "every row has the same time"),
-        (Split("group", "who"), {"who": "me"}, "one group only"),
+        (Split("time", "when"), {"when": pd.NaT}, "^split=time: 300 rows have no time in 'when'"),
+        (Split("time", "when"), {"when": "soon"}, "^split=time: 300 rows have no time in 'when', such as 'soon'"),
+        (Split("time", "when"), {"when": 7}, "^split=time: every row has the same time"),
+        (Split("group", "who"), {"who": "me"}, "^split=group: .*one group only"),
     ],
     ids=str,
 )
@@ -94,7 +94,7 @@ def test_a_column_that_cannot_split_is_named(
 
 
 def test_too_few_groups_or_times_for_the_folds_are_refused(frame: pd.DataFrame, y: np.ndarray) -> None:
-    with pytest.raises(UserError, match="--folds 41 is more than the 40 groups of 'who'"):
+    with pytest.raises(UserError, match=r"^folds=41 is more than the 40 groups of 'who'"):
         Split("group", "who").folds(frame, y, True, 41, seed=0)
-    with pytest.raises(UserError, match="--folds 60 in time need 61 different times in 'when', got 60"):
+    with pytest.raises(UserError, match=r"^folds=60 in time need 61 different times in 'when', got 60"):
         Split("time", "when").folds(frame, y, True, 60, seed=0)

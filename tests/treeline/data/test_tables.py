@@ -1,28 +1,22 @@
 """Tables: what is read from which file, what is refused in which words, the digest and the name of the model."""
 
-import bz2
-import gzip
-import lzma
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from pandas.testing import assert_frame_equal
 from sklearn import datasets
 from tables_maker import TARGET, make_table
 
 from treeline import UserError, nearest
-from treeline.data.files import CSV_ENDINGS, PARQUET_ENDINGS
-from treeline.data.tables import digest, hash_rows, model_name, read_file, read_table
+from treeline.data.tables import check_exists, digest, hash_rows, model_name, read_table
+from treeline.data.tables import make_table as table_of
 
-JUNK = bytes(np.random.default_rng(0).integers(0, 256, 500, dtype=np.uint8))
-SPOILT = gzip.compress(b"a,b\n1,2\n" * 100)[:12] + JUNK
+ROWS = pd.DataFrame({"größe": [1.5, 2.5, 3.5], "Straße": ["a;b", 'sagt "ja"', "zwei\nZeilen"], "y": ["é", "ß", "€"]})
 
 
 @pytest.fixture
@@ -63,20 +57,6 @@ def test_another_column_of_a_built_in_table_may_be_the_target() -> None:
     assert read_table("iris", "petal length (cm)").target == "petal length (cm)"
 
 
-@pytest.mark.parametrize("ending", CSV_ENDINGS)
-def test_a_csv_file_is_read_under_every_ending(tmp_path: Path, plain: pd.DataFrame, ending: str) -> None:
-    path = tmp_path / f"house_prices{ending}"
-    plain.to_csv(path, index=False)
-    assert_frame_equal(read_file(str(path)), plain, check_dtype=False)
-
-
-@pytest.mark.parametrize("ending", PARQUET_ENDINGS)
-def test_a_parquet_file_is_read_under_every_ending(tmp_path: Path, plain: pd.DataFrame, ending: str) -> None:
-    path = tmp_path / f"house_prices{ending}"
-    plain.to_parquet(path, index=False)
-    assert_frame_equal(read_file(str(path)), plain, check_dtype=False)
-
-
 def test_csv_and_parquet_of_one_frame_are_one_table(tmp_path: Path, plain: pd.DataFrame) -> None:
     plain.to_csv(tmp_path / "t.csv", index=False)
     plain.to_parquet(tmp_path / "t.parquet", index=False)
@@ -108,7 +88,9 @@ def test_an_unknown_target_names_the_nearest_column_and_lists_all(tmp_path: Path
 
 def test_a_missing_target_lists_the_first_columns(tmp_path: Path) -> None:
     pd.DataFrame({f"c{i}": [1] for i in range(30)}).to_csv(tmp_path / "t.csv", index=False)
-    with pytest.raises(UserError, match=r"--target; the columns of .*t\.csv are 'c0'.*'c19' and 10 more"):
+    with pytest.raises(
+        UserError, match=r"^Name the column to predict with target=COLUMN; .* of .*t\.csv are 'c0'.*'c19' and 10 more"
+    ):
         read_table(str(tmp_path / "t.csv"))
 
 
@@ -123,65 +105,6 @@ def test_a_missing_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=rf"No file '{tmp_path}.*{name}'.*breast_cancer"):
         read_table(name, "x")
-
-
-@pytest.mark.parametrize("name", ["t.xlsx", "t", "t.csv.tar", "csv", "t.json"])
-def test_an_unknown_ending_is_named_with_those_that_are_known(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_text("a,b\n1,2\n")
-    with pytest.raises(UserError, match=rf"{name}.*must end in \.csv.*\.parquet"):
-        read_table(str(tmp_path / name), "a")
-
-
-@pytest.mark.parametrize(
-    ("ending", "content"),
-    [
-        *((ending, JUNK) for ending in CSV_ENDINGS + PARQUET_ENDINGS),
-        *((ending, b"") for ending in CSV_ENDINGS + PARQUET_ENDINGS),
-        (".csv.gz", gzip.compress(JUNK)[:-20]),
-        (".csv.gz", SPOILT),
-        (".csv.bz2", bz2.compress(JUNK)[:-20]),
-        (".csv.xz", lzma.compress(JUNK)[:-20]),
-        (".csv.zip", b"PK\x03\x04" + JUNK),
-        (".parquet", b"PAR1" + JUNK + b"PAR1"),
-        (".csv", b"a,b\n1,2\n1,2,3,4\n"),
-        (".csv", b"\0" * 100),
-    ],
-)
-def test_a_file_that_is_not_what_its_name_says_is_named(tmp_path: Path, ending: str, content: bytes) -> None:
-    path = tmp_path / f"junk{ending}"
-    path.write_bytes(content)
-    with pytest.raises(UserError) as caught:
-        read_file(str(path))
-    assert str(path) in str(caught.value)
-
-
-def test_an_archive_of_two_files_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "two.csv.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("a.csv", "x\n1\n")
-        archive.writestr("b.csv", "x\n1\n")
-    with pytest.raises(UserError, match=r"two\.csv\.zip"):
-        read_file(str(path))
-
-
-def test_a_header_without_rows_is_named(tmp_path: Path, plain: pd.DataFrame) -> None:
-    plain.head(0).to_csv(tmp_path / "t.csv", index=False)
-    plain.head(0).to_parquet(tmp_path / "t.parquet", index=False)
-    for name in ("t.csv", "t.parquet"):
-        with pytest.raises(UserError, match=rf"{name} has a header but no rows"):
-            read_file(str(tmp_path / name))
-
-
-def test_an_empty_file_is_told_from_one_without_rows(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").touch()
-    with pytest.raises(UserError, match=r"t\.csv is empty"):
-        read_file(str(tmp_path / "t.csv"))
-
-
-def test_a_column_that_stands_twice_in_parquet_is_named(tmp_path: Path) -> None:
-    pq.write_table(pa.table([[1], [2], [3]], names=["a", "twin", "twin"]), tmp_path / "t.parquet")
-    with pytest.raises(UserError, match=r"t\.parquet.*twin"):
-        read_file(str(tmp_path / "t.parquet"))
 
 
 def test_a_file_with_its_target_only_is_refused(tmp_path: Path) -> None:
@@ -257,43 +180,6 @@ def test_the_nearest_word_is_a_hint_or_nothing(word: str, hint: str) -> None:
     assert nearest(word, ["iris", "wine"]) == hint
 
 
-ROWS = pd.DataFrame({"größe": [1.5, 2.5, 3.5], "Straße": ["a;b", 'sagt "ja"', "zwei\nZeilen"], "y": ["é", "ß", "€"]})
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
-@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
-def test_encoding_and_separator_are_told_from_the_file(tmp_path: Path, encoding: str, separator: str) -> None:
-    path = tmp_path / "rows.csv"
-    ROWS.to_csv(path, index=False, sep=separator, encoding=encoding)
-    pd.testing.assert_frame_equal(read_file(str(path)), ROWS)
-
-
-@pytest.mark.parametrize("ending", [".csv.gz", ".csv.bz2", ".csv.xz", ".csv.zip", ".tsv"])
-def test_packed_files_are_read_alike(tmp_path: Path, ending: str) -> None:
-    path = tmp_path / f"rows{ending}"
-    ROWS.to_csv(path, index=False, sep="\t", encoding="cp1252")
-    pd.testing.assert_frame_equal(read_file(str(path)), ROWS)
-
-
-def test_a_decimal_comma_is_read_where_the_separator_is_another_sign(tmp_path: Path) -> None:
-    path = tmp_path / "rows.csv"
-    ROWS.to_csv(path, index=False, sep=";", decimal=",")
-    pd.testing.assert_frame_equal(read_file(str(path)), ROWS)
-
-
-def test_text_with_commas_does_not_fool_the_separator(tmp_path: Path) -> None:
-    path = tmp_path / "reviews.csv"
-    reviews = pd.DataFrame({"review": [f"well, {'so, ' * (i % 4)}fine; or not" for i in range(50)], "y": range(50)})
-    reviews.to_csv(path, index=False)
-    pd.testing.assert_frame_equal(read_file(str(path)), reviews)
-
-
-def test_one_column_is_one_column(tmp_path: Path) -> None:
-    path = tmp_path / "one.csv"
-    path.write_text("x\n1\n2\n")
-    assert list(read_file(str(path)).columns) == ["x"]
-
-
 @pytest.mark.parametrize("form", ["file://{path}", "memory://{name}", "{path}"])
 def test_any_file_system_is_read(tmp_path: Path, form: str) -> None:
     path = tmp_path / "rows.parquet"
@@ -307,20 +193,6 @@ def test_any_file_system_is_read(tmp_path: Path, form: str) -> None:
     assert table.source == data
 
 
-@pytest.mark.parametrize(
-    "data", ["memory://none.csv", "s3://bucket/rows.csv", "nosuch://x/rows.csv", "runs:/0123/rows.csv"]
-)
-def test_a_url_that_leads_nowhere_is_named(data: str) -> None:
-    with pytest.raises(UserError, match=f"Cannot fetch {data}"):
-        read_file(data)
-
-
-def test_a_named_index_of_a_parquet_file_is_a_column(tmp_path: Path) -> None:
-    path = tmp_path / "rows.parquet"
-    ROWS.set_index("y").to_parquet(path)
-    assert set(read_file(str(path)).columns) == set(ROWS.columns)
-
-
 def test_a_row_is_known_again_where_a_reader_missed_the_last_digit() -> None:
     kinds = {"a": "number", "town": "category"}
     rows = pd.DataFrame({"a": [0.1 + 0.2, -0.0, np.nan, 3.0], "town": ["x", "y", None, "z"], "y": [1, 2, 3, 4]})
@@ -328,3 +200,45 @@ def test_a_row_is_known_again_where_a_reader_missed_the_last_digit() -> None:
     assert hash_rows(rows, kinds, "y").tolist() == hash_rows(again, kinds, "y").tolist()
     others = [rows.assign(a=rows["a"] + 1e-3), rows.assign(town="w"), rows.assign(y=9)]
     assert all((hash_rows(rows, kinds, "y") != hash_rows(each, kinds, "y"))[[0, 1, 3]].all() for each in others)
+
+
+def test_a_frame_becomes_a_table_whatever_its_index_and_the_names_of_its_columns() -> None:
+    frame = pd.DataFrame({0: [1, 2], "y": [3, 4], 2.5: [5, 6]}, index=[7, 7])
+    table = table_of("mine", frame, "y")
+    assert (table.name, table.source, table.target) == ("mine", "memory", "y")
+    assert_frame_equal(table.frame, pd.DataFrame({"0": [1, 2], "y": [3, 4], "2.5": [5, 6]}))
+    assert frame.columns.tolist() == [0, "y", 2.5]
+    assert frame.index.tolist() == [7, 7]
+
+
+@pytest.mark.parametrize(
+    ("frame", "target", "complaint"),
+    [
+        (pd.DataFrame({"y": [1]}), "", "^Name the column to predict with target=COLUMN; the columns of mine are 'y'"),
+        (
+            pd.DataFrame({"x": [1], "yes": [1]}),
+            "yess",
+            r"^Unknown target 'yess': mine has no such.* Did you mean 'yes'",
+        ),
+        (pd.DataFrame([[1, 2, 3]], columns=["x", "x", "y"]), "y", "^mine names the column 'x' twice"),
+        (pd.DataFrame([[1, 2, 3]], columns=[1, "1", "y"]), "y", "^mine names the column '1' twice"),
+        (pd.DataFrame({"y": [1]}), "y", "^mine has no column beside the target 'y'"),
+        (pd.DataFrame({"x": [], "y": []}), "y", "^mine has no rows"),
+        (np.zeros((3, 2)), "y", "^The table is a ndarray: give a pandas DataFrame"),
+        ("rows.csv", "y", "^The table is a str: give a pandas DataFrame"),
+    ],
+    ids=str,
+)
+def test_a_frame_that_is_no_table_is_named(frame: Any, target: str, complaint: str) -> None:
+    with pytest.raises(UserError, match=complaint):
+        table_of("mine", frame, target)
+
+
+def test_only_a_local_file_is_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").touch()
+    for data in (str(tmp_path / "t.csv"), "s3://bucket/t.csv", "runs:/0123/t.csv"):
+        check_exists(data)
+    with pytest.raises(UserError, match=r"^No file '.*/iriss'\. Did you mean 'iris'\? .* or one of: iris, wine\.$"):
+        check_exists("iriss", ["iris", "wine"])
+    with pytest.raises(UserError, match=r"Give a CSV or Parquet file\.$"):
+        check_exists(str(tmp_path))

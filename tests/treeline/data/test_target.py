@@ -9,15 +9,15 @@ import pytest
 from tables_maker import CLASSES, KINDS, TARGET, TASKS, make_table
 
 from treeline import UserError
-from treeline.data.target import MAX_INTEGER_CLASSES, check_columns, check_target, guess_task
+from treeline.data.target import MAX_INTEGER_CLASSES, Target, check_columns, guess_task, label_codes, settle_target
 
 
 def values(*items: Any, dtype: Any = None) -> pd.Series:
     return pd.Series(list(items), dtype=dtype)
 
 
-def checked(y: pd.Series, task: str = "auto") -> tuple[pd.DataFrame, str, str]:
-    return check_target(pd.DataFrame({"x": range(len(y)), "the target": y}), "the target", task)
+def settled(y: pd.Series, task: str = "auto") -> Target:
+    return settle_target(pd.DataFrame({"x": range(len(y)), "the target": y}), "the target", task)
 
 
 @pytest.mark.parametrize(
@@ -52,11 +52,11 @@ def test_the_task_is_guessed_with_its_reason(target: pd.Series, task: str, reaso
 @pytest.mark.parametrize("target", TASKS)
 def test_the_target_of_a_made_table_poses_its_task(target: str) -> None:
     frame = make_table(target)
-    rows, task, _ = check_target(frame, TARGET, "auto")
-    assert task == TASKS[target]
-    assert len(rows) == len(frame)
+    found = settle_target(frame, TARGET, "auto")
+    assert found.task == TASKS[target]
+    assert len(found.rows) == len(frame)
     if CLASSES[target]:
-        assert sorted(rows[TARGET].unique().tolist()) == CLASSES[target]
+        assert sorted(found.rows[TARGET].unique().tolist()) == CLASSES[target]
 
 
 @pytest.mark.parametrize(
@@ -67,18 +67,22 @@ def test_the_target_of_a_made_table_poses_its_task(target: str) -> None:
         (values("a", "a", None), "auto", "'the target' has one value only, 'a'"),
         (values(7.5, 7.5), "regression", r"one value only, .*7\.5"),
         (values("a", "a", "b"), "auto", "The class 'b' of the target 'the target' has one row"),
-        (values(1, 1, 2, 2, 3), "auto", "The class .*3.* has one row.*Use --task regression"),
-        (values("a", "b", "a", "b"), "regression", "holds 'a', not a number: --task regression needs numbers"),
+        (values(1, 1, 2, 2, 3), "auto", "The class .*3.* has one row.*Use task=regression if the target is a number"),
+        (values("a", "b", "a", "b"), "regression", "holds 'a', not a number: task=regression needs numbers"),
         (values(1.5, np.inf, 2.5), "regression", "holds an infinite value"),
         (values(*range(30), -np.inf), "auto", "holds an infinite value"),
-        (values("a", "b", "c", "a", "b", "c"), "binary", "has 3 different values; --task binary needs two"),
+        (
+            values("a", "b", "c", "a", "b", "c"),
+            "binary",
+            "has 3 different values; task=binary needs two. Use task=mu",
+        ),
         (values("a", 1, "a", 1, dtype=object), "auto", "mixes text with other values, such as 'a'"),
         (values(True, "a", True, "a", dtype=object), "multiclass", "mixes text with other values, such as True"),
     ],
 )
 def test_a_target_that_cannot_be_learned_is_named(y: pd.Series, task: str, complaint: str) -> None:
     with pytest.raises(UserError, match=complaint):
-        checked(y, task)
+        settled(y, task)
 
 
 @pytest.mark.parametrize(
@@ -97,22 +101,21 @@ def test_a_target_that_cannot_be_learned_is_named(y: pd.Series, task: str, compl
 @pytest.mark.parametrize("task", ["auto", "multiclass", "regression"])
 def test_a_target_whose_labels_json_cannot_hold_is_refused(y: pd.Series, task: str) -> None:
     with pytest.raises(UserError, match="the target"):
-        checked(y, task)
+        settled(y, task)
 
 
 def test_rows_without_a_target_are_left_out_and_the_rest_stays() -> None:
     frame = make_table()
     frame.loc[[3, 7, 199], TARGET] = None
-    rows, _, _ = check_target(frame, TARGET, "auto")
-    pd.testing.assert_frame_equal(rows, frame.drop(index=[3, 7, 199]))
+    pd.testing.assert_frame_equal(settle_target(frame, TARGET, "auto").rows, frame.drop(index=[3, 7, 199]))
 
 
 @pytest.mark.parametrize("target", TASKS)
 def test_two_rows_may_have_the_same_index(target: str) -> None:
     frame = make_table(target).set_axis([0, 1] * 100)
-    rows, task, _ = check_target(frame, TARGET, "auto")
-    assert task == TASKS[target]
-    pd.testing.assert_frame_equal(rows, frame, check_dtype=False)
+    found = settle_target(frame, TARGET, "auto")
+    assert found.task == TASKS[target]
+    pd.testing.assert_frame_equal(found.rows, frame, check_dtype=False)
 
 
 @pytest.mark.parametrize(
@@ -135,30 +138,30 @@ def test_two_rows_may_have_the_same_index(target: str) -> None:
     ids=lambda value: f"{value.dtype}" if isinstance(value, pd.Series) else str(value),
 )
 def test_labels_are_what_they_were_before_a_missing_value_changed_their_type(y: pd.Series, labels: list[Any]) -> None:
-    rows, task, _ = checked(y)
-    found = sorted(rows["the target"].unique().tolist())
-    assert task == "binary"
+    target = settled(y)
+    found = sorted(target.rows["the target"].unique().tolist())
+    assert target.task == "binary"
     assert found == labels
     assert [type(label) for label in found] == [type(label) for label in labels]
 
 
 def test_a_regression_target_of_whole_numbers_stays_a_number() -> None:
-    rows, task, reason = checked(values(1.0, 2.0, 3.0), "regression")
-    assert (task, rows["the target"].tolist()) == ("regression", [1.0, 2.0, 3.0])
-    assert "--task" in reason
+    found = settled(values(1.0, 2.0, 3.0), "regression")
+    assert (found.task, found.rows["the target"].tolist()) == ("regression", [1.0, 2.0, 3.0])
+    assert found.reason == "asked for by task=regression"
 
 
 def test_a_task_asked_for_overrules_the_guess() -> None:
-    assert checked(values(*range(30), *range(30)), "multiclass")[1] == "multiclass"
-    assert checked(values(0, 1, 0, 1), "regression")[1] == "regression"
+    assert settled(values(*range(30), *range(30)), "multiclass").task == "multiclass"
+    assert settled(values(0, 1, 0, 1), "regression").task == "regression"
 
 
 @pytest.mark.parametrize("task", ["auto", "binary"])
 def test_levels_of_a_category_that_no_row_has_are_no_classes(task: str) -> None:
     y = pd.Series(pd.Categorical(["a", "b", "a", "b", None], categories=["a", "b", "gone"]))
-    rows, chosen, _ = checked(y, task)
-    assert chosen == "binary"
-    assert rows["the target"].unique().tolist() == ["a", "b"]
+    found = settled(y, task)
+    assert found.task == "binary"
+    assert found.rows["the target"].unique().tolist() == ["a", "b"]
 
 
 def test_the_columns_of_a_model_may_stand_in_any_order_among_others() -> None:
@@ -179,3 +182,23 @@ def test_text_where_a_number_is_wanted_is_named(name: str) -> None:
 
 def test_a_column_without_any_value_is_text_nowhere() -> None:
     check_columns(make_table().assign(length=pd.Series([None] * 200, dtype="string")), KINDS, "rows.csv")
+
+
+@pytest.mark.parametrize(
+    ("y", "classes", "codes"),
+    [
+        (pd.Series(["b", "a", "b"]), ["a", "b"], [1, 0, 1]),
+        (pd.Series(["b", "a", "new", None]), ["a", "b"], [1, 0, -1, -1]),
+        (pd.Series([True, False]), [False, True], [1, 0]),
+        (pd.Series([True, False], dtype=object), np.array([False, True]), [1, 0]),
+        (pd.Series([5, 3, 4]), [3, 5], [1, 0, -1]),
+        (pd.Series([5.0, 3.0]), [3, 5], [1, 0]),
+        (pd.Series([5, None], dtype="Int64"), [3, 5], [1, -1]),
+        (pd.Series(["b", "a"], dtype="category"), ["a", "b"], [1, 0]),
+        (pd.Series(["b", "a"], dtype="string"), np.array(["a", "b"]), [1, 0]),
+        (pd.Series(["1", "3"]), [1, 3], [-1, -1]),
+        (pd.Series([], dtype=object), ["a", "b"], []),
+    ],
+)
+def test_a_label_s_code_is_its_place_among_the_classes(y: pd.Series, classes: Any, codes: list[int]) -> None:
+    assert label_codes(y, classes).tolist() == codes

@@ -13,16 +13,19 @@ import xgboost as xgb
 from tables_maker import CLASSES, DERIVED, KINDS, TARGET, TASKS, make_table
 
 from treeline.data.splits import Split
+from treeline.data.target import label_codes
 from treeline.metrics import curves_of, metrics_of
-from treeline.model import boosting as trainer
-from treeline.model.boosting import Fold, boost, cross_validate, make_folds, quantile_matrix, task_params
-from treeline.model.estimator import TreelineRegressor, label_codes
+from treeline.model import boosting
+from treeline.model.boosting import Limits, Measure, boost, booster_params, cross_validate, task_params
+from treeline.model.estimator import TreelineRegressor
 from treeline.model.features import Features
+from treeline.model.matrices import Fold, make_folds, quantile_matrix
 
 ROUNDS = 12
 PLAIN = {"learning_rate": 0.3, "max_depth": 3, "seed": 7}
 SAMPLED = {**PLAIN, "subsample": 0.7, "colsample_bylevel": 0.7, "colsample_bynode": 0.7}
 TARGETS = ["binary", "multiclass", "regression"]
+LOG_LOSS = Measure("binary", "log_loss")
 
 
 def codes(frame: pd.DataFrame, target: str) -> np.ndarray:
@@ -53,16 +56,16 @@ def params_of(target: str, params: dict[str, Any]) -> dict[str, Any]:
 def trained(
     target: str, params: dict[str, Any], folds: list[Fold], cpus: int, rounds: int = ROUNDS
 ) -> tuple[list[bytes], np.ndarray]:
-    """Train; give the boosters as bytes, and the scores of shape (n_rounds, n_folds, n_metrics)."""
-    scores: list[np.ndarray] = []
-    boosters = boost(params_of(target, params), folds, rounds, cpus, lambda _, fold_scores: scores.append(fold_scores))
-    return [bytes(booster.save_raw("ubj")) for booster in boosters], np.array(scores)
+    """Train; give the boosters as bytes, and the metrics of shape (n_rounds, n_folds, n_metrics)."""
+    values: list[np.ndarray] = []
+    boosters = boost(params_of(target, params), folds, rounds, cpus, lambda _, each: values.append(each))
+    return [bytes(booster.save_raw("ubj")) for booster in boosters], np.array(values)
 
 
 def xgboost_alone(
     target: str, params: dict[str, Any], fold: Fold, rounds: int = ROUNDS
 ) -> tuple[xgb.Booster, np.ndarray]:
-    """Train one fold with XGBoost's own `train`, on one thread; give the scores of shape (n_rounds, n_metrics)."""
+    """Train one fold with XGBoost's own `train`, on one thread; give the metrics of shape (n_rounds, n_metrics)."""
     history: dict[str, dict[str, list[float]]] = {}
     # Each round draws from its own number and the seed, not from what its thread has drawn before.
     settings = {**params_of(target, params), "seed_per_iteration": True, "nthread": 1}
@@ -78,10 +81,10 @@ def test_neither_cpus_nor_turns_change_a_bit(
 ) -> None:
     expected = trained("binary", params, folds["binary"], cpus=1)
     for cpus, seconds in [(1, 0), (1, 60), (3, 0), (3, 0.002), (3, 60), (7, 0.002)]:
-        monkeypatch.setattr(trainer, "TURN_SECONDS", seconds)
-        boosters, scores = trained("binary", params, folds["binary"], cpus)
+        monkeypatch.setattr(boosting, "TURN_SECONDS", seconds)
+        boosters, values = trained("binary", params, folds["binary"], cpus)
         assert boosters == expected[0], (cpus, seconds)
-        np.testing.assert_array_equal(scores, expected[1])
+        np.testing.assert_array_equal(values, expected[1])
 
 
 def test_what_was_trained_before_changes_no_bit(folds: dict[str, list[Fold]]) -> None:
@@ -97,13 +100,13 @@ def test_another_seed_draws_other_rows(folds: dict[str, list[Fold]]) -> None:
 
 @pytest.mark.parametrize("params", [PLAIN, SAMPLED], ids=["plain", "sampled"])
 @pytest.mark.parametrize("target", TARGETS)
-def test_boosters_and_scores_are_those_of_xgboost_alone(
+def test_boosters_and_metrics_are_those_of_xgboost_alone(
     folds: dict[str, list[Fold]], target: str, params: dict[str, Any]
 ) -> None:
-    boosters, scores = trained(target, params, folds[target], cpus=2)
+    boosters, values = trained(target, params, folds[target], cpus=2)
     for i, fold in enumerate(folds[target]):
-        theirs, their_scores = xgboost_alone(target, params, fold)
-        np.testing.assert_array_equal(scores[:, i], their_scores)
+        theirs, their_values = xgboost_alone(target, params, fold)
+        np.testing.assert_array_equal(values[:, i], their_values)
         ours = xgb.Booster(model_file=bytearray(boosters[i]))
         for rounds in (1, 5, ROUNDS):
             span = (0, rounds)
@@ -117,7 +120,7 @@ def test_without_on_round_every_fold_is_trained_to_the_end(folds: dict[str, list
     assert [booster.num_boosted_rounds() for booster in boosters] == [ROUNDS] * 3
 
 
-def test_a_fold_without_rows_to_score_is_trained_alone(folds: dict[str, list[Fold]]) -> None:
+def test_a_fold_without_rows_to_predict_is_trained_alone(folds: dict[str, list[Fold]]) -> None:
     fold = folds["binary"][0]
     alone = boost(params_of("binary", SAMPLED), [Fold(fold.train)], ROUNDS, 1)[0]
     among = boost(params_of("binary", SAMPLED), folds["binary"], ROUNDS, 2)[0]
@@ -128,11 +131,11 @@ def test_a_fold_without_rows_to_score_is_trained_alone(folds: dict[str, list[Fol
 def test_on_round_is_called_once_a_round_in_order_in_the_caller_s_thread(
     folds: dict[str, list[Fold]], monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
-    monkeypatch.setattr(trainer, "TURN_SECONDS", seconds)
+    monkeypatch.setattr(boosting, "TURN_SECONDS", seconds)
     calls: list[tuple[int, tuple[int, ...], threading.Thread]] = []
 
-    def on_round(round_: int, scores: np.ndarray) -> bool:
-        calls.append((round_, scores.shape, threading.current_thread()))
+    def on_round(round_: int, values: np.ndarray) -> bool:
+        calls.append((round_, values.shape, threading.current_thread()))
         return False
 
     boost(params_of("multiclass", PLAIN), folds["multiclass"], ROUNDS, 2, on_round)
@@ -144,7 +147,7 @@ def test_on_round_is_called_once_a_round_in_order_in_the_caller_s_thread(
 def test_training_ends_when_on_round_says_so(
     folds: dict[str, list[Fold]], monkeypatch: pytest.MonkeyPatch, seconds: float, last: int
 ) -> None:
-    monkeypatch.setattr(trainer, "TURN_SECONDS", seconds)
+    monkeypatch.setattr(boosting, "TURN_SECONDS", seconds)
     calls: list[int] = []
 
     def on_round(round_: int, _: np.ndarray) -> bool:
@@ -172,7 +175,7 @@ def test_an_error_in_on_round_comes_out_and_ends_the_workers(folds: dict[str, li
 def test_an_error_in_one_fold_comes_out_and_ends_the_others_in_the_middle_of_their_turn(
     folds: dict[str, list[Fold]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trainer, "TURN_SECONDS", 20)
+    monkeypatch.setattr(boosting, "TURN_SECONDS", 20)
     before, start = threading.active_count(), time.perf_counter()
     with pytest.raises(xgb.core.XGBoostError, match=r"for the logistic loss|label must be in"):
         boost(params_of("binary", PLAIN), [folds["regression"][0], folds["binary"][0]], 1_000_000, 2)
@@ -181,7 +184,7 @@ def test_an_error_in_one_fold_comes_out_and_ends_the_others_in_the_middle_of_the
 
 
 def by_hand(curve: np.ndarray, greater_is_better: bool, patience: int) -> tuple[float, int, int]:
-    """Walk along a full curve: the best score, its round, and the round after which patience is at an end."""
+    """Walk along a full curve: the best value, its round, and the round after which patience is at an end."""
     best = 0
     for i, value in enumerate(curve):
         if value > curve[best] if greater_is_better else value < curve[best]:
@@ -211,29 +214,31 @@ def test_cross_validation_stops_on_the_mean_over_the_folds(
     full = np.stack([xgboost_alone(target, params, fold, most)[1] for fold in folds[target]])
     names = list(curves_of(TASKS[target]))
     mean = full.mean(axis=0)[:, names.index(metric)]
-    score, rounds, length = by_hand(mean, metrics_of(TASKS[target])[metric].greater_is_better, patience)
+    value, rounds, length = by_hand(mean, metrics_of(TASKS[target])[metric].greater_is_better, patience)
     assert length < most
 
-    result = cross_validate(params_of(target, params), folds[target], TASKS[target], metric, most, patience, cpus=2)
-    assert result.score == pytest.approx(score, rel=1e-12)
+    result = cross_validate(
+        params_of(target, params), folds[target], Measure(TASKS[target], metric), Limits(most, patience, cpus=2)
+    )
+    assert result.value == pytest.approx(value, rel=1e-12)
     assert result.rounds == rounds
     assert list(result.mean) == list(result.std) == names
     for i, name in enumerate(names):
         np.testing.assert_allclose(result.mean[name], full[:, :length, i].mean(axis=0), rtol=1e-12)
         np.testing.assert_allclose(result.std[name], full[:, :length, i].std(axis=0), rtol=1e-9, atol=1e-12)
-    assert result.score == pytest.approx(result.mean[metric][rounds - 1], rel=1e-12)
+    assert result.value == pytest.approx(result.mean[metric][rounds - 1], rel=1e-12)
     assert result.seconds > 0
 
 
-def test_a_score_that_stays_is_no_improvement(folds: dict[str, list[Fold]]) -> None:
+def test_a_metric_that_stays_is_no_improvement(folds: dict[str, list[Fold]]) -> None:
     params = params_of("binary", {"gamma": 1e9})  # no split is worth it, so no row ever changes its side
-    result = cross_validate(params, folds["binary"], "binary", "error", rounds=30, patience=4, cpus=1)
+    result = cross_validate(params, folds["binary"], Measure("binary", "error"), Limits(rounds=30, patience=4, cpus=1))
     assert len(set(result.mean["error"])) == 1
     assert (result.rounds, len(result.mean["error"])) == (1, 5)
 
 
 def test_cross_validation_trains_no_more_than_the_rounds_given(folds: dict[str, list[Fold]]) -> None:
-    result = cross_validate(params_of("binary", PLAIN), folds["binary"], "binary", "log_loss", 3, 50, cpus=1)
+    result = cross_validate(params_of("binary", PLAIN), folds["binary"], LOG_LOSS, Limits(3, 50, cpus=1))
     assert len(result.mean["log_loss"]) == 3
     assert 1 <= result.rounds <= 3
 
@@ -246,7 +251,7 @@ def test_a_watcher_sees_every_round_and_may_end_the_training(folds: dict[str, li
         return round_ == 4
 
     params = params_of("binary", PLAIN)
-    result = cross_validate(params, folds["binary"], "binary", "log_loss", 30, 50, 2, watch)
+    result = cross_validate(params, folds["binary"], LOG_LOSS, Limits(30, 50, cpus=2), watch)
     expected = zip(range(1, 5), result.mean["log_loss"], result.std["error"], strict=True)
     assert seen == list(expected)
 
@@ -259,8 +264,8 @@ def test_a_fold_in_which_a_metric_does_not_exist_does_not_count_for_it(metric: s
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # scikit-learn's: a class has fewer rows than there are folds
         folds = make_folds(Features({"x": "number"}), rows, y, parts_of(y, 5, seed=0))
-    result = cross_validate(task_params("binary", 2), folds, "binary", metric, 5, 5, cpus=1)
-    assert np.isfinite(result.score)
+    result = cross_validate(task_params("binary", 2), folds, Measure("binary", metric), Limits(5, 5, cpus=1))
+    assert np.isfinite(result.value)
     assert np.isfinite(result.mean["roc_auc"]).all()
     assert (np.array(result.mean["roc_auc"]) <= 1).all()
 
@@ -272,9 +277,9 @@ def test_a_metric_that_exists_in_no_fold_cannot_be_optimised_but_another_can() -
     train = quantile_matrix(features, matrix, y)
     folds = [Fold(train, quantile_matrix(features, matrix[y == side], y[y == side], ref=train)) for side in (0, 1)]
     with pytest.raises(ValueError, match="roc_auc exists in no fold"):
-        cross_validate(task_params("binary", 2), folds, "binary", "roc_auc", 5, 5, cpus=1)
-    result = cross_validate(task_params("binary", 2), folds, "binary", "log_loss", 5, 5, cpus=1)
-    assert np.isfinite(result.score)
+        cross_validate(task_params("binary", 2), folds, Measure("binary", "roc_auc"), Limits(5, 5, cpus=1))
+    result = cross_validate(task_params("binary", 2), folds, LOG_LOSS, Limits(5, 5, cpus=1))
+    assert np.isfinite(result.value)
     assert np.isnan(result.mean["roc_auc"]).all()
 
 
@@ -287,80 +292,6 @@ def test_the_task_sets_the_objective(folds: dict[str, list[Fold]], target: str, 
     assert config["objective"]["name"] == objective
     assert int(config["learner_model_param"]["num_class"]) == classes
     assert config["gradient_booster"]["gbtree_train_param"]["tree_method"] == "hist"
-
-
-# The folds below hold raw rows instead of matrices, so that the rows of each side can be seen.
-
-
-@pytest.fixture
-def unbinned(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer, "quantile_matrix", lambda features, X, y, ref=None: (features, X, y, ref))
-    monkeypatch.setattr(Features, "fit_transform", lambda self, X, y=None: self.fit(X, y) and X)
-    monkeypatch.setattr(Features, "transform", lambda self, X: X)
-    monkeypatch.setattr(Features, "fit", keep_levels)
-
-
-def keep_levels(self: Features, X: pd.DataFrame, y: object = None) -> Features:
-    self.levels_ = {name: set(X[name].dropna()) for name, kind in self.kinds.items() if kind == "category"}
-    return self
-
-
-@pytest.mark.usefixtures("unbinned")
-@pytest.mark.parametrize("n_folds", [2, 5])
-@pytest.mark.parametrize("target", TARGETS)
-def test_folds_are_complete_disjoint_and_stratified(target: str, n_folds: int) -> None:
-    frame = make_table(target, n=203)
-    y = codes(frame, target)
-    folds: Any = make_folds(Features(KINDS), frame, y, parts_of(y, n_folds, seed=1))
-    assert len(folds) == n_folds
-    assert sorted(i for fold in folds for i in fold.valid[1].index) == list(range(203))
-    for fold in folds:
-        (_, rows, labels, ref), (_, held, held_labels, held_ref) = fold.train, fold.valid
-        assert sorted([*rows.index, *held.index]) == list(range(203))
-        np.testing.assert_array_equal(labels, y[rows.index])
-        np.testing.assert_array_equal(held_labels, y[held.index])
-        assert abs(len(held) - 203 / n_folds) <= n_folds
-        assert ref is None
-        assert held_ref is fold.train
-        if CLASSES[target]:
-            assert np.ptp(np.bincount(held_labels) - np.bincount(y) / n_folds) < 2
-
-
-@pytest.mark.usefixtures("unbinned")
-@pytest.mark.parametrize("target", TARGETS)
-def test_folds_follow_from_the_seed(target: str) -> None:
-    frame = make_table(target)
-    y = codes(frame, target)
-
-    def held(seed: int) -> list[list[int]]:
-        folds: Any = make_folds(Features(KINDS), frame, y, parts_of(y, 3, seed))
-        return [fold.valid[1].index.tolist() for fold in folds]
-
-    assert held(0) == held(0) != held(1)
-    assert held(0)[0] != list(range(len(held(0)[0])))
-
-
-@pytest.mark.usefixtures("unbinned")
-def test_the_levels_of_a_fold_are_those_of_its_training_part() -> None:
-    frame = make_table("binary")
-    frame.loc[17, "town"] = "only here"
-    features = Features(KINDS, DERIVED)
-    y = codes(frame, "binary")
-    folds: Any = make_folds(features, frame, y, parts_of(y, 4, seed=0))
-    for fold in folds:
-        (fitted, _, _, _), (same, held, _, _) = fold.train, fold.valid
-        assert same is fitted
-        alone = 17 in held.index
-        assert ("only here" in fitted.levels_["town"]) is not alone
-    assert not hasattr(features, "levels_")
-
-
-def test_a_matrix_has_the_names_types_and_labels_of_its_rows(folds: dict[str, list[Fold]]) -> None:
-    fold = folds["multiclass"][0]
-    assert fold.train.feature_names == ["length", "width _mm_", "count", "checked", "town", "ratio _1>"]
-    assert fold.train.feature_types == ["q", "q", "q", "q", "c", "q"]
-    assert sum(each.valid.num_row() for each in folds["multiclass"]) == 150
-    assert np.bincount(fold.valid.get_label().astype(int)).min() >= 16
 
 
 @pytest.mark.parametrize(
@@ -403,7 +334,50 @@ def test_the_unit_of_a_target_changes_nothing_but_the_unit(scale: float) -> None
 
 
 def test_the_metrics_of_a_cross_validation_are_in_the_targets_own_unit(folds: dict[str, list[Fold]]) -> None:
-    given = (params_of("regression", PLAIN), folds["regression"], "regression", "rmse", 5, 5, 1)
-    plain, scaled = cross_validate(*given), cross_validate(*given, unit=1000.0)
-    assert scaled.score == pytest.approx(1000 * plain.score)
+    params, limits = params_of("regression", PLAIN), Limits(5, 5, cpus=1)
+    plain, scaled = (
+        cross_validate(params, folds["regression"], Measure("regression", "rmse", unit), limits)
+        for unit in (1.0, 1000.0)
+    )
+    assert scaled.value == pytest.approx(1000 * plain.value)
     np.testing.assert_allclose(scaled.std["mae"], 1000 * np.array(plain.std["mae"]))
+
+
+@pytest.mark.parametrize(
+    ("objective", "scaled"),
+    [
+        ("reg:squarederror", True),
+        ("reg:tweedie", False),
+        ("binary:logistic", False),
+        ("multi:softprob", False),
+    ],
+)
+@pytest.mark.parametrize("reg_alpha", [0.0, 1e-4, 2.0])
+def test_reg_alpha_counts_in_standard_deviations_of_a_squared_error_s_target(
+    objective: str, scaled: bool, reg_alpha: float
+) -> None:
+    y = np.random.default_rng(0).normal(5, 3, 500)
+    given = {"objective": objective, "reg_alpha": reg_alpha, "reg_lambda": 2.0, "seed": 1}
+    before = dict(given)
+    got = booster_params(given, y)
+    assert got["reg_alpha"] == (pytest.approx(reg_alpha * y.std(), rel=1e-6) if scaled else reg_alpha)
+    assert {**got, "reg_alpha": reg_alpha} == given == before
+    assert list(got) == list(given)
+
+
+def test_what_has_no_reg_alpha_gets_none() -> None:
+    params = task_params("regression", 0)
+    assert booster_params(params, np.arange(9.0)) == params
+
+
+def test_reg_alpha_is_scaled_by_what_xgboost_keeps_of_the_target() -> None:
+    y = 1e8 + np.arange(100.0)  # float32 tells one in eight of them apart
+    got = booster_params({"objective": "reg:squarederror", "reg_alpha": 1.0}, y)
+    label = xgb.DMatrix(np.zeros((100, 1)), y).get_label().astype(np.float64)
+    assert got["reg_alpha"] == label.std() != y.std()
+
+
+def test_the_trainer_gives_boosters_the_parameters_as_they_are(folds: dict[str, list[Fold]]) -> None:
+    params = {**params_of("regression", PLAIN), "reg_alpha": 0.5}
+    config = json.loads(boost(params, folds["regression"], 1, 1)[0].save_config())["learner"]
+    assert float(config["gradient_booster"]["tree_train_param"]["reg_alpha"]) == 0.5

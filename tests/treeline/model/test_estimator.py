@@ -11,12 +11,15 @@ from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import log_loss, root_mean_squared_error
 from sklearn.model_selection import KFold, StratifiedKFold
-from tables_maker import CLASSES, DERIVED, KINDS, TARGET, TASKS, make_table
+from tables_maker import CLASSES, DERIVED, KINDS, TARGET, TASKS, make_problem, make_table
 
+from treeline.data.problem import Problem
 from treeline.data.splits import Split
-from treeline.model.boosting import Fold, boost, cross_validate, make_folds, quantile_matrix, task_params
-from treeline.model.estimator import TreelineClassifier, TreelineRegressor, label_codes
+from treeline.data.target import label_codes, settle_target
+from treeline.model.boosting import Limits, Measure, boost, booster_params, cross_validate, task_params
+from treeline.model.estimator import TreelineClassifier, TreelineRegressor, make_estimator
 from treeline.model.features import Features
+from treeline.model.matrices import Fold, make_folds, quantile_matrix
 from treeline.tuning.search_space import DEFAULTS, TUNED_CLASSIFICATION, TUNED_REGRESSION
 
 PARAMS = DEFAULTS | TUNED_CLASSIFICATION | {"seed": 3}
@@ -168,7 +171,7 @@ def test_fitting_leaves_the_features_given_alone() -> None:
     features = Features(KINDS, DERIVED)
     frame = make_table()
     model = TreelineClassifier(features, PARAMS, 1).fit(rows_of(frame), frame[TARGET])
-    assert not hasattr(features, "levels_")
+    assert not hasattr(features, "encoders_")
     assert model.feature_names_in_.tolist() == list(KINDS)
     assert model.n_features_in_ == len(KINDS)
 
@@ -204,14 +207,14 @@ def test_the_final_fit_gives_the_predictions_of_the_trial_s_booster(target: str)
     binned = quantile_matrix(features, features.fit_transform(train, y_train), y_train)
     fold = Fold(binned, quantile_matrix(features, features.transform(valid), y_valid, ref=binned))
     params = {**task_params(TASKS[target], len(CLASSES[target])), **PARAMS}
-    trial = boost(params, [fold, fold], rounds=20, cpus=2, on_round=lambda round_, scores: False)[1]
+    trial = boost(params, [fold, fold], rounds=20, cpus=2, on_round=lambda round_, values: False)[1]
 
     final = estimator(target, rounds=20).fit(rows_of(train), train[TARGET])
-    scores = trial.predict(fold.valid)
+    told = trial.predict(fold.valid)
     if target == "binary":
-        scores = np.column_stack([1 - scores, scores])
+        told = np.column_stack([1 - told, told])
     ours = final.predict_proba(rows_of(valid)) if CLASSES[target] else final.predict(rows_of(valid))
-    np.testing.assert_array_equal(ours, scores)
+    np.testing.assert_array_equal(ours, told)
 
 
 @pytest.mark.parametrize("target", ["binary", "multiclass", "regression"])
@@ -223,40 +226,21 @@ def test_what_was_tuned_is_what_is_trained(target: str) -> None:
         Features(KINDS, DERIVED), rows_of(frame), y, Split().folds(frame, y, bool(CLASSES[target]), 3, 0)
     )
     params = {**task_params(task, len(CLASSES[target])), **PARAMS}
-    promised = cross_validate(params, folds, task, "log_loss" if CLASSES[target] else "rmse", 100, 10, cpus=2)
+    measure = Measure(task, "log_loss" if CLASSES[target] else "rmse")
+    promised = cross_validate(params, folds, measure, Limits(100, 10, cpus=2))
 
     splitter = (StratifiedKFold if CLASSES[target] else KFold)(3, shuffle=True, random_state=0)
-    scores = []
+    values = []
     for train, valid in splitter.split(frame, y):
         final = estimator(target, rounds=promised.rounds).fit(rows_of(frame.iloc[train]), frame[TARGET].iloc[train])
         truth, rows = frame[TARGET].iloc[valid], rows_of(frame.iloc[valid])
         if CLASSES[target]:
             probabilities = final.predict_proba(rows).astype(np.float64)
             probabilities /= probabilities.sum(axis=1, keepdims=True)
-            scores.append(log_loss(truth, probabilities, labels=CLASSES[target]))
+            values.append(log_loss(truth, probabilities, labels=CLASSES[target]))
         else:
-            scores.append(root_mean_squared_error(truth, final.predict(rows)))
-    assert np.mean(scores) == pytest.approx(promised.score, rel=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("y", "classes", "codes"),
-    [
-        (pd.Series(["b", "a", "b"]), ["a", "b"], [1, 0, 1]),
-        (pd.Series(["b", "a", "new", None]), ["a", "b"], [1, 0, -1, -1]),
-        (pd.Series([True, False]), [False, True], [1, 0]),
-        (pd.Series([True, False], dtype=object), np.array([False, True]), [1, 0]),
-        (pd.Series([5, 3, 4]), [3, 5], [1, 0, -1]),
-        (pd.Series([5.0, 3.0]), [3, 5], [1, 0]),
-        (pd.Series([5, None], dtype="Int64"), [3, 5], [1, -1]),
-        (pd.Series(["b", "a"], dtype="category"), ["a", "b"], [1, 0]),
-        (pd.Series(["b", "a"], dtype="string"), np.array(["a", "b"]), [1, 0]),
-        (pd.Series(["1", "3"]), [1, 3], [-1, -1]),
-        (pd.Series([], dtype=object), ["a", "b"], []),
-    ],
-)
-def test_a_label_s_code_is_its_place_among_the_classes(y: pd.Series, classes: Any, codes: list[int]) -> None:
-    assert label_codes(y, classes).tolist() == codes
+            values.append(root_mean_squared_error(truth, final.predict(rows)))
+    assert np.mean(values) == pytest.approx(promised.value, rel=1e-6)
 
 
 @pytest.mark.parametrize("target", ["binary", "multiclass", "regression"])
@@ -269,3 +253,43 @@ def test_the_contributions_add_up_to_the_margin(target: str) -> None:
     contributions = fitted.booster_.predict(matrix, pred_contribs=True)
     margin = fitted.booster_.predict(matrix, output_margin=True)
     np.testing.assert_allclose(contributions.sum(axis=-1), margin, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("target", TASKS)
+def test_the_estimator_of_a_problem_is_that_of_its_task(target: str) -> None:
+    made = make_estimator(make_problem(target), {"max_depth": 3}, 5, 2)
+    assert isinstance(made, TreelineClassifier if CLASSES[target] else TreelineRegressor)
+    assert (made.params, made.rounds, made.cpus) == ({"max_depth": 3}, 5, 2)
+
+
+def test_the_features_of_a_problem_s_estimator_are_not_fitted() -> None:
+    features = make_estimator(make_problem(), {}, 1, 1).features
+    assert (features.kinds, features.derived) == (KINDS, DERIVED)
+    assert not hasattr(features, "encoders_")
+
+
+@pytest.mark.parametrize("task", ["auto", "binary", "multiclass"])
+def test_two_labels_are_tuned_and_trained_with_one_objective_whatever_the_task_asked_for(task: str) -> None:
+    settled = settle_target(make_table("binary"), TARGET, task)
+    frame = settled.rows
+    problem = Problem(
+        "made", "tests", TARGET, settled.task, settled.reason, list(CLASSES["binary"]), KINDS, DERIVED, "0"
+    )
+    y = problem.truth(frame)
+    features = Features(problem.kinds, problem.derived)
+    fold = Fold(quantile_matrix(features, features.fit_transform(frame, y), y))
+    trial = boost(task_params(problem.task, len(problem.classes)), [fold], 3, 1)[0]
+    final = make_estimator(problem, {}, 3, 1).fit(problem.rows(frame), frame[TARGET]).booster_
+    assert trial.save_raw("json") == final.save_raw("json")
+
+
+@pytest.mark.parametrize("target", TASKS)
+def test_what_the_booster_got_is_told(target: str) -> None:
+    params = {**PARAMS, "reg_alpha": 0.5}
+    model, frame = fitted(target, params=params), make_table(target)
+    numbers = frame[TARGET].to_numpy() if target == "regression" else np.zeros(1)
+    expected = booster_params({**task_params(TASKS[target], len(CLASSES[target])), **params}, numbers)
+    assert model.booster_params_ == expected
+    trees = json.loads(model.booster_.save_config())["learner"]["gradient_booster"]["tree_train_param"]
+    assert float(trees["reg_alpha"]) == pytest.approx(expected["reg_alpha"], rel=1e-6)
+    assert (model.booster_params_["reg_alpha"] == 0.5) is (target != "regression")

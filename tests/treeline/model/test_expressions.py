@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from treeline import UserError
 from treeline.data.tables import read_table
-from treeline.model.expressions import DEFAULTS, Expression, derived_by_default, parse_derived
+from treeline.model.expressions import BUILT_IN_DERIVED, Expression, derived_by_default, parse_derived
 
 A = np.array([1.0, -2.0, 0.0, 4.5, np.nan])
 B = np.array([2.0, 0.5, 0.0, -3.0, 1.0])
@@ -278,7 +278,7 @@ def test_a_default_column_goes_with_the_columns_it_reads(dropped: str) -> None:
 
 
 def test_another_table_has_no_derived_column_of_itself() -> None:
-    read = DEFAULTS["breast_cancer"]["additional_feature"]
+    read = BUILT_IN_DERIVED["breast_cancer"]["additional_feature"]
     assert derived_by_default("house_prices", dict.fromkeys(Expression(read).columns, "number")) == {}
 
 

@@ -241,7 +241,7 @@ def test_fitted_features_say_which_raw_columns_they_want(features: Features) -> 
 
 def test_a_clone_is_not_fitted_and_fits_the_same(frame: pd.DataFrame, features: Features) -> None:
     twin = clone(features)
-    assert not hasattr(twin, "levels_")
+    assert not hasattr(twin, "encoders_")
     assert twin.get_params() == {"kinds": KINDS, "derived": DERIVED}
     np.testing.assert_array_equal(twin.fit_transform(frame), features.transform(frame))
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from treeline.data.problem import Problem
-from treeline.reporting.html import STYLE, Section, boxed_table, card, page
+from treeline.reporting.html import STYLE, Section, boxed_table, card, page, shorten
 from treeline.reporting.profile import profile_page
 
 VOID = {"meta", "img", "br"}
@@ -97,7 +97,7 @@ def test_facts_without_a_value_are_left_out() -> None:
         (None, "None"),
     ],
 )
-def test_a_value_is_spelled_to_be_read(value: object, spelled: str) -> None:
+def test_a_value_isspelled_to_be_read(value: object, spelled: str) -> None:
     (piece,) = Section("s").table(pd.DataFrame({"a": pd.Series([value], dtype=object)})).pieces
     assert f"<td>{spelled}</td>" in piece
 
@@ -138,3 +138,11 @@ def test_a_picture_lies_inside_the_page() -> None:
     data = re.search('base64,(.*?)"', piece)
     assert data
     assert base64.b64decode(data[1]) == b"\x89PNG"
+
+
+@pytest.mark.parametrize(
+    ("parameter", "shown"),
+    [("0.0005718812", "0.0005719"), (0.65, "0.65"), ("212", "212"), (True, "True"), ("depthwise", "depthwise")],
+)
+def test_a_parameter_is_told_in_four_digits(parameter: object, shown: str) -> None:
+    assert shorten(parameter) == shown

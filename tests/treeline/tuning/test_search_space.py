@@ -11,10 +11,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from tables_maker import DERIVED, KINDS, TARGET, make_table
 
 from treeline import UserError
-from treeline.model.boosting import Fold, boost, quantile_matrix, task_params
-from treeline.model.estimator import label_codes
+from treeline.data.target import label_codes
+from treeline.model.boosting import boost, task_params
 from treeline.model.features import Features
-from treeline.tuning.search_space import DEFAULTS, SPACE, known_points, read_space
+from treeline.model.matrices import Fold, quantile_matrix
+from treeline.tuning.search_space import DEFAULTS, PARAMETERS, SPACE, known_points, read_space, settle_space
 
 TASKS = ["binary", "multiclass", "regression"]
 
@@ -29,7 +30,8 @@ def yaml(tmp_path: Path) -> Any:
 
     def read(text: str) -> tuple[dict[str, BaseDistribution], dict[str, Any]]:
         (tmp_path / "space.yaml").write_text(text, encoding="utf-8")
-        return read_space(str(tmp_path / "space.yaml"))
+        path = str(tmp_path / "space.yaml")
+        return settle_space(read_space(path), path)
 
     return read
 
@@ -80,7 +82,8 @@ def test_every_parameter_of_the_space_is_one_that_xgboost_knows() -> None:
 
 
 def test_without_a_file_the_space_is_the_built_in_one() -> None:
-    assert read_space("") == (SPACE, {})
+    assert read_space("") == {}
+    assert settle_space({}) == (SPACE, {})
 
 
 @pytest.mark.parametrize(
@@ -193,3 +196,31 @@ def test_known_points_that_have_become_one_are_tried_once(yaml: Any) -> None:
     text = "\n".join(f"{name}: {value}" for name, value in DEFAULTS.items() if name != "learning_rate")
     space, _ = yaml(text + "\nlearning_rate: {low: 0.01, high: 0.02}")
     assert known_points("binary", space) == [{"learning_rate": 0.02}]
+
+
+def test_a_file_s_entries_are_given_as_they_stand(tmp_path: Path) -> None:
+    (tmp_path / "space.yaml").write_text("max_depth: {low: 3, high: 8}\nreg_lambda: 1e-3\n", encoding="utf-8")
+    assert read_space(str(tmp_path / "space.yaml")) == {"max_depth": {"low": 3, "high": 8}, "reg_lambda": "1e-3"}
+
+
+@pytest.mark.parametrize("where", ["the search space", "/some/space.yaml"])
+def test_what_is_illegal_is_said_to_stand_where_it_stands(where: str) -> None:
+    given = () if where == "the search space" else (where,)
+    with pytest.raises(UserError, match=f"^Unknown parameter 'depth' in {where}\\."):
+        settle_space({"depth": 3}, *given)
+    with pytest.raises(UserError, match=f"^max_depth in {where} got 0:"):
+        settle_space({"max_depth": 0}, *given)
+
+
+def test_settling_leaves_the_built_in_space_and_the_entries_alone() -> None:
+    before, entries = dict(SPACE), {"max_depth": [3, 5], "subsample": 0.5}
+    settle_space(entries)
+    assert before == SPACE
+    assert entries == {"max_depth": [3, 5], "subsample": 0.5}
+
+
+def test_every_parameter_may_be_fixed() -> None:
+    entries = {name: "lossguide" if name == "grow_policy" else 1 for name in PARAMETERS}
+    space, fixed = settle_space(entries)
+    assert space == {}
+    assert fixed == entries

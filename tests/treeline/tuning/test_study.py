@@ -1,22 +1,19 @@
-"""The study: where it lives, how it goes on after a kill, what it draws next, when trials are compared."""
+"""The study: where it lives, how it goes on after a kill, which trials count, when one is hopeless."""
 
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
 from treeline import UserError
-from treeline.tuning.search_space import HELD_LEARNING_RATE
-from treeline.tuning.search_space import SPACE as BUILT_IN
+from treeline.tuning.schedule import ask_next, enqueue_lower_learning_rate
 from treeline.tuning.study import (
     HopelessPruner,
-    ask_next,
-    checkpoint,
+    check_storage,
     counted,
-    enqueue_lower_learning_rate,
     fail_stale_trials,
     open_storage,
     open_study,
@@ -24,11 +21,11 @@ from treeline.tuning.study import (
 
 SPACE = {"learning_rate": FloatDistribution(0.01, 0.3, log=True), "subsample": FloatDistribution(0.5, 1.0)}
 POINTS = [{"learning_rate": 0.3, "subsample": 1.0}, {"learning_rate": 0.05, "subsample": 0.7}]
-FACTS = {"data": "abc", "metric": "log_loss", "folds": 5, "seed": 0, "fixed": {}}
+FACTS = {"data": "abc", "metric": "log_loss", "folds": 5, "seed": 0, "fixed": {}, "space": SPACE}
 
 
 def reopen(folder: Path, facts: dict[str, Any] = FACTS, name: str = "s") -> optuna.Study:
-    return open_study(open_storage("", name, folder), name, False, SPACE, facts, POINTS)
+    return open_study(open_storage("", name, folder), name, False, facts, POINTS)
 
 
 def value(params: dict[str, float]) -> float:
@@ -37,7 +34,7 @@ def value(params: dict[str, float]) -> float:
 
 def finish(study: optuna.Study, trials: int) -> None:
     for _ in range(trials):
-        enqueue_lower_learning_rate(study, SPACE, 1000, by=2)
+        enqueue_lower_learning_rate(study, SPACE, 1000, divisor=2)
         trial = ask_next(study, SPACE, seed=0, late=True)
         trial.set_user_attr("rounds", 400)
         study.tell(trial, value(trial.params))
@@ -74,7 +71,7 @@ def test_a_killed_trial_does_not_count_and_its_point_is_tried_again(tmp_path: Pa
     finish(whole, 14)
     study = reopen(tmp_path)
     finish(study, killed_at)
-    enqueue_lower_learning_rate(study, SPACE, 1000, by=2)
+    enqueue_lower_learning_rate(study, SPACE, 1000, divisor=2)
     lost = ask_next(study, SPACE, seed=0, late=True).params
     resumed = reopen(tmp_path)
     fail_stale_trials(resumed)
@@ -96,96 +93,6 @@ def test_a_trial_that_failed_of_itself_counts(tmp_path: Path) -> None:
     trial.set_user_attr("error", "ValueError: no")
     study.tell(trial, state=TrialState.FAIL)
     assert len(counted(study)) == 1
-
-
-def test_the_best_is_tried_again_at_half_its_learning_rate(tmp_path: Path) -> None:
-    study = reopen(tmp_path)
-    finish(study, 5)
-    best = POINTS[1]
-    assert finished_params(study)[2:4] == [{**best, "learning_rate": rate} for rate in (0.025, 0.0125)]
-    assert finished_params(study)[4]["learning_rate"] != 0.0125 / 2  # which the space does not hold
-
-
-@pytest.mark.parametrize("direction", ["minimize", "maximize"])
-def test_what_has_been_found_since_the_best_was_tried_at_a_lower_rate_is_tried_at_lower_rates_first(
-    direction: str,
-) -> None:
-    study = optuna.create_study(direction=direction)
-    sign = 1 if direction == "minimize" else -1
-
-    def tell(subsample: float, value: float) -> None:
-        study.enqueue_trial({"learning_rate": 0.08, "subsample": subsample}, skip_if_exists=True)
-        trial = ask_next(study, SPACE, seed=0, late=True)
-        trial.set_user_attr("rounds", 100)
-        study.tell(trial, sign * value)
-
-    def offered(by: int) -> tuple[float, float]:
-        enqueue_lower_learning_rate(study, SPACE, 1000, by)
-        trial = ask_next(study, SPACE, seed=0, late=True)
-        trial.set_user_attr("rounds", 200)
-        study.tell(trial, sign * (8 + trial.params["learning_rate"] + trial.params["subsample"]))
-        return trial.params["subsample"], trial.params["learning_rate"]
-
-    tell(0.7, 9.0)
-    assert offered(by=4) == (0.7, 0.02)  # 8.72
-    tell(0.6, 8.9)  # behind that, but ahead of what it was at its first rate
-    tell(0.8, 9.1)
-    assert [offered(by=2) for _ in range(3)] == [(0.6, 0.04), (0.6, 0.02), (0.6, 0.01)]
-
-
-def test_a_slower_trial_that_was_no_better_is_not_tried_again_nor_slower_still(tmp_path: Path) -> None:
-    study = reopen(tmp_path)
-    for _ in range(8):
-        enqueue_lower_learning_rate(study, SPACE, 1000, by=2)
-        trial = ask_next(study, SPACE, seed=0, late=True)
-        trial.set_user_attr("rounds", 400)
-        study.tell(trial, abs(trial.params["learning_rate"] - 0.05))
-    rates = [trial.params["learning_rate"] for trial in study.trials]
-    assert (rates.count(0.025), rates.count(0.0125)) == (1, 0)
-
-
-@pytest.mark.parametrize(
-    ("space", "rounds"),
-    [
-        (SPACE, 599),
-        ({**SPACE, "learning_rate": CategoricalDistribution([0.3, 0.05, 0.025])}, 1000),
-        ({"subsample": SPACE["subsample"]}, 1000),
-    ],
-)
-def test_no_slower_trial_where_there_is_no_room(space: dict[str, BaseDistribution], rounds: int) -> None:
-    study = optuna.create_study()
-    for _ in range(8):
-        enqueue_lower_learning_rate(study, space, rounds, by=2)
-        trial = ask_next(study, space, seed=0, late=True)
-        trial.set_user_attr("rounds", 400)
-        study.tell(trial, trial.params["subsample"])
-    assert not any("fixed_params" in trial.system_attrs for trial in study.trials)
-
-
-def test_until_the_end_of_a_study_only_the_known_points_learn_at_a_rate_of_their_own(tmp_path: Path) -> None:
-    space = SPACE | {"learning_rate": BUILT_IN["learning_rate"]}
-    study = open_study(open_storage("", "s", tmp_path), "s", False, space, FACTS, POINTS)
-    for _ in range(8):
-        study.tell(ask_next(study, space, seed=0, late=False), 1.0)
-    drawn = [trial.params for trial in study.trials]
-    assert [params["learning_rate"] for params in drawn] == [0.3, 0.05] + 6 * [HELD_LEARNING_RATE]
-    assert len({params["subsample"] for params in drawn}) == 8
-    assert ask_next(study, space, seed=0, late=True).params["learning_rate"] != HELD_LEARNING_RATE
-
-
-@pytest.mark.parametrize(
-    "space",
-    [
-        SPACE,  # whose rates are not the built-in ones
-        {"learning_rate": BUILT_IN["learning_rate"]},
-        {"learning_rate": BUILT_IN["learning_rate"], "max_depth": CategoricalDistribution([4, 6])},
-    ],
-)
-def test_rates_that_a_person_gave_or_that_alone_are_searched_are_drawn(space: dict[str, BaseDistribution]) -> None:
-    study = optuna.create_study()
-    for _ in range(8):
-        study.tell(ask_next(study, space, seed=0, late=False), 1.0)
-    assert len({trial.params["learning_rate"] for trial in study.trials}) == 8
 
 
 @pytest.mark.parametrize("maximize", [False, True])
@@ -215,14 +122,14 @@ def test_a_trial_is_hopeless_when_it_is_behind_and_would_stay_so(
 @pytest.mark.parametrize(("key", "other"), [("data", "xyz"), ("metric", "error"), ("folds", 3), ("seed", 1)])
 def test_a_study_of_other_facts_is_refused_by_name(tmp_path: Path, key: str, other: Any) -> None:
     reopen(tmp_path)
-    with pytest.raises(UserError, match=f"another {key}: choose another --study-name"):
+    with pytest.raises(UserError, match=f"has another {key}: choose another study_name to start anew"):
         reopen(tmp_path, FACTS | {key: other})
 
 
 def test_a_study_of_another_space_is_refused(tmp_path: Path) -> None:
     reopen(tmp_path)
-    with pytest.raises(UserError, match="another space"):
-        open_study(open_storage("", "s", tmp_path), "s", False, {**SPACE, "gamma": SPACE["subsample"]}, FACTS, [])
+    with pytest.raises(UserError, match="has another space: choose another study_name"):
+        reopen(tmp_path, FACTS | {"space": {**SPACE, "gamma": SPACE["subsample"]}})
 
 
 def test_half_a_line_left_by_a_kill_is_cut_off(tmp_path: Path) -> None:
@@ -243,23 +150,89 @@ def test_the_lock_of_a_killed_process_is_broken(tmp_path: Path) -> None:
 def test_any_optuna_storage_holds_a_study(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'optuna.db'}"
     for _ in range(2):
-        finish(open_study(open_storage(url, "s", tmp_path), "s", False, SPACE, FACTS, POINTS), 2)
+        finish(open_study(open_storage(url, "s", tmp_path), "s", False, FACTS, POINTS), 2)
     study = optuna.load_study(study_name="s", storage=url)
     assert len(counted(study)) == 4
     assert not (tmp_path / "studies").exists()
 
 
-@pytest.mark.parametrize(("url", "name"), [("nonsense://x", "s"), ("sqlite:////no/such/folder/x.db", "s"), ("", "a/b")])
-def test_a_storage_that_cannot_be_opened_is_a_sentence(tmp_path: Path, url: str, name: str) -> None:
-    with pytest.raises(UserError, match=r"--storage|--study-name"):
+BAD_STORAGES = [
+    ("nonsense://x", "s", "^Cannot open storage 'nonsense://x': "),
+    ("not a url", "s", "^Cannot open storage 'not a url': "),
+    ("", "a/b", "^study_name 'a/b' cannot name a file"),
+    ("", "x" * 201, "^study_name 'x{60}' cannot name a file.*200 at most"),
+]
+
+
+@pytest.mark.parametrize(
+    ("url", "name", "complaint"),
+    [
+        *BAD_STORAGES,
+        ("sqlite:////no/such/folder/x.db", "s", "^Cannot open storage 'sqlite:////no"),
+    ],
+)
+def test_a_storage_that_cannot_be_opened_is_a_sentence(tmp_path: Path, url: str, name: str, complaint: str) -> None:
+    with pytest.raises(UserError, match=complaint):
         open_storage(url, name, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("learning_rate", "rounds"),
-    [(0.5, [1, 2, 4, 8]), (0.25, [2, 4, 8, 16]), (0.1, [5, 10, 20, 40]), (0.01, [50, 100, 200, 400])],
+    ("url", "name", "complaint"),
+    [*BAD_STORAGES, ("postgresql+psycopg2://localhost:1/x", "s", "^Cannot open storage 'postgresql")],
 )
-def test_trials_are_compared_at_equal_sums_of_their_learning_rate(learning_rate: float, rounds: list[int]) -> None:
-    met = {checkpoint(learning_rate, i): i for i in range(rounds[-1], 0, -1)}
-    assert [met[step] for step in range(4)] == rounds
-    assert sum(checkpoint(learning_rate, i) is not None for i in range(1, rounds[-1] + 1)) == 4
+def test_a_storage_that_cannot_be_is_refused_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, name: str, complaint: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=complaint):
+        check_storage(url, name)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("url", "name"), [("", ""), ("", "größe-1.2 x"), ("sqlite:///x.db", "a/b")])
+def test_checking_a_storage_makes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    check_storage(url, name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_study_in_memory_is_made_anew_each_time() -> None:
+    for _ in range(2):
+        study = open_study(None, "s", True, FACTS, POINTS)
+        assert study.direction == optuna.study.StudyDirection.MAXIMIZE
+        assert len(study.trials) == len(POINTS)
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        SPACE,
+        SPACE | {"subsample": FloatDistribution(0.5, 1.0)},
+        {"learning_rate": FloatDistribution(0.01, 0.3, log=True), "max_depth": CategoricalDistribution([3, "x", None])},
+    ],
+)
+def test_the_space_is_a_fact_that_is_known_again_however_it_was_made(tmp_path: Path, space: dict[str, Any]) -> None:
+    for _ in range(2):
+        reopen(tmp_path, FACTS | {"space": space})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"subsample": FloatDistribution(0.5, 0.9)},
+        {"subsample": FloatDistribution(0.5, 1.0, log=True)},
+        {"subsample": CategoricalDistribution([0.5, 1.0])},
+        {"gamma": FloatDistribution(0.0, 1.0)},
+    ],
+    ids=str,
+)
+def test_any_change_of_the_space_is_another_space(tmp_path: Path, change: dict[str, Any]) -> None:
+    reopen(tmp_path)
+    with pytest.raises(UserError, match=r"^The study 's' exists and has another space: choose"):
+        reopen(tmp_path, FACTS | {"space": SPACE | change})
+
+
+def test_all_facts_that_differ_are_named(tmp_path: Path) -> None:
+    reopen(tmp_path)
+    with pytest.raises(UserError, match="has another metric, seed: choose another study_name to start anew"):
+        reopen(tmp_path, FACTS | {"seed": 1, "metric": "error"})

@@ -1,272 +1,236 @@
-"""Trials on a real store: pruned, failed, stopped by the clock, killed and gone on with; written in few calls."""
+"""Trials without a store: drawn, trained, pruned and failed, told to a log in order, and as many as a study runs."""
 
-import math
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import optuna
 import pytest
-from conftest import REPOSITORY, Store
-from mlflow.tracking.client import MlflowClient
+from optuna.trial import TrialState
+from tables_maker import CLASSES, TASKS, make_problem, make_table
 
-import data_preprocessing
-import hyperparameters_tuning
-from config import DataSettings, TuningSettings
-from treeline.model.boosting import make_folds
+from treeline import UserError
+from treeline.tuning import objective as objectives
 from treeline.tuning import trial as trials
-from treeline.tuning.search_space import HELD_LEARNING_RATE
+from treeline.tuning.objective import Objective, make_objective
+from treeline.tuning.schedule import SearchSettings
+from treeline.tuning.search_space import SPACE, known_points
+from treeline.tuning.study import counted, open_study
+from treeline.tuning.trial import CurveLog, NoLog, rewrite_trial, run_study, search
 
-pytestmark = pytest.mark.store
-STAGE = "hyperparameters-tuning"
-
-
-@pytest.fixture
-def iris(store: Store) -> Store:
-    data_preprocessing.run(DataSettings(data="iris"))
-    return store
+PLAN = SearchSettings(n_trials=3, folds=2)
 
 
-def tune(store: Store, **settings: Any) -> Any:
-    return store.run(hyperparameters_tuning.run(TuningSettings(**{"n_trials": 3, "folds": 2} | settings)))
+class Calls:
+    """A `TrialLog` that keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, ...]] = []
+
+    def start(self, number: int, params: Mapping[str, Any], run_id: str = "") -> None:
+        self.told.append(("start", number, dict(params), run_id))
+
+    def add(self, step: int, values: Mapping[str, float]) -> None:
+        self.told.append(("add", step, dict(values)))
+
+    def end(self, state: str, values: Mapping[str, float], tags: Mapping[str, str], status: str = "FINISHED") -> None:
+        self.told.append(("end", state, dict(values), dict(tags), status))
+
+    def of(self, kind: str) -> list[tuple[Any, ...]]:
+        return [each[1:] for each in self.told if each[0] == kind]
 
 
-def states(store: Store, run_id: str) -> list[str]:
-    return [trial.data.tags["state"] for trial in store.children(run_id)]
+def begun(settings: SearchSettings = PLAN, target: str = "binary") -> tuple[Objective, optuna.Study]:
+    objective = make_objective(make_problem(target), make_table(target, n=90), settings, 2)
+    objective = replace(objective, max_rounds=40)
+    points = known_points(objective.measure.task, objective.space)
+    return objective, open_study(None, "s", objective.maximize, {}, points)
 
 
-def test_a_pruned_trial_is_no_failure_and_keeps_its_curve(iris: Store) -> None:
-    tuning = tune(iris, n_trials=12)
-    pruned = [trial for trial in iris.children(tuning.info.run_id) if trial.data.tags["state"] == "PRUNED"]
-    assert pruned
-    for trial in pruned:
-        assert trial.info.status == "FINISHED"
-        assert len(iris.client.get_metric_history(trial.info.run_id, "cv_log_loss")) >= 1
-        assert trial.data.metrics["score"] >= tuning.data.metrics["best_score"]
-    assert tuning.data.metrics["trials"] == 12
-    assert tuning.data.metrics["trials_pruned"] == len(pruned)
-
-
-def test_the_last_trial_is_the_best_at_half_its_learning_rate(iris: Store) -> None:
-    trials = iris.children(tune(iris, n_trials=6).info.run_id)
-    before = [trial for trial in trials if trial.data.tags["trial"] != "5"]
-    best = min(before, key=lambda trial: trial.data.metrics["score"]).data.params
-    (last,) = (trial.data.params for trial in trials if trial.data.tags["trial"] == "5")
-    assert last == {**best, "learning_rate": str(float(best["learning_rate"]) / 2)}
-
-
-@pytest.mark.parametrize(
-    ("done", "n_trials", "timeout", "left", "late"),
-    [
-        (3, 5, 0, math.inf, False),
-        (4, 5, 0, math.inf, True),
-        (44, 50, 0, math.inf, False),
-        (45, 50, 0, math.inf, True),
-        (0, 50, 100, 50, False),
-        (0, 50, 100, 30, True),
-    ],
-)
-def test_the_end_of_a_study_is_told_by_trials_or_seconds(
-    done: int, n_trials: int, timeout: float, left: float, late: bool
-) -> None:
-    settings = TuningSettings(n_trials=n_trials, timeout=timeout)
-    assert hyperparameters_tuning.is_late(done, settings, time.monotonic() + left) is late
-
-
-def test_the_best_known_point_is_tried_at_a_quarter_of_its_learning_rate_at_once(
-    iris: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(hyperparameters_tuning, "MIN_TRIALS_FOR_EARLY", 8)
-    children = iris.children(tune(iris, n_trials=8).info.run_id)
-    tried = sorted((trial.data for trial in children), key=lambda data: int(data.tags["trial"]))
-    best = min(tried[:5], key=lambda data: data.metrics["score"]).params
-    assert tried[5].params == {**best, "learning_rate": str(float(best["learning_rate"]) / 4)}
-    assert float(tried[6].params["learning_rate"]) == HELD_LEARNING_RATE
-
-
-@pytest.mark.parametrize(
-    ("done", "n_trials", "timeout", "early"),
-    [(4, 20, 0, False), (5, 20, 0, True), (6, 20, 0, False), (5, 19, 0, False), (5, 20, 3600, False)],
-)
-def test_only_a_long_study_without_a_time_limit_tries_a_lower_rate_early(
-    done: int, n_trials: int, timeout: float, early: bool
-) -> None:
-    settings = TuningSettings(n_trials=n_trials, timeout=timeout)
-    assert hyperparameters_tuning.is_early(done, settings) is early
-
-
-def test_folds_are_built_once_a_study(iris: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    built = []
-    monkeypatch.setattr(
-        hyperparameters_tuning, "make_folds", lambda *given: built.append(make_folds(*given)) or built[0]
-    )
-    tune(iris)
-    assert len(built) == 1
-    assert len(built[0]) == 2
-
-
-def test_a_short_trial_is_one_write(iris: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    writes: list[str] = []
-    write = MlflowClient.log_batch
-
-    def counted(self: MlflowClient, run_id: str, *given: Any, **named: Any) -> Any:
-        writes.append(run_id)
-        return write(self, run_id, *given, **named)
-
-    monkeypatch.setattr(MlflowClient, "log_batch", counted)
-    tuning = tune(iris, n_trials=2)  # the known points, of some fifty rounds each
-    for trial in iris.children(tuning.info.run_id):
-        assert writes.count(trial.info.run_id) == 1
-
-
-def test_a_long_trial_is_written_while_it_trains(iris: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[int] = []
-    started = time.monotonic()
-    score = trials.cross_validate
-
-    def slow(*given: Any) -> Any:
-        *rest, watch, unit = given
-
-        def slowly(round_: int, mean: Any, std: Any) -> bool:
-            time.sleep(0.4)
-            if round_ == 10:
-                run = iris.runs("trial")[0]
-                seen.append(len(iris.client.get_metric_history(run.info.run_id, "cv_log_loss")))
-            return bool(watch(round_, mean, std)) or round_ == 10
-
-        return score(*rest, slowly, unit)
-
-    monkeypatch.setattr(trials, "cross_validate", slow)
-    tune(iris, n_trials=1)
-    assert time.monotonic() - started > 4
-    assert seen[0] >= 5  # of the nine rounds behind it, those older than two seconds
-
-
-def test_a_timeout_holds_in_the_first_trial_and_leaves_a_best(iris: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    score, now = trials.cross_validate, [0.0]
-    clock = SimpleNamespace(monotonic=lambda: now[0], perf_counter=time.perf_counter, process_time=time.process_time)
-
-    def slow(*given: Any) -> Any:
-        *rest, watch, unit = given
-
-        def an_eighth_of_a_second(*point: Any) -> bool:
-            now[0] += 0.125
-            return bool(watch(*point))
-
-        return score(*rest, an_eighth_of_a_second, unit)
-
-    monkeypatch.setattr(trials, "cross_validate", slow)
-    for module in (trials, hyperparameters_tuning):
-        monkeypatch.setattr(module, "time", clock)
-    tuning = tune(iris, n_trials=50, timeout=1.5)
-    (only,) = iris.children(tuning.info.run_id)
-    rounds = iris.client.get_metric_history(only.info.run_id, "cv_log_loss")
-    assert len(rounds) == 13  # the last is the first that ends behind 1.5 s
-    assert only.data.tags["state"] == "COMPLETE"
-    assert tuning.data.metrics["best_score"] == only.data.metrics["score"]
-
-
-def failing(monkeypatch: pytest.MonkeyPatch, fails: Callable[[int], bool]) -> None:
+def failing(monkeypatch: pytest.MonkeyPatch, fails: Callable[[int], bool], error: BaseException) -> None:
     """Let the trials raise that a function of their order names."""
-    score, calls = trials.cross_validate, iter(range(1000))
+    train, calls = objectives.cross_validate, iter(range(1000))
 
     def sometimes(*given: Any) -> Any:
         if fails(next(calls)):
-            raise ValueError("the grower fell over")
-        return score(*given)
+            raise error
+        return train(*given)
 
-    monkeypatch.setattr(trials, "cross_validate", sometimes)
-
-
-def test_a_trial_that_raises_is_failed_with_its_error_and_the_study_goes_on(
-    iris: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    failing(monkeypatch, lambda call: call in (0, 1, 3))
-    tuning = tune(iris, n_trials=5)
-    children = iris.children(tuning.info.run_id)
-    assert [trial.info.status for trial in children] == ["FAILED", "FAILED", "FINISHED", "FAILED", "FINISHED"]
-    assert children[0].data.tags["state"] == "FAIL"
-    assert "the grower fell over" in children[0].data.tags["error"]
-    assert tuning.info.status == "FINISHED"
+    monkeypatch.setattr(objectives, "cross_validate", sometimes)
 
 
-def test_three_failures_in_a_row_stop_the_study_with_the_reason(
-    iris: Store, monkeypatch: pytest.MonkeyPatch, refused: Callable[..., str]
-) -> None:
-    failing(monkeypatch, lambda call: call > 0)
-    sentence = refused(hyperparameters_tuning.main, "--n-trials", "9", "--folds", "2")
-    assert "3 trials in a row failed" in sentence
-    assert "the grower fell over" in sentence
-    assert iris.last(STAGE).info.status == "FAILED"
-    assert len(iris.runs("trial")) == 4
+def test_a_trial_is_told_from_its_beginning_to_its_end() -> None:
+    (objective, study), log = begun(), Calls()
+    run_study(objective, study, log, PLAN)
+    assert [number for number, _, _ in log.of("start")] == [0, 1, 2]
+    assert [params for _, params, _ in log.of("start")] == [objective.searched_params(t.params) for t in counted(study)]
+    rounds = [step for step, _ in log.of("add")]
+    lengths = [trial.user_attrs["trained"] for trial in counted(study)]
+    assert rounds == [step for length in lengths for step in range(1, length + 1)]
+    for (state, values, tags, status), trial in zip(log.of("end"), counted(study), strict=True):
+        assert (state, tags, status) == ("COMPLETE", {}, "FINISHED")
+        assert list(values) == ["cv_log_loss", "rounds", "seconds"]
+        assert (values["cv_log_loss"], values["rounds"]) == (trial.value, trial.user_attrs["rounds"])
+        assert values["seconds"] > 0
 
 
-def test_a_finished_study_is_not_begun_again(iris: Store) -> None:
-    first = tune(iris, study_name="s")
-    again = tune(iris, study_name="s")
-    assert again.data.metrics["best_score"] == first.data.metrics["best_score"]
-    assert len(iris.runs("trial")) == 3
-    assert len(iris.children(again.info.run_id)) == 3
+def test_the_log_changes_nothing() -> None:
+    values = []
+    for log in (NoLog(), Calls(), CurveLog("error")):
+        objective, study = begun()
+        run_study(objective, study, log, PLAN)
+        values.append(([trial.params for trial in counted(study)], [trial.value for trial in counted(study)]))
+    assert values[0] == values[1] == values[2]
 
 
-def test_a_larger_total_goes_on_with_the_study(iris: Store) -> None:
-    tune(iris, study_name="s", n_trials=2)
-    longer = tune(iris, study_name="s", n_trials=5)
-    assert [trial.info.run_name for trial in iris.children(longer.info.run_id)] == [f"trial-{i:03d}" for i in range(5)]
+def test_a_curve_log_keeps_the_curve_of_its_metric_of_each_trial() -> None:
+    (objective, study), log, calls = begun(), CurveLog("error"), Calls()
+    run_study(objective, study, log, PLAN)
+    run_study(*begun(), calls, PLAN)
+    assert list(log.curves) == [0, 1, 2]
+    errors = [values["error"] for _, values in calls.of("add")]
+    assert [value for curve in log.curves.values() for value in curve] == errors
+    assert [len(curve) for curve in log.curves.values()] == [trial.user_attrs["trained"] for trial in counted(study)]
 
 
-COMMAND = [sys.executable, str(REPOSITORY / "hyperparameters_tuning.py"), "--data-run-id"]
+def test_a_pruned_trial_counts_and_is_no_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    (objective, study), log = begun(), Calls()
+    monkeypatch.setattr(optuna.Trial, "should_prune", lambda trial: trial.number == 1)
+    run_study(objective, study, log, PLAN)
+    assert [trial.state.name for trial in counted(study)] == ["COMPLETE", "PRUNED", "COMPLETE"]
+    assert [state for state, *_ in log.of("end")] == ["COMPLETE", "PRUNED", "COMPLETE"]
+    assert study.best_trial.number != 1
+    values = log.of("end")[1][1]
+    assert (values["cv_log_loss"], values["rounds"]) == (
+        study.trials[1].user_attrs["value"],
+        study.trials[1].user_attrs["rounds"],
+    )
 
 
-def kill_in_trial(store: Store, data_run_id: str, number: int) -> None:
-    """Start a study of eight trials in a process of its own and kill it when a trial is running."""
-    argv = [*COMMAND, data_run_id, "--n-trials", "8", "--folds", "3", "--study-name", "s"]
-    process = subprocess.Popen(argv, cwd=store.folder, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline and process.poll() is None:
-            if any(run.info.run_name == f"trial-{number:03d}" for run in store.runs("trial")):
-                break
-            time.sleep(0.05)
-        assert process.poll() is None
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+def test_a_trial_that_raises_is_failed_with_its_error_and_the_study_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    failing(monkeypatch, lambda call: call in (0, 2), ValueError("x" * 3000))
+    (objective, study), log = begun(), Calls()
+    run_study(objective, study, log, PLAN)
+    assert [trial.state.name for trial in counted(study)] == ["FAIL", "COMPLETE", "FAIL"]
+    state, values, tags, status = log.of("end")[0]
+    assert (state, values, status) == ("FAIL", {}, "FAILED")
+    assert tags == {"error": f"ValueError: {'x' * 3000}"[:2000]}
+    assert len(counted(study)) == 3
 
 
-def test_a_killed_study_goes_on_to_its_total(store: Store) -> None:
-    data_run_id = data_preprocessing.run(DataSettings(data="iris"))
-    kill_in_trial(store, data_run_id, 4)  # the last of the known points
-    killed = store.last(STAGE)
-    assert killed.info.status == "RUNNING"
-    resumed = tune(store, data_run_id=data_run_id, n_trials=8, folds=3, study_name="s")
-    whole = tune(store, data_run_id=data_run_id, n_trials=8, folds=3, study_name="whole")
-
-    assert store.run(killed.info.run_id).info.status == "KILLED"
-    assert resumed.info.status == "FINISHED"
-    assert resumed.data.metrics["trials"] == 8
-    children = store.children(resumed.info.run_id)
-    alive = [trial for trial in children if trial.data.tags["state"] != "KILLED"]
-    dead = [trial for trial in children if trial.data.tags["state"] == "KILLED"]
-    assert len(alive) == 8
-    assert all(trial.info.status == "FINISHED" for trial in alive)
-    assert len(dead) <= 1
-    assert all(trial.info.status == "KILLED" for trial in dead)
-    assert all(store.client.get_metric_history(trial.info.run_id, "cv_log_loss") for trial in alive)
-
-    def outcome(run: Any) -> tuple[Any, ...]:
-        return run.data.params, run.data.metrics["score"], run.data.metrics["rounds"], run.data.tags["state"]
-
-    assert [outcome(trial) for trial in alive] == [outcome(t) for t in store.children(whole.info.run_id)]
+def test_three_failures_in_a_row_stop_a_study(monkeypatch: pytest.MonkeyPatch) -> None:
+    failing(monkeypatch, lambda call: call not in (0, 3), ValueError("the grower fell over"))
+    objective, study = begun()
+    with pytest.raises(UserError, match=r"^3 trials in a row failed, the last with ValueError: the grower fell over"):
+        run_study(objective, study, NoLog(), replace(PLAN, n_trials=20))
+    assert len(counted(study)) == 7
 
 
-def test_the_study_is_shown_in_pictures_and_a_table(iris: Store) -> None:
-    tuning = tune(iris, n_trials=4)
-    pictures = {"optimization_history", "parameter_importances", "parallel_coordinate", "slices"}
-    assert {f"{name}.png" for name in pictures} | {"trials.csv", "best.json"} <= set(iris.artifacts(tuning.info.run_id))
-    table = (Path(iris.folder_of(tuning.info.run_id)) / "trials.csv").read_text()
-    assert len(table.splitlines()) == 5
+def test_a_person_who_stops_a_trial_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
+    failing(monkeypatch, lambda call: call == 1, KeyboardInterrupt())
+    (objective, study), log = begun(), Calls()
+    with pytest.raises(KeyboardInterrupt):
+        run_study(objective, study, log, PLAN)
+    assert log.of("end")[-1] == ("KILLED", {}, {}, "KILLED")
+    assert len(counted(study)) == 1
+
+
+def test_a_deadline_leaves_a_best_and_begins_no_trial_behind_it() -> None:
+    objective, study = begun()
+    run_study(replace(objective, deadline=0.0), study, NoLog(), replace(PLAN, n_trials=50))
+    assert [trial.state.name for trial in counted(study)] == ["COMPLETE"]
+
+
+def test_a_study_that_has_its_total_is_left_alone_and_told_of_after_each_trial() -> None:
+    (objective, study), seen = begun(), []
+    for _ in range(2):
+        run_study(objective, study, NoLog(), PLAN, lambda done: seen.append(len(done)))
+    assert seen == [1, 2, 3]
+
+
+def test_a_record_that_a_kill_left_unwritten_is_written_alike() -> None:
+    (objective, study), log, again = begun(), Calls(), Calls()
+    run_study(objective, study, log, PLAN)
+    rewrite_trial(objective, study.trials[2], again, "the-run")
+    begin = max(i for i, each in enumerate(log.told) if each[0] == "start")
+    assert again.told[0] == (*log.told[begin][:3], "the-run")
+    assert again.told[1:-1] == log.told[begin + 1 : -1]
+    (state, values, *rest), (as_before, first, *same) = again.of("end")[0], log.of("end")[-1]
+    assert (state, rest, {**values, "seconds": 0}) == (as_before, same, {**first, "seconds": 0})
+
+
+def test_the_record_of_a_failed_trial_is_its_error() -> None:
+    objective, log = begun()[0], Calls()
+    frozen = optuna.create_study().ask()
+    frozen.set_user_attr("error", "ValueError: no")
+    found: Any = SimpleNamespace(number=4, params={}, user_attrs=frozen.user_attrs, state=TrialState.FAIL)
+    rewrite_trial(objective, found, log, "")
+    assert log.told == [("start", 4, {}, ""), ("end", "FAIL", {}, {"error": "ValueError: no"}, "FAILED")]
+
+
+# --- a search in memory
+
+
+@pytest.mark.parametrize("target", TASKS)
+def test_a_search_tells_its_trials_and_the_best_of_them(target: str) -> None:
+    found = search(make_problem(target), make_table(target, n=90), PLAN, 2)
+    assert found.metric == ("log_loss" if CLASSES[target] else "rmse")
+    assert list(found.trials.columns) == ["trial", "state", "value", "rounds", *SPACE]
+    assert found.trials["trial"].tolist() == [0, 1, 2]
+    best = found.trials.loc[found.trials[found.trials["state"] == "COMPLETE"]["value"].idxmin()]
+    assert found.value == best["value"]
+    assert found.rounds == best["rounds"]
+    assert {name: found.params[name] for name in SPACE} == best[list(SPACE)].to_dict()
+    assert found.params["seed"] == 0
+    assert found.cv_values[found.rounds - 1] == found.value == min(found.cv_values)
+    assert len(found.cv_values) >= found.rounds
+
+
+def test_a_metric_that_should_be_high_is_maximised_under_its_own_sign() -> None:
+    found = search(make_problem(), make_table(n=90), replace(PLAN, metric="roc_auc"), 2)
+    assert (found.metric, found.value) == ("roc_auc", found.trials["value"].max())
+    assert found.cv_values[found.rounds - 1] == found.value == max(found.cv_values)
+
+
+def test_a_search_follows_from_its_seed_whatever_the_cpus() -> None:
+    plan = replace(PLAN, n_trials=6, search_space={"learning_rate": {"low": 0.1, "high": 0.3}})
+    one, same, other = (
+        search(make_problem(), make_table(n=90), replace(plan, seed=seed), cpus)
+        for seed, cpus in ((1, 1), (1, 3), (2, 1))
+    )
+    assert one.trials.equals(same.trials)
+    assert one.cv_values == same.cv_values
+    assert not one.trials.equals(other.trials)
+
+
+def test_a_failed_trial_stands_among_the_others_without_a_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    failing(monkeypatch, lambda call: call == 1, ValueError("no"))
+    found = search(make_problem(), make_table(n=90), PLAN, 2)
+    assert found.trials["state"].tolist() == ["COMPLETE", "FAIL", "COMPLETE"]
+    assert found.trials["value"].isna().tolist() == found.trials["rounds"].isna().tolist() == [False, True, False]
+    assert np.isfinite(found.value)
+
+
+def test_the_seconds_of_a_search_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+
+    def later() -> float:
+        now[0] += 0.01
+        return now[0]
+
+    clock = SimpleNamespace(monotonic=later, perf_counter=later)
+    for module in (trials, objectives):
+        monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr("treeline.tuning.schedule.time", clock)
+    found = search(make_problem(), make_table(n=90), SearchSettings(n_trials=10_000, timeout=2.0, folds=2), 1)
+    assert 1 <= len(found.trials) < 300
+    assert found.trials["state"].iloc[0] == "COMPLETE"
+
+
+def test_a_search_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    before = optuna.logging.get_verbosity()
+    search(make_problem(), make_table(n=90), replace(PLAN, n_trials=1), 1)
+    assert capfd.readouterr() == ("", "")
+    assert optuna.logging.get_verbosity() == before

@@ -1,0 +1,127 @@
+"""Predictions beside the truth: every metric of the task, those of an estimator, and those of a dummy."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from tables_maker import CLASSES, TARGET, make_problem, make_table
+from tables_maker import TASKS as TARGETS
+
+from treeline import UserError
+from treeline.data.problem import Problem
+from treeline.evaluation.predictions import Predictions, dummy_predictions, losses, predict
+from treeline.metrics import metrics_of
+from treeline.model.estimator import make_estimator
+
+TASKS = ["binary", "multiclass", "regression"]
+
+
+def posed(task: str, classes: int) -> Problem:
+    return replace(make_problem(), task=task, classes=list(range(classes)))  # type: ignore[arg-type]
+
+
+def predicted(task: str, n: int = 200, seed: int = 0) -> Predictions:
+    """Draw predictions that are better than chance."""
+    rng = np.random.default_rng(seed)
+    if task == "regression":
+        y = rng.normal(size=n)
+        return Predictions(task, y, y + rng.normal(0, 0.5, n), np.empty((n, 0)))
+    classes = 2 if task == "binary" else 3
+    y = rng.permutation(np.arange(n) % classes)
+    odds = rng.random((n, classes)) + 0.5 * np.eye(classes)[y]
+    probabilities = odds / odds.sum(axis=1, keepdims=True)
+    return Predictions(task, y, probabilities.argmax(axis=1), probabilities)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_predictions_have_every_metric_of_their_task(task: str) -> None:
+    predictions = predicted(task)
+    assert list(predictions.metrics()) == list(metrics_of(task))
+    assert np.isfinite(list(predictions.metrics().values())).all()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_rows_may_be_taken_more_than_once(task: str) -> None:
+    predictions, rows = predicted(task), np.array([5, 5, 0])
+    taken = predictions.take(rows)
+    for name in ("y_true", "y_pred", "y_proba"):
+        np.testing.assert_array_equal(getattr(taken, name), getattr(predictions, name)[rows])
+    assert predictions.take(np.repeat(np.arange(200), 2)).metrics() == pytest.approx(predictions.metrics())
+
+
+@pytest.mark.parametrize("y_train", [[0, 1, 1, 2, 2, 2], [2, 0, 0, 0], [1, 1], [0, 1, 2]])
+def test_the_dummy_classifier_is_scikit_learn_s(y_train: list[int]) -> None:
+    y = np.array([2, 1, 0, 0])
+    given = dummy_predictions(posed("multiclass", 3), np.array(y_train), y)
+    theirs = DummyClassifier(strategy="prior").fit(np.zeros((len(y_train), 1)), y_train)
+    expected = np.zeros((4, 3))
+    expected[:, theirs.classes_] = theirs.predict_proba(np.zeros((4, 1)))
+    np.testing.assert_array_equal(given.y_proba, expected)
+    np.testing.assert_array_equal(given.y_pred, theirs.predict(np.zeros((4, 1))))
+    np.testing.assert_array_equal(given.y_true, y)
+    assert given.metrics()["accuracy"] == np.mean(y == given.y_pred)
+
+
+def test_the_dummy_classifier_is_measured_on_rows_without_one_of_the_classes() -> None:
+    found = dummy_predictions(posed("multiclass", 3), np.array([0, 1, 2, 2]), np.array([2, 2, 1])).metrics()
+    assert found["log_loss"] == pytest.approx(-np.log([0.5, 0.5, 0.25]).mean())
+    assert np.isnan(found["roc_auc"])
+
+
+def test_the_dummy_classifier_ranks_nothing() -> None:
+    assert dummy_predictions(posed("binary", 2), np.array([0, 1, 1]), np.array([0, 1])).metrics()["roc_auc"] == 0.5
+
+
+def test_the_dummy_regressor_is_scikit_learn_s() -> None:
+    y_train, y = np.array([1.0, 2.0, 6.0]), np.array([3.0, 4.0])
+    given = dummy_predictions(posed("regression", 0), y_train, y)
+    theirs = DummyRegressor().fit(np.zeros((3, 1)), y_train).predict(np.zeros((2, 1)))
+    np.testing.assert_array_equal(given.y_pred, theirs)
+    assert given.y_proba.shape == (2, 0)
+    assert given.metrics()["mae"] == 0.5
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_one_metric_is_that_of_all_of_them(task: str) -> None:
+    predictions = predicted(task)
+    assert {name: predictions.metric(name) for name in metrics_of(task)} == predictions.metrics()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_predictions_are_those_of_the_estimator(target: str) -> None:
+    problem, frame = make_problem(target), make_table(target)
+    estimator = make_estimator(problem, {"max_depth": 3}, 5, 1).fit(problem.rows(frame), frame[TARGET])
+    predictions = predict(problem, estimator, frame)
+    assert predictions.task == TARGETS[target]
+    np.testing.assert_array_equal(predictions.y_true, problem.truth(frame))
+    spelled = estimator.predict(problem.rows(frame))
+    if CLASSES[target]:
+        assert [CLASSES[target][code] for code in predictions.y_pred] == spelled.tolist()
+        np.testing.assert_array_equal(predictions.y_proba, estimator.predict_proba(problem.rows(frame)))
+        assert predictions.metrics()["accuracy"] == pytest.approx(estimator.score(problem.rows(frame), frame[TARGET]))
+    else:
+        np.testing.assert_array_equal(predictions.y_pred, spelled)
+        assert predictions.y_proba.shape == (200, 0)
+        assert predictions.metrics()["r2"] == pytest.approx(estimator.score(problem.rows(frame), frame[TARGET]))
+
+
+def test_a_label_that_the_model_does_not_know_cannot_be_judged() -> None:
+    problem, frame = make_problem(), make_table()
+    estimator = make_estimator(problem, {}, 1, 1).fit(problem.rows(frame), frame[TARGET])
+    with pytest.raises(UserError, match="holds the label 'maybe'"):
+        predict(problem, estimator, frame.assign(**{TARGET: "maybe"}))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_losses_are_of_each_row_and_average_to_the_metric(task: str) -> None:
+    predictions = predicted(task)
+    assert losses(predictions).shape == (200,)
+    assert losses(predictions).mean() == pytest.approx(
+        predictions.metric("mae" if task == "regression" else "log_loss")
+    )
+
+
+def test_the_loss_of_what_was_held_impossible_is_finite() -> None:
+    sure = Predictions("binary", np.array([0, 1]), np.array([1, 1]), np.array([[0.0, 1.0], [0.0, 1.0]]))
+    assert losses(sure).tolist() == pytest.approx([-np.log(1e-15), 0])
