@@ -99,9 +99,7 @@ def test_no_stage_takes_an_imported_run_for_its_own(
         assert "No finished run of data-preprocessing" in refused(hyperparameters_tuning.main)
 
 
-def test_rows_can_stay_at_home(
-    bundles: Path, cancer: Store, elsewhere: Store, refused: Callable[..., str]
-) -> None:
+def test_rows_can_stay_at_home(bundles: Path, cancer: Store, elsewhere: Store, refused: Callable[..., str]) -> None:
     assert {"train.parquet", "test.parquet"} <= {path.name for path in (bundles / "model").rglob("*.parquet")}
     assert {path.name for path in (bundles / "bare").rglob("*.parquet")} == {"answers.parquet"}
     rows = cancer.table(cancer.last("data-preprocessing").info.run_id, "test")
