@@ -16,7 +16,8 @@ from mlflow.tracking.client import MlflowClient
 import data_preprocessing
 import hyperparameters_tuning
 from config import DataSettings, TuningSettings
-from treeline.model.boosting import make_folds
+from treeline.model.matrices import make_folds
+from treeline.tuning import objective, schedule
 from treeline.tuning import trial as trials
 from treeline.tuning.search_space import HELD_LEARNING_RATE
 
@@ -34,46 +35,40 @@ def tune(store: Store, **settings: Any) -> Any:
     return store.run(hyperparameters_tuning.run(TuningSettings(**{"n_trials": 3, "folds": 2} | settings)))
 
 
-def states(store: Store, run_id: str) -> list[str]:
-    return [trial.data.tags["state"] for trial in store.children(run_id)]
-
-
 def test_a_pruned_trial_is_no_failure_and_keeps_its_curve(iris: Store) -> None:
     tuning = tune(iris, n_trials=12)
     pruned = [trial for trial in iris.children(tuning.info.run_id) if trial.data.tags["state"] == "PRUNED"]
     assert pruned
     for trial in pruned:
         assert trial.info.status == "FINISHED"
-        assert len(iris.client.get_metric_history(trial.info.run_id, "cv_log_loss")) >= 1
-        assert trial.data.metrics["score"] >= tuning.data.metrics["best_score"]
+        assert len(iris.client.get_metric_history(trial.info.run_id, "log_loss")) >= 1
+        assert trial.data.metrics["cv_log_loss"] >= tuning.data.metrics["cv_log_loss"]
     assert tuning.data.metrics["trials"] == 12
     assert tuning.data.metrics["trials_pruned"] == len(pruned)
 
 
 def test_the_last_trial_is_the_best_at_half_its_learning_rate(iris: Store) -> None:
-    trials = iris.children(tune(iris, n_trials=6).info.run_id)
-    before = [trial for trial in trials if trial.data.tags["trial"] != "5"]
-    best = min(before, key=lambda trial: trial.data.metrics["score"]).data.params
-    (last,) = (trial.data.params for trial in trials if trial.data.tags["trial"] == "5")
+    children = iris.children(tune(iris, n_trials=6).info.run_id)
+    before = [trial for trial in children if trial.data.tags["trial"] != "5"]
+    best = min(before, key=lambda trial: trial.data.metrics["cv_log_loss"]).data.params
+    (last,) = (trial.data.params for trial in children if trial.data.tags["trial"] == "5")
     assert last == {**best, "learning_rate": str(float(best["learning_rate"]) / 2)}
 
 
 def test_the_best_known_point_is_tried_at_a_quarter_of_its_learning_rate_at_once(
     iris: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hyperparameters_tuning, "MIN_TRIALS_FOR_EARLY", 8)
+    monkeypatch.setattr(schedule, "MIN_TRIALS_FOR_EARLY", 8)
     children = iris.children(tune(iris, n_trials=8).info.run_id)
     tried = sorted((trial.data for trial in children), key=lambda data: int(data.tags["trial"]))
-    best = min(tried[:5], key=lambda data: data.metrics["score"]).params
+    best = min(tried[:5], key=lambda data: data.metrics["cv_log_loss"]).params
     assert tried[5].params == {**best, "learning_rate": str(float(best["learning_rate"]) / 4)}
     assert float(tried[6].params["learning_rate"]) == HELD_LEARNING_RATE
 
 
 def test_folds_are_built_once_a_study(iris: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     built = []
-    monkeypatch.setattr(
-        hyperparameters_tuning, "make_folds", lambda *given: built.append(make_folds(*given)) or built[0]
-    )
+    monkeypatch.setattr(objective, "make_folds", lambda *given: built.append(make_folds(*given)) or built[0])
     tune(iris)
     assert len(built) == 1
     assert len(built[0]) == 2
@@ -96,60 +91,62 @@ def test_a_short_trial_is_one_write(iris: Store, monkeypatch: pytest.MonkeyPatch
 def test_a_long_trial_is_written_while_it_trains(iris: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     started = time.monotonic()
-    score = trials.cross_validate
+    train = objective.cross_validate
 
     def slow(*given: Any) -> Any:
-        *rest, watch, unit = given
+        *rest, watch = given
 
         def slowly(round_: int, mean: Any, std: Any) -> bool:
             time.sleep(0.4)
             if round_ == 10:
                 run = iris.runs("trial")[0]
-                seen.append(len(iris.client.get_metric_history(run.info.run_id, "cv_log_loss")))
+                seen.append(len(iris.client.get_metric_history(run.info.run_id, "log_loss")))
             return bool(watch(round_, mean, std)) or round_ == 10
 
-        return score(*rest, slowly, unit)
+        return train(*rest, slowly)
 
-    monkeypatch.setattr(trials, "cross_validate", slow)
+    monkeypatch.setattr(objective, "cross_validate", slow)
     tune(iris, n_trials=1)
     assert time.monotonic() - started > 4
     assert seen[0] >= 5  # of the nine rounds behind it, those older than two seconds
 
 
 def test_a_timeout_holds_in_the_first_trial_and_leaves_a_best(iris: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    score, now = trials.cross_validate, [0.0]
-    clock = SimpleNamespace(monotonic=lambda: now[0], perf_counter=time.perf_counter, process_time=time.process_time)
+    train, now = objective.cross_validate, [0.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0], perf_counter=time.perf_counter)
 
     def slow(*given: Any) -> Any:
-        *rest, watch, unit = given
+        *rest, watch = given
 
         def an_eighth_of_a_second(*point: Any) -> bool:
             now[0] += 0.125
             return bool(watch(*point))
 
-        return score(*rest, an_eighth_of_a_second, unit)
+        return train(*rest, an_eighth_of_a_second)
 
-    monkeypatch.setattr(trials, "cross_validate", slow)
-    for module in (trials, hyperparameters_tuning):
+    monkeypatch.setattr(objective, "cross_validate", slow)
+    for module in (objective, schedule, trials):
         monkeypatch.setattr(module, "time", clock)
+    begun = hyperparameters_tuning.Stopwatch(clock=0.0)
+    monkeypatch.setattr(hyperparameters_tuning, "Stopwatch", lambda: begun)
     tuning = tune(iris, n_trials=50, timeout=1.5)
     (only,) = iris.children(tuning.info.run_id)
-    rounds = iris.client.get_metric_history(only.info.run_id, "cv_log_loss")
+    rounds = iris.client.get_metric_history(only.info.run_id, "log_loss")
     assert len(rounds) == 13  # the last is the first that ends behind 1.5 s
     assert only.data.tags["state"] == "COMPLETE"
-    assert tuning.data.metrics["best_score"] == only.data.metrics["score"]
+    assert tuning.data.metrics["cv_log_loss"] == only.data.metrics["cv_log_loss"]
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, fails: Callable[[int], bool]) -> None:
     """Let the trials raise that a function of their order names."""
-    score, calls = trials.cross_validate, iter(range(1000))
+    train, calls = objective.cross_validate, iter(range(1000))
 
     def sometimes(*given: Any) -> Any:
         if fails(next(calls)):
             raise ValueError("the grower fell over")
-        return score(*given)
+        return train(*given)
 
-    monkeypatch.setattr(trials, "cross_validate", sometimes)
+    monkeypatch.setattr(objective, "cross_validate", sometimes)
 
 
 def test_a_trial_that_raises_is_failed_with_its_error_and_the_study_goes_on(
@@ -178,7 +175,7 @@ def test_three_failures_in_a_row_stop_the_study_with_the_reason(
 def test_a_finished_study_is_not_begun_again(iris: Store) -> None:
     first = tune(iris, study_name="s")
     again = tune(iris, study_name="s")
-    assert again.data.metrics["best_score"] == first.data.metrics["best_score"]
+    assert again.data.metrics["cv_log_loss"] == first.data.metrics["cv_log_loss"]
     assert len(iris.runs("trial")) == 3
     assert len(iris.children(again.info.run_id)) == 3
 
@@ -226,10 +223,10 @@ def test_a_killed_study_goes_on_to_its_total(store: Store) -> None:
     assert all(trial.info.status == "FINISHED" for trial in alive)
     assert len(dead) <= 1
     assert all(trial.info.status == "KILLED" for trial in dead)
-    assert all(store.client.get_metric_history(trial.info.run_id, "cv_log_loss") for trial in alive)
+    assert all(store.client.get_metric_history(trial.info.run_id, "log_loss") for trial in alive)
 
     def outcome(run: Any) -> tuple[Any, ...]:
-        return run.data.params, run.data.metrics["score"], run.data.metrics["rounds"], run.data.tags["state"]
+        return run.data.params, run.data.metrics["cv_log_loss"], run.data.metrics["rounds"], run.data.tags["state"]
 
     assert [outcome(trial) for trial in alive] == [outcome(t) for t in store.children(whole.info.run_id)]
 

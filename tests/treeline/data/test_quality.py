@@ -1,11 +1,20 @@
 """Planted faults: each check fires on its own and is silent on clean data."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
-from tables_maker import CLASSES, KINDS, TARGET, make_table
+from tables_maker import CLASSES, KINDS, TARGET, make_problem, make_table
 
-from treeline.data.quality import inspect_drift, inspect_leaks, inspect_rows, inspect_split, predictive_power
+from treeline.data.quality import (
+    inspect_drift,
+    inspect_leaks,
+    inspect_rows,
+    inspect_split,
+    inspect_table,
+    predictive_power,
+)
 from treeline.data.target import label_codes
 
 
@@ -113,3 +122,50 @@ def test_what_drifts_is_named(name: str, later: object) -> None:
     warnings = inspect_drift(train, test, KINDS, TARGET)
     assert len(warnings) == 1
     assert ("The target drifts" if name == TARGET else f"The column {name!r} drifts") in warnings[0]
+
+
+# --- all of it, as the stage asks
+
+
+def inspected(split: str = "stratified", **change: object) -> tuple[list[str], dict[str, float]]:
+    problem, frame = replace(make_problem(), split=split), make_table(n=400)  # type: ignore[arg-type]
+    return inspect_table(problem, frame.iloc[:300], frame.iloc[300:].assign(**change), seed=0)
+
+
+def test_a_clean_table_has_no_warning_and_the_power_of_each_column() -> None:
+    warnings, power = inspected()
+    assert warnings == []
+    assert list(power) == list(KINDS)
+    y = label_codes(make_table(n=400)[TARGET].iloc[:300], CLASSES["binary"])
+    alone = predictive_power(make_table(n=400)["width [mm]"].iloc[:300], "number", y, classes=True)
+    assert power["width [mm]"] == pytest.approx(alone, abs=0.1)
+    assert all(0 <= each < 1 for each in power.values())
+
+
+def test_what_is_planted_in_either_side_is_found_by_the_whole_inspection() -> None:
+    frame, problem = make_table(n=400), make_problem()
+    frame["code"] = np.where(frame[TARGET] == "yes", 3.0, 1.0)
+    frame.loc[0, "length"] = np.inf
+    problem = replace(problem, kinds={**KINDS, "code": "number"})
+    train, test = frame.iloc[:300], pd.concat([frame.iloc[300:], frame.iloc[1:4]])
+    warnings, power = inspect_table(problem, train, test, seed=0)
+    assert power["code"] == 1
+    assert [warning[:30] for warning in warnings] == [
+        "The column 'length' holds 1 in",
+        "The column 'code' alone predic",
+        "3 of 103 test rows stand in th",
+    ]
+
+
+@pytest.mark.parametrize(("split", "told"), [("stratified", 0), ("random", 0), ("group", 0), ("time", 1)])
+def test_drift_is_looked_for_where_the_split_is_by_time(split: str, told: int) -> None:
+    warnings, _ = inspected(split, length=100.0)
+    assert len(warnings) == told
+    assert all("'length' drifts" in warning for warning in warnings)
+
+
+def test_the_sample_that_columns_are_judged_by_follows_from_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("treeline.data.quality.MAX_ROWS_JUDGED", 500)
+    train, test = make_table(n=2000), make_table(n=100, seed=5)
+    one, same, other = (inspect_table(make_problem(), train, test, seed)[1] for seed in (0, 0, 1))
+    assert one == same != other
