@@ -10,6 +10,7 @@ import os
 import sys
 import textwrap
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -75,7 +76,7 @@ def run(settings: MainSettings) -> str:
             )
         evaluation_id = data_evaluation.run(settings.of(EvaluationSettings, training_run_id=training_id))
         tags = mlflow.get_run(evaluation_id).data.tags
-        mlflow.set_tags(Lineage.from_tags(tags).tags() | {"evaluation_run_id": evaluation_id})
+        mlflow.set_tags(replace(Lineage.from_tags(tags), evaluation_run_id=evaluation_id).tags())
         print(summary(mlflow.get_run(evaluation_id)))
         return str(active.info.run_id)
 
