@@ -206,4 +206,4 @@ def _fitted_binary() -> tuple[Estimator, pd.DataFrame, Problem]:
 
 
 def test_the_server_script_knows_the_served_form_by_its_suffix() -> None:
-    assert models.SERVICE.suffix == serve.SERVICE
+    assert SERVICE.suffix == serve.SERVICE
