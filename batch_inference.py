@@ -72,7 +72,7 @@ def load(model_uri: str) -> Model:
     except (MlflowException, OSError) as error:
         raise UserError(f"Cannot load the model {uri}: {str(error).splitlines()[0]}") from error
     predict, tags = partial(_predict, loaded), {"model_uri": uri}
-    if version is None or "data_run_id" not in version.tags:
+    if version is None or not Lineage.from_tags(version.tags).data_run_id:
         logger.warning(
             f"{uri} is no version that Treeline registered: its rows are not checked and drift is not measured"
         )

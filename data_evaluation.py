@@ -62,7 +62,7 @@ def find_training(settings: EvaluationSettings) -> Run:
             f"No registered model {settings.model_name!r} with a challenger.{hint} Train one first: mlflow run . "
             f"-e model-training -P model-name={settings.model_name}"
         ) from None
-    return find_run("model-training", version.tags["training_run_id"])
+    return find_run("model-training", Lineage.from_tags(version.tags).training_run_id)
 
 
 def read_rows(settings: EvaluationSettings, problem: Problem, data_run: Run) -> pd.DataFrame:
@@ -138,7 +138,7 @@ def judge(challenger: Challenger, criteria: Criteria, dummy: Predictions, data: 
     decision = decide(criteria, challenger.predictions, dummy, contest, wrong)
     run_id = mlflow.active_run().info.run_id
     mlflow.set_tags({"metric": criteria.metric, "decision": decision.outcome, "reasons": "; ".join(decision.reasons)})
-    tag_versions(name, version, {"evaluation_run_id": run_id, "decision": decision.outcome})
+    tag_versions(name, version, {**Lineage(evaluation_run_id=run_id).tags(), "decision": decision.outcome})
     found = contest.comparison if contest else None
     facts = {
         "run_id": run_id,

@@ -10,6 +10,7 @@ import os
 import sys
 import textwrap
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -26,6 +27,7 @@ from tracking.models import SERVICE, form_names
 from tracking.runs import Lineage, stage_run
 from treeline.cpus import cpu_budget
 from treeline.metrics import metrics_of
+from treeline.reporting.html import shorten
 from treeline.tuning.objective import make_objective
 from treeline.tuning.search_space import PARAMETERS
 from utils import command
@@ -74,7 +76,7 @@ def run(settings: MainSettings) -> str:
             )
         evaluation_id = data_evaluation.run(settings.of(EvaluationSettings, training_run_id=training_id))
         tags = mlflow.get_run(evaluation_id).data.tags
-        mlflow.set_tags(Lineage.from_tags(tags).tags() | {"evaluation_run_id": evaluation_id})
+        mlflow.set_tags(replace(Lineage.from_tags(tags), evaluation_run_id=evaluation_id).tags())
         print(summary(mlflow.get_run(evaluation_id)))
         return str(active.info.run_id)
 
@@ -85,7 +87,7 @@ def summary(evaluation: Run) -> str:
     runs = Lineage.from_tags(tags).runs()
     problem, sizes, search = load_problem(runs["data"]), runs["data"].data.metrics, runs["tuning"].data
     name, version, metric = tags["model_name"], tags["model_version"], tags["metric"]
-    best = ", ".join(f"{key} {_short(search.params[key])}" for key in [*PARAMETERS, "rounds"] if key in search.params)
+    best = ", ".join(f"{key} {shorten(search.params[key])}" for key in [*PARAMETERS, "rounds"] if key in search.params)
     lines = [
         "",
         f"Table      {problem.table}: {sizes['full_data_size']:.0f} rows, {len(problem.kinds)} columns and "
@@ -154,13 +156,6 @@ def _next_commands(served: str) -> list[str]:
 
 def _from_here(path: Path) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
-
-
-def _short(value: str) -> str:
-    try:
-        return f"{float(value):.4g}"
-    except ValueError:
-        return value
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -18,6 +18,8 @@ import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 
+SERVICE = "Service"  # tracking.models.SERVICE.suffix: an image of MLServer takes this file without the others
+
 
 def fetch(name: str, folder: Path) -> str:
     """Copy the champion of `name` to a folder; return its version.
@@ -33,16 +35,16 @@ def fetch(name: str, folder: Path) -> str:
     store = mlflow.get_tracking_uri()
     try:
         champions = {
-            each.name.removesuffix("Service"): each.aliases["champion"]
+            each.name.removesuffix(SERVICE): each.aliases["champion"]
             for each in mlflow.search_registered_models()
-            if each.name.endswith("Service") and "champion" in each.aliases
+            if each.name.endswith(SERVICE) and "champion" in each.aliases
         }
         if name not in champions:
             known = ", ".join(champions) or "none yet; the main job makes one"
             sys.exit(f"error: {name} has no champion in the store {store}. There are: {known}.")
         if (folder / "MLmodel").is_file():
             shutil.rmtree(folder)
-        mlflow.artifacts.download_artifacts(f"models:/{name}Service/{champions[name]}", dst_path=str(folder))
+        mlflow.artifacts.download_artifacts(f"models:/{name}{SERVICE}/{champions[name]}", dst_path=str(folder))
     except (MlflowException, OSError) as error:
         sys.exit(
             f"error: Cannot take the champion of {name} out of the store {store}: {str(error).rstrip('.')}. "
@@ -74,7 +76,7 @@ def main() -> None:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     name = os.environ.get("TREELINE_MODEL", "CancerModel")
-    sys.stderr.write(f"Serving {name}Service version {fetch(name, options.folder)}\n")
+    sys.stderr.write(f"Serving {name}{SERVICE} version {fetch(name, options.folder)}\n")
     if options.unchecked:
         uncheck(options.folder)
     os.execvp(options.command[0], options.command)

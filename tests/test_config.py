@@ -3,8 +3,6 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from config import DataSettings, EvaluationSettings, MainSettings, Settings, TrainingSettings, TuningSettings
 from treeline import UserError
@@ -104,38 +102,6 @@ def test_an_illegal_value_is_named_with_what_is_allowed(names: tuple[str, ...], 
         assert repr(value) in complaint or value in complaint
         assert allowed in complaint
         assert kind.model_fields[name].description in complaint
-
-
-def test_all_illegal_values_are_named_at_once() -> None:
-    with pytest.raises(UserError, match=r"--test-size got '2'.*--seed got -1"):
-        parse(DataSettings, "stage.py", ["--test-size", "2", "--seed", "-1"])
-
-
-@pytest.mark.parametrize(
-    ("argv", "complaint"),
-    [
-        (["--test", "0.2"], r"Unknown parameter --test\. .*The parameters are --data, --target"),
-        (["--test-siz=0.2"], r"Unknown parameter --test-siz\. Did you mean '--test-size'\?"),
-        (["--test_size", "0.2"], r"Unknown parameter --test_size\. Did you mean '--test-size'\?"),
-        (["--n-trials", "3"], r"Unknown parameter --n-trials\."),
-        (["--no-data"], "Unknown parameter --no-data"),
-        (["--"], r"Unknown parameter --\."),
-        (["stray"], r"unrecognized arguments: stray\. See python stage\.py --help"),
-        (["--data", "iris", "stray"], "unrecognized arguments: stray"),
-        (["-x"], "unrecognized arguments: -x"),
-        (["--data"], r"--data: expected one argument\. See python stage\.py --help"),
-        (["--data", "--target", "y"], "--data: expected one argument"),
-    ],
-)
-def test_a_command_line_that_cannot_be_read_says_why(argv: list[str], complaint: str) -> None:
-    with pytest.raises(UserError, match=complaint):
-        parse(DataSettings, "stage.py", argv)
-
-
-@settings(max_examples=40, deadline=None, derandomize=True)
-@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(["null", "None", "[1]", "{}"]))
-def test_any_text_reaches_its_setting_as_it_was_typed(text: str) -> None:
-    assert parse(DataSettings, "stage.py", [f"--target={text}"]).target == text
 
 
 @pytest.mark.parametrize("kind", ALL)

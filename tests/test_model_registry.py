@@ -32,10 +32,14 @@ def write_table(rows: int = 1500) -> None:
     X.assign(y=np.where(signal > 0, "up", "down")).to_csv("hills.csv", index=False)
 
 
-def train(seed: int = 0, weak: bool = False, trial_seed: int = 0) -> str:
-    """Run the first three stages; give the training run."""
+def prepare(seed: int = 0) -> str:
+    """Run the first stage."""
+    return data_preprocessing.run(DataSettings(data="hills.csv", target="y", seed=seed))
+
+
+def train(data: str, weak: bool = False, trial_seed: int = 0) -> str:
+    """Run the second and the third stage on what the first one made; give the training run."""
     Path("weak.yaml").write_text(WEAK)
-    data = data_preprocessing.run(DataSettings(data="hills.csv", target="y", seed=seed))
     space = "weak.yaml" if weak else ""
     tuned = hyperparameters_tuning.run(
         TuningSettings(n_trials=1, folds=2, search_space=space, data_run_id=data, seed=trial_seed)
@@ -55,18 +59,19 @@ def pointing(store: Store, alias: str) -> set[str]:
 
 def test_a_better_model_wins_a_worse_and_an_equal_one_are_held(store: Store) -> None:
     write_table()
-    assert judge(train(weak=True))["decision"] == "promote"
-    better = judge(train())
+    data = prepare()
+    assert judge(train(data, weak=True))["decision"] == "promote"
+    better = judge(train(data))
     assert better["decision"] == "promote"
     assert better["gain_low"] > 0
     assert (pointing(store, "champion"), pointing(store, "previous")) == ({"2"}, {"1"})
 
-    equal = judge(train(trial_seed=1))
+    equal = judge(train(data, trial_seed=1))
     assert equal["decision"] == "hold"
     assert "not surely better" in equal["reasons"]
     again = mlflow.get_run(equal["training_run_id"]).info.run_id
     assert judge(again, promote="not-worse", margin=0.5)["decision"] == "promote"
-    worse = judge(train(weak=True))
+    worse = judge(train(data, weak=True))
     assert worse["decision"] == "hold"
     assert worse["gain_high"] < 0
     kept = registry.champion_history("HillsModel")
@@ -77,11 +82,12 @@ def test_a_better_model_wins_a_worse_and_an_equal_one_are_held(store: Store) -> 
 
 def test_a_champion_gains_nothing_from_rows_it_was_trained_on(store: Store) -> None:
     write_table()
-    judge(train(seed=1))
-    seen = judge(train(seed=0))
+    judge(train(prepare(seed=1)))
+    data = prepare(seed=0)
+    seen = judge(train(data))
     assert seen["rows_new_to_champion"] < 250
     assert f"{seen['rows_new_to_champion']:.0f} of 495 rows are new to the champion" in seen["compared"]
-    everything = judge(train(seed=0), eval_dataset="hills.csv")
+    everything = judge(train(data), eval_dataset="hills.csv")
     # Of the whole table those rows count that neither was trained on: the very same, whichever table is given.
     assert everything["rows_new_to_champion"] == seen["rows_new_to_champion"]
     assert "and to this model" in everything["compared"]
@@ -89,11 +95,10 @@ def test_a_champion_gains_nothing_from_rows_it_was_trained_on(store: Store) -> N
 
 def test_too_few_new_rows_are_a_reason_to_hold(store: Store) -> None:
     write_table(200)
-    first = train()
-    judge(first)
-    data_run = store.run(first).data.tags["data_run_id"]
-    store.table(data_run, "train").to_csv("seen.csv", index=False)
-    held = judge(train(trial_seed=1), eval_dataset="seen.csv")
+    data = prepare()
+    judge(train(data))
+    store.table(data, "train").to_csv("seen.csv", index=False)
+    held = judge(train(data, trial_seed=1), eval_dataset="seen.csv")
     assert held["decision"] == "hold"
     assert "only 0 of 134 rows are new to the champion" in held["reasons"]
 
@@ -183,7 +188,7 @@ def test_a_kill_between_two_moves_of_aliases_heals(
 
 def test_the_lineage_names_every_run_and_the_history(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     write_table(200)
-    training = train()
+    training = train(prepare())
     judge(training)
     for model in ("HillsModel/1", "HillsModel@champion", "HillsModelService@champion"):
         assert model_registry.main(["lineage", "--model", model]) == 0

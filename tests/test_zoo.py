@@ -28,7 +28,7 @@ def test_every_kind_of_column_goes_all_the_way(store: Store, target: str, ending
         zoo.to_parquet(path)
     else:
         zoo.to_csv(path, index=False, sep=";", encoding="utf-8-sig")
-    parent = store.run(main.run(MainSettings(data=str(path), target=TARGET, n_trials=2, folds=2)))
+    parent = store.run(main.run(MainSettings(data=str(path), target=TARGET, n_trials=1, folds=2)))
     data_run = parent.data.tags["data_run_id"]
     problem = store.document(data_run, "problem.json")
     # A CSV cannot tell a code from a number.

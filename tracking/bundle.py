@@ -123,7 +123,7 @@ def register(folder: Path, manifest: Mapping[str, Any], run_id: str) -> str:
         }
         about = f"Imported: version {manifest['version']} of another store, exported {manifest['exported']}."
         made = {f"{key}_run_id": copy for key, copy in copies.items()}
-        lineage = Lineage(**made, data_digest=mlflow.get_run(copies["data"]).data.tags["data_digest"])
+        lineage = Lineage(**made, data_digest=Lineage.from_tags(mlflow.get_run(copies["data"]).data.tags).data_digest)
         tags = {**lineage.tags(), "bundle": digest, "imported_version": manifest["version"]}
         version = register_in_step(uris, dict.fromkeys(uris, about), tags)
     except BaseException:

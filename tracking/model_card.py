@@ -15,7 +15,7 @@ from tracking.registry import champion_history, tag_versions
 from tracking.runs import Lineage
 from treeline.data.problem import Problem
 from treeline.metrics import metrics_of
-from treeline.reporting.html import Section, card, spell
+from treeline.reporting.html import Section, card, shorten, spell
 
 MAX_COLUMNS_SHOWN = 12  # columns of a table of rows
 PICTURES = {
@@ -116,14 +116,14 @@ def _data(problem: Problem, run: Run, frame: pd.DataFrame) -> Section:
 
 def _search(run: Run) -> Section:
     best = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/best.json")
-    metrics = run.data.metrics
+    metrics, got = run.data.metrics, run.data.params  # what the boosters got, in the target's unit
     section = Section("Search").facts(
         {
             "trials": f"{metrics['trials']:.0f}, of which {metrics.get('trials_pruned', 0):.0f} were pruned",
             "optimised": f"{best['metric']}, in {run.data.params.get('folds', '')} folds of the training rows",
             "best": f"trial {best['trial']}: {best['value']:.5g} after {best['rounds']} rounds",
             "seconds": f"{metrics['study_seconds']:.0f}",
-            "parameters": ", ".join(f"{key} {spell(value)}" for key, value in best["params"].items()),
+            "parameters": ", ".join(f"{key} {shorten(got.get(key, value))}" for key, value in best["params"].items()),
         }
     )
     path = mlflow.artifacts.download_artifacts(f"{run.info.artifact_uri}/optimization_history.png")

@@ -1,7 +1,6 @@
 """A model that goes to another machine: packed, checked, registered with its runs; and a project folder that moved."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -12,22 +11,25 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 import pytest
-from conftest import REPOSITORY, Store, _copy, mlflow_at
+from conftest import Store, _copy, copy_of, mlflow_at
+from mlflow.exceptions import MlflowException
 
 import batch_inference
 import data_evaluation
+import main
 import model_registry
 
 pytestmark = pytest.mark.store
 
 
-@pytest.fixture
-def bundles(tmp_path_factory: pytest.TempPathFactory, cancer_copy: Store) -> Path:
-    """A folder with the champion as a zip, as a folder, and as a folder without its rows."""
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory, run_chain: Callable[[str], Store]) -> Path:
+    """A folder with the champion as a zip, as a folder, and as a folder without its rows, for tests that only read."""
     folder = tmp_path_factory.mktemp("bundles")
-    for name, argv in {"model.zip": [], "model": [], "bare": ["--rows", "false"]}.items():
-        command = ["export-model", "--model", "CancerModel@champion", "--output", str(folder / name), *argv]
-        assert model_registry.main(command) == 0
+    with copy_of(run_chain("cancer"), tmp_path_factory.mktemp("exported")):
+        for name, argv in {"model.zip": [], "model": [], "bare": ["--rows", "false"]}.items():
+            command = ["export-model", "--model", "CancerModel@champion", "--output", str(folder / name), *argv]
+            assert model_registry.main(command) == 0
     return folder
 
 
@@ -43,11 +45,11 @@ def take(bundle: Path) -> int:
 
 @pytest.mark.parametrize("name", ["model.zip", "model"])
 def test_a_bundle_registers_elsewhere_with_its_runs_and_answers_as_before(
-    bundles: Path, cancer_copy: Store, elsewhere: Store, name: str, capsys: pytest.CaptureFixture[str]
+    bundles: Path, cancer: Store, elsewhere: Store, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = cancer_copy.table(cancer_copy.last("data-preprocessing").info.run_id, "test")
+    rows = cancer.table(cancer.last("data-preprocessing").info.run_id, "test")
     expected = mlflow.pyfunc.load_model("models:/CancerModelService@champion").predict(rows)
-    before = cancer_copy.client.get_model_version("CancerModel", "1")
+    before = cancer.client.get_model_version("CancerModel", "1")
     with mlflow_at(elsewhere):
         assert take(bundles / name) == 0
         assert elsewhere.versions() == {
@@ -59,13 +61,13 @@ def test_a_bundle_registers_elsewhere_with_its_runs_and_answers_as_before(
         version = elsewhere.client.get_model_version("CancerModel", "1")
         for key in ("data", "tuning", "training"):
             was, now = (
-                store.run(each.tags[f"{key}_run_id"]) for store, each in ((cancer_copy, before), (elsewhere, version))
+                store.run(each.tags[f"{key}_run_id"]) for store, each in ((cancer, before), (elsewhere, version))
             )
             assert now.data.params == was.data.params
             assert now.data.metrics == was.data.metrics
             assert now.data.tags["imported_run_id"] == was.info.run_id
             assert now.info.status == "FINISHED"
-            assert elsewhere.artifacts(now.info.run_id) == cancer_copy.artifacts(was.info.run_id)
+            assert elsewhere.artifacts(now.info.run_id) == cancer.artifacts(was.info.run_id)
         training = elsewhere.run(version.tags["training_run_id"])
         assert training.data.tags["tuning_run_id"] == version.tags["tuning_run_id"]
         capsys.readouterr()
@@ -74,9 +76,9 @@ def test_a_bundle_registers_elsewhere_with_its_runs_and_answers_as_before(
 
 
 def test_an_imported_model_is_judged_promoted_and_scores_batches(
-    bundles: Path, cancer_copy: Store, elsewhere: Store
+    bundles: Path, cancer: Store, elsewhere: Store
 ) -> None:
-    rows = cancer_copy.table(cancer_copy.last("data-preprocessing").info.run_id, "test")
+    rows = cancer.table(cancer.last("data-preprocessing").info.run_id, "test")
     with mlflow_at(elsewhere):
         assert take(bundles / "model.zip") == 0
         training = elsewhere.client.get_model_version("CancerModel", "1").tags["training_run_id"]
@@ -97,12 +99,10 @@ def test_no_stage_takes_an_imported_run_for_its_own(
         assert "No finished run of data-preprocessing" in refused(hyperparameters_tuning.main)
 
 
-def test_rows_can_stay_at_home(
-    bundles: Path, cancer_copy: Store, elsewhere: Store, refused: Callable[..., str]
-) -> None:
+def test_rows_can_stay_at_home(bundles: Path, cancer: Store, elsewhere: Store, refused: Callable[..., str]) -> None:
     assert {"train.parquet", "test.parquet"} <= {path.name for path in (bundles / "model").rglob("*.parquet")}
     assert {path.name for path in (bundles / "bare").rglob("*.parquet")} == {"answers.parquet"}
-    rows = cancer_copy.table(cancer_copy.last("data-preprocessing").info.run_id, "test")
+    rows = cancer.table(cancer.last("data-preprocessing").info.run_id, "test")
     with mlflow_at(elsewhere):
         assert take(bundles / "bare") == 0
         training = elsewhere.client.get_model_version("CancerModel", "1").tags["training_run_id"]
@@ -114,17 +114,17 @@ def test_rows_can_stay_at_home(
         assert len(pd.read_parquet("scores.parquet")) == len(rows)
 
 
-def test_a_bundles_models_load_from_where_they_lie(bundles: Path, cancer_copy: Store) -> None:
-    rows = cancer_copy.table(cancer_copy.last("data-preprocessing").info.run_id, "test").drop(columns="target")
-    rows.to_parquet(bundles / "rows.parquet")
+def test_a_bundles_models_load_from_where_they_lie(bundles: Path, cancer: Store, tmp_path: Path) -> None:
+    rows = cancer.table(cancer.last("data-preprocessing").info.run_id, "test").drop(columns="target")
+    rows.to_parquet(tmp_path / "rows.parquet")
     script = (
         "import mlflow, pandas as pd\n"
-        "model = mlflow.pyfunc.load_model('model/models/CancerModelService')\n"
+        f"model = mlflow.pyfunc.load_model({str(bundles / 'model/models/CancerModelService')!r})\n"
         "model.predict(pd.read_parquet('rows.parquet')).to_parquet('answers.parquet')\n"
     )
-    subprocess.run([sys.executable, "-c", script], cwd=bundles, check=True, capture_output=True)
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, capture_output=True)
     expected = mlflow.pyfunc.load_model("models:/CancerModelService@champion").predict(rows)
-    pd.testing.assert_frame_equal(pd.read_parquet(bundles / "answers.parquet"), expected)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "answers.parquet"), expected)
 
 
 def test_a_bundle_is_registered_once(bundles: Path, elsewhere: Store, refused: Callable[..., str]) -> None:
@@ -135,9 +135,9 @@ def test_a_bundle_is_registered_once(bundles: Path, elsewhere: Store, refused: C
         assert elsewhere.versions()["CancerModel"] == ["1"]
 
 
-def spoil(folder: Path, fault: str) -> Path:
-    """Make a faulty copy of the bundle."""
-    faulty = Path(shutil.copytree(folder / "model", folder / "faulty"))
+def spoil(bundles: Path, folder: Path, fault: str) -> Path:
+    """Make a faulty copy of the bundle in a folder."""
+    faulty = Path(shutil.copytree(bundles / "model", folder / "faulty"))
     some = faulty / "runs" / "data" / "artifacts" / "problem.json"
     manifest = json.loads((faulty / "manifest.json").read_text())
     if fault == "changed":
@@ -160,11 +160,11 @@ def spoil(folder: Path, fault: str) -> Path:
         manifest["files"]["runs/training/artifacts/golden.json"] = bundle.file_digest(golden)
         (faulty / "manifest.json").write_text(json.dumps(manifest))
     elif fault == "cut short":
-        content = (folder / "model.zip").read_bytes()
+        content = (bundles / "model.zip").read_bytes()
         (folder / "cut.zip").write_bytes(content[: len(content) // 2])
         return folder / "cut.zip"
     elif fault == "flipped":
-        content = bytearray((folder / "model.zip").read_bytes())
+        content = bytearray((bundles / "model.zip").read_bytes())
         content[len(content) // 2] ^= 0xFF
         (folder / "flipped.zip").write_bytes(content)
         return folder / "flipped.zip"
@@ -190,9 +190,9 @@ def spoil(folder: Path, fault: str) -> Path:
     ],
 )
 def test_a_damaged_or_unknown_bundle_is_refused_and_nothing_is_registered(
-    bundles: Path, elsewhere: Store, refused: Callable[..., str], fault: str, sentence: str
+    bundles: Path, tmp_path: Path, elsewhere: Store, refused: Callable[..., str], fault: str, sentence: str
 ) -> None:
-    faulty = spoil(bundles, fault)
+    faulty = spoil(bundles, tmp_path, fault)
     with mlflow_at(elsewhere):
         assert sentence in refused(model_registry.main, "import-model", "--input", str(faulty))
         assert elsewhere.versions() == {}
@@ -237,33 +237,28 @@ def test_a_mistake_is_one_sentence(
     assert sorted(Path().iterdir()) == before
 
 
-@pytest.mark.project
-def test_a_moved_project_folder_finds_its_artifacts_again(tmp_path: Path) -> None:
+def test_a_moved_project_folder_finds_its_artifacts_again(
+    tmp_path: Path, empty_store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quick, champion = ["--n-trials", "1", "--folds", "2"], "models:/CancerModelService@champion"
     old, new = tmp_path / "old place", tmp_path / "new place"
-    old.mkdir()
-
-    def here(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
-        place = {**os.environ, "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db"}  # Python 3.10 needs it, for the blank
-        return subprocess.run(
-            [sys.executable, *argv], cwd=folder, env=place, capture_output=True, text=True, check=False
-        )
-
-    ran = here(old, str(REPOSITORY / "main.py"), "--n-trials", "1", "--folds", "2")
-    assert ran.returncode == 0, ran.stderr
+    with mlflow_at(_copy(empty_store, old)):
+        assert main.main(quick) == 0
     old.rename(new)
-    load = "import mlflow; print(mlflow.pyfunc.load_model('models:/CancerModelService@champion').metadata.model_uuid)"
-    assert here(new, "-c", load).returncode != 0
-    moved = here(new, str(REPOSITORY / "model_registry.py"), "relocate")
-    assert moved.returncode == 0, moved.stderr
-    assert str(old) in moved.stderr
-    assert here(new, "-c", load).returncode == 0
-    assert (new / "mlflow.db.before-relocate").is_file()
-    again = here(new, str(REPOSITORY / "main.py"), "--n-trials", "1", "--folds", "2")
-    assert again.returncode == 0, again.stderr  # the champion of before is loaded and compared with
-    assert "new to the champion" in again.stdout + again.stderr or "CancerModel version 2" in again.stdout
-    assert not old.exists()
-    nothing = here(new, str(REPOSITORY / "model_registry.py"), "relocate")
-    assert "every artifact is where it should be" in nothing.stderr
+    with mlflow_at(Store(new)):
+        with pytest.raises((OSError, MlflowException)):
+            mlflow.pyfunc.load_model(champion)
+        capsys.readouterr()
+        assert model_registry.main(["relocate"]) == 0
+        assert str(old) in capsys.readouterr().err
+        mlflow.pyfunc.load_model(champion)
+        assert (new / "mlflow.db.before-relocate").is_file()
+        assert main.main(quick) == 0  # the champion of before is loaded and compared with
+        printed = capsys.readouterr()
+        assert "new to the champion" in printed.out + printed.err or "CancerModel version 2" in printed.out
+        assert not old.exists()
+        assert model_registry.main(["relocate"]) == 0
+        assert "every artifact is where it should be" in capsys.readouterr().err
 
 
 def test_without_a_store_relocate_says_where_to_stand(

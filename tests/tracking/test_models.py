@@ -16,6 +16,7 @@ from mlflow.models.utils import _enforce_schema
 from mlflow.types.schema import AnyType, DataType
 from tables_maker import CLASSES, KINDS, TARGET, TASKS, ZOO_KINDS, make_problem, make_table, make_zoo
 
+import serve
 from tracking.models import (
     BOOSTER,
     FORMS,
@@ -202,3 +203,7 @@ def test_the_three_forms_have_their_names_flavors_and_a_description_each() -> No
 def _fitted_binary() -> tuple[Estimator, pd.DataFrame, Problem]:
     problem, frame = make_problem(), make_table()
     return make_estimator(problem, {}, 1, 1).fit(problem.rows(frame), frame[TARGET]), problem.rows(frame), problem
+
+
+def test_the_server_script_knows_the_served_form_by_its_suffix() -> None:
+    assert SERVICE.suffix == serve.SERVICE

@@ -143,3 +143,11 @@ def spell(value: object) -> str:
         return f"{value:.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
     text = str(value)
     return text if len(text) <= MAX_CELL_CHARS else text[: MAX_CELL_CHARS - 1] + "…"
+
+
+def shorten(parameter: object) -> str:
+    """Spell a parameter, logged as text or not, in four digits where it is a number with more."""
+    try:
+        return f"{float(str(parameter)):.4g}"
+    except ValueError:
+        return str(parameter)

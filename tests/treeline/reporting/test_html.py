@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from treeline.data.problem import Problem
-from treeline.reporting.html import STYLE, Section, boxed_table, card, page
+from treeline.reporting.html import STYLE, Section, boxed_table, card, page, shorten
 from treeline.reporting.profile import profile_page
 
 VOID = {"meta", "img", "br"}
@@ -138,3 +138,11 @@ def test_a_picture_lies_inside_the_page() -> None:
     data = re.search('base64,(.*?)"', piece)
     assert data
     assert base64.b64decode(data[1]) == b"\x89PNG"
+
+
+@pytest.mark.parametrize(
+    ("parameter", "shown"),
+    [("0.0005718812", "0.0005719"), (0.65, "0.65"), ("212", "212"), (True, "True"), ("depthwise", "depthwise")],
+)
+def test_a_parameter_is_told_in_four_digits(parameter: object, shown: str) -> None:
+    assert shorten(parameter) == shown
