@@ -24,13 +24,13 @@ smoke: env ## The whole chain with tiny trial counts, in a store of its own that
 	@$(SMOKE)
 
 test: env-dev ## All tests but those of the containers
-	@pytest -q -n auto --dist loadfile -m 'not engine'
+	@pytest -q -n auto --dist loadgroup -m 'not engine'
 
 test-fast: env-dev ## The tests of the pure functions, under a minute
 	@pytest -q -m 'not store and not project'
 
 test-oldest: .venv-oldest/.done ## All tests and the smoke run on Python 3.10 with requirements-oldest.txt
-	@export PATH='$(CURDIR)/.venv-oldest/bin':"$$PATH" && pytest -q -n auto --dist loadfile -m 'not engine' && $(SMOKE)
+	@export PATH='$(CURDIR)/.venv-oldest/bin':"$$PATH" && pytest -q -n auto --dist loadgroup -m 'not engine' && $(SMOKE)
 
 lint: env-dev docker-lint ## Style of code and Dockerfiles
 	@ruff check . && ruff format --check .

@@ -28,6 +28,15 @@ BIN = f"BIN={os.path.relpath(Path(sys.executable).parent, REPOSITORY)}"
 STAGES = ["data-preprocessing", "hyperparameters-tuning", "model-training", "data-evaluation"]
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups after it
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """Keep tests that share what a fixture of their module made on one worker; all others go where there is time."""
+    for item in items:
+        definitions = item._fixtureinfo.name2fixturedefs.values()
+        if any(each.scope == "module" for same_name in definitions for each in same_name):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 @dataclass(frozen=True)
 class Store:
     """A SQLite store that lies in `folder` with its artifacts, and what tests ask of it.

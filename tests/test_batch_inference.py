@@ -227,7 +227,7 @@ def test_without_a_champion_a_sentence_says_what_to_do(store: Store, refused: Ca
 
 def test_a_kill_leaves_no_half_file(cancer_copy: Store) -> None:
     rows = cancer_rows(cancer_copy)
-    pd.concat([rows] * 6000, ignore_index=True).to_parquet("new.parquet")
+    pd.concat([rows] * 2000, ignore_index=True).to_parquet("new.parquet")
     Path("scores.parquet").write_text("of yesterday")
     partial = Path(".scores.parquet.partial")
     script = str(REPOSITORY / "batch_inference.py")
@@ -239,7 +239,7 @@ def test_a_kill_leaves_no_half_file(cancer_copy: Store) -> None:
     process.wait()
     assert Path("scores.parquet").read_text() == "of yesterday"
     score("new.parquet", "scores.parquet")
-    assert pq.ParquetFile("scores.parquet").metadata.num_rows == 6000 * 188
+    assert pq.ParquetFile("scores.parquet").metadata.num_rows == 2000 * 188
     assert not partial.exists()
 
 

@@ -1,12 +1,14 @@
 """A version made again on a real store: the same to the last digit, and nobody's last run."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import STAGES, Store
+from conftest import STAGES, Store, _copy, copy_of, mlflow_at
 
 import data_evaluation
 import hyperparameters_tuning
@@ -18,15 +20,25 @@ from config import EvaluationSettings, MainSettings, TrainingSettings, TuningSet
 pytestmark = pytest.mark.store
 
 
-@pytest.fixture
-def made(store: Store) -> Store:
+@pytest.fixture(scope="module")
+def chain_of_hills(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Store:
     """A store with one chain of a small table, `hills.csv` in its folder."""
+    store = _copy(empty_store, tmp_path_factory.mktemp("hills"))
     rng = np.random.default_rng(0)
     X = pd.DataFrame(rng.normal(size=(300, 4)), columns=list("abcd"))
     signal = X.a * X.b * 2 + X.c + rng.normal(size=300) * 0.3
-    X.assign(y=np.where(signal > 0, "up", "down")).to_csv("hills.csv", index=False)
-    main.run(MainSettings(data="hills.csv", target="y", n_trials=3, folds=2, derive="e = a * b"))
+    with mlflow_at(store):
+        X.assign(y=np.where(signal > 0, "up", "down")).to_csv("hills.csv", index=False)
+        main.run(MainSettings(data="hills.csv", target="y", n_trials=3, folds=2, derive="e = a * b"))
     return store
+
+
+@pytest.fixture
+def made(tmp_path: Path, chain_of_hills: Store) -> Iterator[Store]:
+    """A copy of it, the table beside it."""
+    shutil.copy(chain_of_hills.folder / "hills.csv", tmp_path)
+    with copy_of(chain_of_hills, tmp_path) as store:
+        yield store
 
 
 def test_a_version_is_made_again_to_the_last_digit(
