@@ -176,14 +176,11 @@ def test_the_package_asks_for_the_oldest_versions_that_are_proven_and_for_all_th
     for name, requirement in asked.items():
         if name in oldest:
             assert str(requirement.specifier) == str(oldest[name].specifier).replace("==", ">="), name
-    imported = {each.partition(".")[0] for name in ROOMS if name.startswith("treeline") for each in imported_by(name)}
+    core = {name for name in ROOMS if name.startswith("treeline")}
+    imported = {each.imported.partition(".")[0] for each in imports(REPOSITORY) if each.importer in core}
     distributions = {"yaml": "pyyaml", "sklearn": "scikit-learn"}
     theirs = imported - sys.stdlib_module_names - {"treeline"}
     assert {distributions.get(name, name) for name in theirs} == set(asked)
-
-
-def imported_by(module: str) -> set[str]:
-    return {each.imported for each in imports(REPOSITORY) if each.importer == module}
 
 
 FIT = """
