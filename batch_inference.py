@@ -33,9 +33,9 @@ from tracking.reference import Reference, load_reference
 from tracking.registry import find_version, only_champion
 from tracking.runs import Lineage, stage_run
 from treeline import UserError
-from treeline.data.chunks import WRITABLE, count_rows, file_digest, is_csv
+from treeline.data.chunks import WRITABLE, count_rows, file_digest
 from treeline.data.drift import drift
-from treeline.data.files import is_remote, local_copy
+from treeline.data.files import is_csv, is_remote, local_copy
 from treeline.reporting.plots import bars
 from treeline.serving.scoring import Scorer, Tally, prepare_rows, rejected_path, score
 from utils import command
@@ -69,8 +69,12 @@ def load(model_uri: str) -> Model:
     version = _version(uri)
     try:
         loaded = mlflow.pyfunc.load_model(uri)
-    except (MlflowException, OSError) as error:
-        raise UserError(f"Cannot load the model {uri}: {str(error).splitlines()[0]}") from error
+    except (
+        Exception
+    ) as error:  # whatever MLflow, skops and the classes they name raise for a model that is not to be had
+        raise UserError(
+            f"Cannot load the model {uri}: {(str(error) or type(error).__name__).splitlines()[0]}"
+        ) from error
     predict, tags = partial(_predict, loaded), {"model_uri": uri}
     if version is None or not Lineage.from_tags(version.tags).data_run_id:
         logger.warning(

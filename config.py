@@ -14,9 +14,9 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from treeline.data.problem import AskedTask, TableSettings
+from treeline.data.problem import AskedTask, TableSettings, check_split_column
 from treeline.data.splits import SplitKind
-from treeline.data.tables import BUILT_IN, check_exists
+from treeline.data.tables import BUILT_IN, check_exists, check_target_named
 from treeline.evaluation.criteria import Criteria, parse_costs, parse_thresholds
 from treeline.tuning.schedule import MAX_SEED, AskedMetric, SearchSettings
 from treeline.tuning.search_space import read_space
@@ -121,10 +121,12 @@ class DataSettings(Settings):
     dry_run: bool = Field(False, description="Print what would be done and do nothing.")
 
     def check(self) -> None:
-        """Refuse a file that is not there, and a table of one's own without a target."""
+        """Refuse a split without its column, a file that is not there, and a table of one's own without a target."""
         super().check()
+        check_split_column(self.table())
         if self.data not in BUILT_IN:
             check_exists(self.data, BUILT_IN)
+            check_target_named(self.data, self.target)
 
     def table(self) -> TableSettings:
         """Give what the core needs to read a table."""
@@ -136,7 +138,10 @@ class TuningSettings(Settings):
 
     n_trials: Whole = Field(SearchSettings.n_trials, ge=1, description="Trials of the study, from 1.")
     timeout: float = Field(
-        SearchSettings.timeout, ge=0, description="Seconds after which tuning ends, from 0; 0 sets no limit."
+        SearchSettings.timeout,
+        allow_inf_nan=False,
+        ge=0,
+        description="Seconds after which tuning ends, from 0; 0 sets no limit.",
     )
     metric: AskedMetric = Field(
         SearchSettings.metric, description="Metric to optimise; auto is log_loss, or rmse for regression."

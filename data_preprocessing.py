@@ -106,9 +106,9 @@ def describe(prepared: Prepared) -> str:
         f"{sizes['test_size']} to test on ({how})",
         f"Task       {problem.task}, target {problem.target!r} ({problem.reason})",
         "Columns",
-        *(f"  {name: <32} {kind: <9} {problem.reasons[name]}" for name, kind in problem.kinds.items()),
-        *(f"  {name: <32} derived   {text}" for name, text in problem.derived.items()),
-        *(f"  {name: <32} left out  {why}" for name, why in problem.left_out.items()),
+        *(f"  {name: <32} {kind: <16} {problem.reasons[name]}" for name, kind in problem.kinds.items()),
+        *(f"  {name: <32} {'derived': <16} {text}" for name, text in problem.derived.items()),
+        *(f"  {name: <32} {'left out': <16} {why}" for name, why in problem.left_out.items()),
         *(f"Warning    {warning}" for warning in problem.warnings),
     ]
     return "\n".join(lines)

@@ -82,7 +82,7 @@ def run(settings: MainSettings) -> str:
 
 
 def summary(evaluation: Run) -> str:
-    """Say what a person wants to read at the end: the data, the search, the score, the versions, what comes next."""
+    """Say what a person wants to read at the end: the data, the search, the metrics, the versions, what comes next."""
     tags, values = evaluation.data.tags, evaluation.data.metrics
     runs = Lineage.from_tags(tags).runs()
     problem, sizes, search = load_problem(runs["data"]), runs["data"].data.metrics, runs["tuning"].data

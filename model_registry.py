@@ -8,6 +8,7 @@ Parameters: `python model_registry.py rollback --help`, and so on for each entry
 Run: mlflow run . -e rollback -P to-version=3
 """
 
+import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -43,8 +44,8 @@ def rollback(settings: RollbackSettings) -> str:
         champion, previous = aliased(name, "champion"), aliased(name, "previous")
         if champion is None:
             raise UserError(f"{name} has no champion to roll back from: train and evaluate one first.")
-        version = settings.to_version or (str(previous.version) if previous else "")
-        if not version:
+        version = str(int(settings.to_version or (previous.version if previous else 0)))
+        if version == "0":
             raise UserError(
                 f"{name} has had no champion before version {champion.version}: name one with --to-version."
             )
@@ -86,7 +87,7 @@ def lineage(settings: LineageSettings) -> str:
         f"  table        {problem.table} from {problem.source}, digest {problem.digest}",
         f"  data run     {data.info.run_id}  {_settings_line(data)}",
         f"  tuning run   {tuning.info.run_id}  {_settings_line(tuning)}; best {metric} "
-        f"{tuning.data.metrics[f'cv_{metric}']:.6g}",
+        f"{tuning.data.metrics.get(f'cv_{metric}', math.nan):.6g}",
         f"  training run {training.info.run_id}  rounds {training.data.params.get('rounds', '')}",
         f"  git commit   {tags.get('mlflow.source.git.commit', 'unknown')}",
         f"  made with    {tags.get('packages', 'unknown')}",

@@ -34,7 +34,7 @@ MAY_IMPORT = {
 NOT_IN_THE_CORE = {"mlflow", "tqdm", "loguru"}
 UNSEEN = {"importlib", "importlib.util", "runpy"}  # what imports by a name that only a run knows
 OPTION = re.compile(r"(?<![\w!-])--[a-z][\w-]*")
-BESIDE = {"tests", "benchmarks", "docker", "notebooks", "examples", "docs", "mlruns"}
+BESIDE = {"tests", "benchmarks", "docker", "notebooks", "examples", "docs", "mlruns", "build", "dist"}
 
 
 def files_of(root: Path) -> set[Path]:

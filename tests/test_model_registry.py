@@ -136,7 +136,10 @@ def test_rollback_restores_and_the_record_shows_it(registered: Store, refused: C
     assert (pointing(registered, "champion"), pointing(registered, "previous")) == ({"3"}, {"1"})
     assert [entry["why"] for entry in registry.champion_history("HillsModel")] == ["better"] * 2 + ["rollback"] * 2
     assert "has no version 9" in refused(model_registry.main, "rollback", "--to-version", "9")
-    assert "is the champion already" in refused(model_registry.main, "rollback", "--to-version", "3")
+    for version in ("3", "03"):
+        assert "Version 3 of HillsModel is the champion already" in refused(
+            model_registry.main, "rollback", "--to-version", version
+        )
     assert registered.last("rollback").info.status == "FAILED"
 
 

@@ -58,6 +58,7 @@ def pack(version: ModelVersion, output: Path, rows: bool) -> None:
             "format_version": VERSION,
             "name": version.name,
             "version": str(version.version),
+            "treeline_version": version.tags.get("treeline_version", ""),
             "exported": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "files": _digests(folder),
         }
@@ -125,6 +126,7 @@ def register(folder: Path, manifest: Mapping[str, Any], run_id: str) -> str:
         made = {f"{key}_run_id": copy for key, copy in copies.items()}
         lineage = Lineage(**made, data_digest=Lineage.from_tags(mlflow.get_run(copies["data"]).data.tags).data_digest)
         tags = {**lineage.tags(), "bundle": digest, "imported_version": manifest["version"]}
+        tags["treeline_version"] = manifest["treeline_version"]
         version = register_in_step(uris, dict.fromkeys(uris, about), tags)
     except BaseException:
         for each in copies.values():

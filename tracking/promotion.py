@@ -78,7 +78,7 @@ def load_pipeline(name: str, version: str) -> TreelineClassifier | TreelineRegre
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
         raise UserError(
             f"{uri} cannot be loaded here ({reason}): it was made by another version of Treeline or of a library, or "
-            "its files are gone"
+            "its files are gone. Train and evaluate again, or replace it with promote=always"
         ) from error
 
 

@@ -68,6 +68,7 @@ def test_a_bundle_registers_elsewhere_with_its_runs_and_answers_as_before(
             assert now.data.tags["imported_run_id"] == was.info.run_id
             assert now.info.status == "FINISHED"
             assert elsewhere.artifacts(now.info.run_id) == cancer.artifacts(was.info.run_id)
+        assert version.tags["treeline_version"] == before.tags["treeline_version"] != ""
         training = elsewhere.run(version.tags["training_run_id"])
         assert training.data.tags["tuning_run_id"] == version.tags["tuning_run_id"]
         capsys.readouterr()

@@ -88,7 +88,21 @@ def test_columns_may_be_named_by_numbers() -> None:
     model = treeline.fit(frame.set_axis([0, 1, 2], axis=1), "2", **QUICK)
     assert model.feature_names_in_.tolist() == ["0", "1"]
     assert booster(model) == booster(treeline.fit(named, "2", **QUICK))
-    assert model.predict(named).shape == (200,)
+    assert model.predict(frame.set_axis([0, 1, 2], axis=1)).tolist() == model.predict(named).tolist()
+
+
+def test_rows_that_are_no_frame_are_a_sentence() -> None:
+    frame = make_table("regression")[["length", "count", TARGET]]
+    model = treeline.fit(frame, TARGET, **QUICK)
+    for rows in (frame.to_numpy(), frame["length"], {"length": [1.0]}):
+        with pytest.raises(UserError, match="^The rows are a .*: give a pandas DataFrame"):
+            model.predict(rows)
+
+
+def test_a_search_of_which_no_trial_can_be_used_says_why() -> None:
+    frame = make_table("regression")[["length", "count", TARGET]]
+    with pytest.raises(UserError, match="^No trial of 2 can be used, the last: "):
+        treeline.fit(frame, TARGET, n_trials=2, folds=2, search_space={"max_depth": 10**12})
 
 
 def test_the_frame_that_was_given_is_left_as_it_was() -> None:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from fsspec.core import get_compression
 
 from treeline import UserError
-from treeline.data.files import CSV_ENDINGS, ENDINGS, PARQUET_ENDINGS, Dialect, csv_dialect, unpacked
+from treeline.data.files import PARQUET_ENDINGS, Dialect, csv_dialect, is_csv, unpacked
 
 ROWS_PER_CHUNK = 50_000  # of a chunk of Parquet
 BYTES_PER_CHUNK = 1 << 24  # of a chunk of CSV
@@ -36,17 +36,6 @@ class Chunk:
     raw: pa.Table
     frame: pd.DataFrame
     broken: list[str]
-
-
-def is_csv(name: str) -> bool:
-    """Tell a CSV from a Parquet file by its name.
-
-    Raises:
-        UserError: it is neither.
-    """
-    if not name.lower().endswith(ENDINGS):
-        raise UserError(f"Cannot tell what {name!r} is: its name must end in {', '.join(ENDINGS)}.")
-    return name.lower().endswith(CSV_ENDINGS)
 
 
 def chunks(path: Path, text: Collection[str] = ()) -> Iterator[Chunk]:

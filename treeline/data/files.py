@@ -45,6 +45,17 @@ def is_remote(data: str) -> bool:
     return data.startswith(ARTIFACTS) or re.match(r"[a-zA-Z][\w+.-]+://|[a-z0-9]+::", data) is not None
 
 
+def is_csv(name: str) -> bool:
+    """Tell a CSV from a Parquet file by its name.
+
+    Raises:
+        UserError: it is neither.
+    """
+    if not name.lower().endswith(ENDINGS):
+        raise UserError(f"Cannot tell what {name!r} is: its name must end in {', '.join(ENDINGS)}.")
+    return name.lower().endswith(CSV_ENDINGS)
+
+
 @contextlib.contextmanager
 def local_copy(data: str, download: Download | None = None) -> Iterator[Path]:
     """Give a path to read: the file itself, or a copy of what a URL or an artifact URI names, for the while.
@@ -92,7 +103,7 @@ def read_path(path: Path, data: str) -> pd.DataFrame:
     if not lower.endswith(ENDINGS):
         raise UserError(f"Cannot tell what {data!r} is: its name must end in {', '.join(ENDINGS)}.")
     try:
-        frame = _read_csv(path) if lower.endswith(CSV_ENDINGS) else _read_parquet(path)
+        frame = _read_csv(path) if is_csv(path.name) else _read_parquet(path)
     except pd.errors.EmptyDataError:
         raise UserError(f"{data} is empty: it needs a header line and rows.") from None
     # What pandas and pyarrow raise for a file that is not what its name says; ArrowInvalid is a ValueError.

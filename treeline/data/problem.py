@@ -1,6 +1,6 @@
 """The problem that a table poses: what is predicted, from which columns, as which task; settled by the data run."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
@@ -153,7 +153,7 @@ def settle_problem(table: Table, settings: TableSettings) -> tuple[Problem, pd.D
     """
     target = settle_target(table.frame, table.target, settings.task)
     beside = [str(name) for name in target.rows.columns if name != table.target]
-    _check_split_column(settings, beside)
+    check_split_column(settings, beside)
     dropped = read_names(settings.drop, beside, "drop")
     asked = _asked_kinds(settings, [name for name in beside if name not in dropped])
     split_column = settings.split_column
@@ -182,6 +182,26 @@ def settle_problem(table: Table, settings: TableSettings) -> tuple[Problem, pd.D
     return problem, storable(rows if list(kept) == list(rows.columns) else rows[list(kept)])
 
 
+def check_split_column(settings: TableSettings, beside: Collection[str] | None = None) -> None:
+    """Refuse a split by groups or by time without its column, and a column without such a split.
+
+    Args:
+        settings: the split and its column.
+        beside: the columns beside the target, where they are known.
+
+    Raises:
+        UserError: names both settings.
+    """
+    needed, column = settings.split in ("group", "time"), settings.split_column
+    if needed and (not column or (beside is not None and column not in beside)):
+        raise UserError(
+            f"split={settings.split} needs split_column, one of the columns beside the target; got "
+            f"{column!r}.{nearest(column, beside or ())}"
+        )
+    if column and not needed:
+        raise UserError(f"split_column goes with split=group or split=time, got split={settings.split}.")
+
+
 def storable(frame: pd.DataFrame) -> pd.DataFrame:
     """Spell out columns whose values are of mixed types, which Parquet does not hold."""
     mixed = [name for name in frame.columns if pd.api.types.infer_dtype(frame[name], skipna=True).startswith("mixed")]
@@ -196,17 +216,6 @@ def _asked_kinds(settings: TableSettings, names: list[str]) -> dict[str, str]:
         for setting, kind in KINDS_BY_SETTING.items()
         for name in read_names(getattr(settings, setting), names, setting)
     }
-
-
-def _check_split_column(settings: TableSettings, beside: Iterable[str]) -> None:
-    needed, column = settings.split in ("group", "time"), settings.split_column
-    if needed and column not in beside:
-        raise UserError(
-            f"split={settings.split} needs split_column, one of the columns beside the target; got "
-            f"{column!r}.{nearest(column, beside)}"
-        )
-    if column and not needed:
-        raise UserError(f"split_column goes with split=group or split=time, got split={settings.split}.")
 
 
 def _check_any_left(columns: Columns, left_out: dict[str, str]) -> None:

@@ -12,7 +12,8 @@ import pandas as pd
 from sklearn import datasets
 
 from treeline import UserError, nearest
-from treeline.data.files import ENDINGS, Download, is_remote, local_copy, read_path
+from treeline.data.chunks import chunks
+from treeline.data.files import ENDINGS, Download, is_csv, is_remote, local_copy, read_path
 from treeline.data.values import as_categories, is_numeric, to_numeric
 
 BUILT_IN: dict[str, Callable[..., Any]] = {
@@ -118,7 +119,7 @@ def check_exists(data: str, known: Iterable[str] = ()) -> None:
         known: what else may be given in its place, such as built-in tables.
 
     Raises:
-        UserError: names the path, and what may have been meant.
+        UserError: names the path, and what may have been meant; or the endings that are read.
     """
     if not is_remote(data) and not Path(data).is_file():
         others = ", ".join(known)
@@ -126,6 +127,19 @@ def check_exists(data: str, known: Iterable[str] = ()) -> None:
             f"No file {str(Path(data).absolute())!r}.{nearest(data, known)} Give a CSV or Parquet file"
             f"{f', or one of: {others}' if others else ''}."
         )
+    if not is_remote(data):
+        is_csv(data)
+
+
+def check_target_named(data: str, target: str) -> None:
+    """Refuse a table of one's own without a target; of a local file its columns are told.
+
+    Raises:
+        UserError: there is no target.
+    """
+    if not target:
+        known = "" if is_remote(data) else f"; the columns of {data} are {_listed(next(chunks(Path(data))).frame)}"
+        raise UserError(f"Name the column to predict with target=COLUMN{known}.")
 
 
 def digest(frame: pd.DataFrame) -> str:

@@ -123,7 +123,7 @@ def _slice_names(column: pd.Series, kind: str) -> pd.Series:
 
 def _spell(number: float) -> str:
     """Spell a number as it stands in the table: in as few digits as tell it from every other one."""
-    return str(int(number)) if number.is_integer() and abs(number) < 2**53 else repr(float(number))
+    return str(int(number)) if number.is_integer() and abs(number) < 1e16 else repr(float(number))
 
 
 def worst_rows(problem: Problem, frame: pd.DataFrame, predictions: Predictions) -> pd.DataFrame:

@@ -56,7 +56,7 @@ class Features(TransformerMixin, BaseEstimator):
         Raises:
             UserError: a column is missing, or a number column holds what is not a number.
         """
-        self._check(X)
+        X = self._check(X)
         self.encoders_ = {name: ENCODERS[kind]() for name, kind in self.kinds.items() if kind in ENCODERS}
         self.feature_names_in_ = np.array(list(self.kinds), dtype=object)
         self.n_features_in_ = len(self.kinds)
@@ -69,7 +69,7 @@ class Features(TransformerMixin, BaseEstimator):
             UserError: a column is missing, or a number column holds what is not a number.
         """
         check_is_fitted(self)
-        self._check(X)
+        X = self._check(X)
         return self._fill(X, {name: each.transform(X[name]) for name, each in self.encoders_.items()})
 
     def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
@@ -96,12 +96,23 @@ class Features(TransformerMixin, BaseEstimator):
         ]
         return [each for types_ in types for each in types_] + ["q"] * len(self.derived or {})
 
-    def _check(self, X: pd.DataFrame) -> None:
+    def _check(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Give rows whose columns are named by text, as the model wants them.
+
+        Raises:
+            UserError: X is no frame, or lacks columns.
+        """
+        if not isinstance(X, pd.DataFrame):
+            raise UserError(f"The rows are a {type(X).__name__}: give a pandas DataFrame with the raw columns.")
         missing = [name for name in self.kinds if name not in X.columns]
+        if missing and not all(isinstance(each, str) for each in X.columns):
+            X = X.set_axis(X.columns.map(str), axis=1)
+            missing = [name for name in self.kinds if name not in X.columns]
         if missing:
             raise UserError(
                 f"Missing columns: {', '.join(map(repr, missing))}. The model wants {', '.join(map(repr, self.kinds))}."
             )
+        return X
 
     def _fill(self, X: pd.DataFrame, made: dict[str, np.ndarray]) -> np.ndarray:
         """Put numbers, what the encoders made, and derived columns side by side."""

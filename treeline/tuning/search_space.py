@@ -2,8 +2,10 @@
 
 import contextlib
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +84,8 @@ class Legal:
 
     def holds(self, value: Any) -> bool:
         """Tell whether a value is one of them."""
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not math.isfinite(value) or (self.whole and value != int(value)):
+        number = isinstance(value, Real) and not isinstance(value, bool)
+        if not number or not abs(value) <= sys.float_info.max or (self.whole and value != int(value)):
             return False
         return (value > self.low if self.above else value >= self.low) and value <= self.high
 

@@ -21,6 +21,7 @@ STARTUP_TRIALS = (
     5  # trials, as many as there are known points at most, after which the sampler learns and trials are pruned
 )
 WARMUP_CHECKPOINTS = 3  # the first checkpoint at which a trial may be pruned: before it, what learns fast looks best
+MAX_NAME_BYTES = 200  # of a study that is kept in a file
 LOCK_SECONDS = 3  # after which the lock of a killed process is broken
 
 
@@ -56,19 +57,24 @@ def check_storage(url: str, name: str) -> None:
         UserError: the URL is none, its database or its driver cannot be reached, or the name cannot be a file's.
     """
     if not url:
-        if name and not re.fullmatch(r"[\w. -]{1,200}", name):
+        if name and not (re.fullmatch(r"[\w. -]+", name) and len(name.encode()) <= MAX_NAME_BYTES):
             raise UserError(
-                f"study_name {name[:60]!r} cannot name a file: use letters, digits, '.', '-' and '_', 200 at most."
+                f"study_name {name[:60]!r} cannot name a file: use letters, digits, '.', '-' and '_', "
+                f"{MAX_NAME_BYTES} bytes at most."
             )
         return
     try:
         place = make_url(url)
         engine = create_engine(place)
-        if place.get_backend_name() != "sqlite":  # which would be made, not looked for
+        if place.get_backend_name() != "sqlite":
             with engine.connect():
                 pass
+            engine.dispose()
     except (ImportError, ValueError, SQLAlchemyError) as error:
         raise UserError(f"Cannot open storage {url!r}: {str(error).splitlines()[0]}") from error
+    folder = Path(place.database or ".").absolute().parent
+    if place.get_backend_name() == "sqlite" and not folder.is_dir():  # its file would be made, not looked for
+        raise UserError(f"Cannot open storage {url!r}: there is no folder {str(folder)!r}; make it first.")
 
 
 def open_storage(url: str, name: str, folder: Path) -> BaseStorage:

@@ -147,7 +147,7 @@ def run_study(
         on_trial: told after each trial which ones count so far.
 
     Raises:
-        UserError: three trials in a row failed.
+        UserError: three trials in a row failed, or none went to its end.
     """
     done = counted(study)
     while len(done) < settings.n_trials and (time.monotonic() < objective.deadline or not has_best(done)):
@@ -160,6 +160,9 @@ def run_study(
                 "that, then run again."
             )
         on_trial(done)
+    if not has_best(done):
+        error = done[-1].user_attrs.get("error", "none went to its end")
+        raise UserError(f"No trial of {len(done)} can be used, the last: {error}. Mend that, then run again.")
 
 
 def run_next(objective: Objective, study: optuna.Study, log: TrialLog, settings: SearchSettings) -> None:

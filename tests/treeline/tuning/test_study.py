@@ -160,7 +160,7 @@ BAD_STORAGES = [
     ("nonsense://x", "s", "^Cannot open storage 'nonsense://x': "),
     ("not a url", "s", "^Cannot open storage 'not a url': "),
     ("", "a/b", "^study_name 'a/b' cannot name a file"),
-    ("", "x" * 201, "^study_name 'x{60}' cannot name a file.*200 at most"),
+    ("", "x" * 201, "^study_name 'x{60}' cannot name a file.*200 bytes at most"),
 ]
 
 
