@@ -95,13 +95,13 @@ def test_rows_that_are_no_frame_are_a_sentence() -> None:
     frame = make_table("regression")[["length", "count", TARGET]]
     model = treeline.fit(frame, TARGET, **QUICK)
     for rows in (frame.to_numpy(), frame["length"], {"length": [1.0]}):
-        with pytest.raises(UserError, match="^The rows are a .*: give a pandas DataFrame"):
+        with pytest.raises(UserError, match=r"^The rows are a .*: give a pandas DataFrame"):
             model.predict(rows)
 
 
 def test_a_search_of_which_no_trial_can_be_used_says_why() -> None:
     frame = make_table("regression")[["length", "count", TARGET]]
-    with pytest.raises(UserError, match="^No trial of 2 can be used, the last: "):
+    with pytest.raises(UserError, match=r"^No trial of 2 can be used, the last: "):
         treeline.fit(frame, TARGET, n_trials=2, folds=2, search_space={"max_depth": 10**12})
 
 
