@@ -26,9 +26,8 @@ SEPARATORS = ",;\t|"
 HEAD_BYTES = 1 << 16  # bytes by which separator and encoding are told
 ARTIFACTS = ("runs:/", "models:/", "mlflow-artifacts:/")
 
-Download = Callable[
-    [str, Path], Path
-]  # fetches an artifact URI into a folder and gives the file; an OSError says why not
+# Fetches an artifact URI into a folder and gives the file; an OSError says why not.
+Download = Callable[[str, Path], Path]
 
 
 @dataclass(frozen=True)
@@ -45,14 +44,18 @@ def is_remote(data: str) -> bool:
     return data.startswith(ARTIFACTS) or re.match(r"[a-zA-Z][\w+.-]+://|[a-z0-9]+::", data) is not None
 
 
-def is_csv(name: str) -> bool:
+def is_csv(name: str, called: str = "") -> bool:
     """Tell a CSV from a Parquet file by its name.
+
+    Args:
+        name: of the file.
+        called: what the user called it, for the message; its name where empty.
 
     Raises:
         UserError: it is neither.
     """
     if not name.lower().endswith(ENDINGS):
-        raise UserError(f"Cannot tell what {name!r} is: its name must end in {', '.join(ENDINGS)}.")
+        raise UserError(f"Cannot tell what {called or name!r} is: its name must end in {', '.join(ENDINGS)}.")
     return name.lower().endswith(CSV_ENDINGS)
 
 
@@ -99,11 +102,8 @@ def read_path(path: Path, data: str) -> pd.DataFrame:
     Raises:
         UserError: of another kind, unreadable, or without rows.
     """
-    lower = path.name.lower()
-    if not lower.endswith(ENDINGS):
-        raise UserError(f"Cannot tell what {data!r} is: its name must end in {', '.join(ENDINGS)}.")
     try:
-        frame = _read_csv(path) if is_csv(path.name) else _read_parquet(path)
+        frame = _read_csv(path) if is_csv(path.name, data) else _read_parquet(path)
     except pd.errors.EmptyDataError:
         raise UserError(f"{data} is empty: it needs a header line and rows.") from None
     # What pandas and pyarrow raise for a file that is not what its name says; ArrowInvalid is a ValueError.

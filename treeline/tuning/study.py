@@ -17,9 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from treeline import UserError
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-STARTUP_TRIALS = (
-    5  # trials, as many as there are known points at most, after which the sampler learns and trials are pruned
-)
+# As many as there are known points at most; after them the sampler learns and trials are pruned.
+STARTUP_TRIALS = 5
 WARMUP_CHECKPOINTS = 3  # the first checkpoint at which a trial may be pruned: before it, what learns fast looks best
 MAX_NAME_BYTES = 200  # of a study that is kept in a file
 LOCK_SECONDS = 3  # after which the lock of a killed process is broken
