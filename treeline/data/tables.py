@@ -148,7 +148,11 @@ def digest(frame: pd.DataFrame) -> str:
     MLflow's own dataset digest stops after 10,000 rows, so two tables that differ later would look alike.
     """
     sha = hashlib.sha256(repr([(name, str(kind)) for name, kind in frame.dtypes.items()]).encode())
-    sha.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
+    try:
+        hashes = pd.util.hash_pandas_object(frame, index=False)
+    except TypeError:  # of lists and their like, which are left out of the model and not of the table
+        hashes = pd.util.hash_pandas_object(frame.map(str), index=False)
+    sha.update(hashes.to_numpy().tobytes())
     return sha.hexdigest()[:16]
 
 

@@ -17,7 +17,7 @@ from treeline.data.chunks import WRITABLE, Chunk, atomic_writer, chunks
 from treeline.data.drift import sample_rows
 from treeline.data.problem import Problem
 from treeline.data.target import check_present
-from treeline.data.values import is_text, to_numeric_or_gap
+from treeline.data.values import is_text, read_column, refusal
 
 
 @dataclass(frozen=True)
@@ -74,19 +74,17 @@ def prepare_rows(frame: pd.DataFrame, problem: Problem | None) -> tuple[pd.DataF
         problem: that names the model's columns; None takes the rows as they are.
 
     Returns:
-        The rows in the model's columns, numbers as numbers; and why each row cannot be scored, empty where it can.
+        The rows in the model's columns, read; and why each row cannot be scored, empty where it can.
     """
     reasons = np.full(len(frame), "", dtype=object)
     if problem is None:
         return frame, reasons
     made = {}
     for name, kind in problem.kinds.items():
-        if kind not in ("number", "boolean"):
-            continue
-        made[name], unreadable = to_numeric_or_gap(frame[name])
-        for i in np.flatnonzero(unreadable):
-            reasons[i] = reasons[i] or f"column {name!r} holds {frame[name].iloc[i]!r}, not a {kind}"
-    return problem.rows(frame).assign(**made), reasons
+        made[name], strange = read_column(frame[name], kind, problem.reading(name))
+        for i in np.flatnonzero(strange):
+            reasons[i] = reasons[i] or refusal(name, kind, frame[name].iloc[i])
+    return pd.DataFrame(made, index=frame.index, copy=False), reasons
 
 
 def score(
@@ -174,5 +172,5 @@ def _reject(reject: Callable[[pa.Table], None], chunk: Chunk, reasons: np.ndarra
         empty = [pa.nulls(len(chunk.broken), each.type) for each in chunk.raw.schema]
         rows = pa.table(empty, schema=chunk.raw.schema)
         reject(rows.append_column("reason", pa.array(chunk.broken, pa.string())))
-    tally.reasons.update(reason.partition(" holds ")[0] + " holds no number" for reason in reasons[apart])
+    tally.reasons.update(f"{each.partition(' holds ')[0]}:{each.rpartition(',')[2][:-1]}" for each in reasons[apart])
     tally.reasons.update("a line has too few or too many fields" for _ in chunk.broken)
