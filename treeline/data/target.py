@@ -223,8 +223,8 @@ def _check_classes(counts: pd.Series, target: str, task: str) -> None:
         )
     if counts.iloc[-1] < 2:
         raise UserError(
-            f"The class {examples(counts.index[-1:])} of the target {target!r} has one row, too rare to split: it needs "
-            "one row at least on each side. Leave that row out or merge the class with another."
+            f"The class {examples(counts.index[-1:])} of the target {target!r} has one row, too rare to split: it "
+            "needs one row at least on each side. Leave that row out or merge the class with another."
             + (" Use task=regression if the target is a number." if pd.api.types.is_numeric_dtype(counts.index) else "")
         )
 

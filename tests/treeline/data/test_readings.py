@@ -151,7 +151,7 @@ def test_numbers_asked_for_are_read_or_three_that_are_none_are_named() -> None:
 
 def test_moments_asked_for_are_read_or_refused() -> None:
     assert cells("20200131", "20200201", asked="datetime").frame["c"][0] == pd.Timestamp("2020-01-31")
-    with pytest.raises(UserError, match="^datetime names 'c', which holds 'x': no known format"):
+    with pytest.raises(UserError, match=r"^datetime names 'c', which holds 'x': no known format"):
         cells("x", "y", asked="datetime")
 
 
