@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from config import BatchSettings
 from tracking.datasets import Origin, download_artifact, log_dataset
-from tracking.models import SERVICE
+from tracking.models import SERVICE, leave_check_to_pipeline
 from tracking.reference import Reference, load_reference
 from tracking.registry import find_version, only_champion
 from tracking.runs import Lineage, stage_run
@@ -81,6 +81,7 @@ def load(model_uri: str) -> Model:
             f"{uri} is no version that Treeline registered: its rows are not checked and drift is not measured"
         )
         return Model(Scorer(predict), None, tags)
+    leave_check_to_pipeline(loaded)
     reference = load_reference(version)
     tags |= {"model_name": version.name, "model_version": str(version.version)}
     made = replace(Lineage.from_tags(version.tags), evaluation_run_id="")

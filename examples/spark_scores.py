@@ -11,17 +11,15 @@ import sys
 
 import mlflow
 from mlflow.exceptions import MlflowException
-from mlflow.types import ColSpec, DataType
 from pyspark.errors import AnalysisException, PythonException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql.functions import col
 from pyspark.sql.types import StructField, StructType
 
 
-def raw_column(spec: ColSpec) -> Column:
-    """Choose a column that the model wants, whatever signs its name holds; where it wants fractions, as a double."""
-    column = col("`{}`".format(spec.name.replace("`", "``")))
-    return column.cast("double") if spec.type == DataType.double else column
+def raw_column(name: str) -> Column:
+    """Choose a column that the model wants, whatever signs its name holds."""
+    return col("`{}`".format(name.replace("`", "``")))
 
 
 def scored(rows: DataFrame, model_uri: str) -> DataFrame:
@@ -35,7 +33,7 @@ def scored(rows: DataFrame, model_uri: str) -> DataFrame:
     # Said in full: MLflow would guess no struct for a single output, and its own schema forbids the nulls Spark allows.
     answers = StructType([StructField(spec.name, spec.type.to_spark()) for spec in signature.outputs])
     answer = mlflow.pyfunc.spark_udf(rows.sparkSession, model_uri, result_type=answers, env_manager="local")
-    told = rows.withColumn("answer of the model", answer(*map(raw_column, signature.inputs)))
+    told = rows.withColumn("answer of the model", answer(*map(raw_column, signature.inputs.input_names())))
     return told.select("*", "`answer of the model`.*").drop("answer of the model")
 
 
@@ -47,7 +45,8 @@ def main() -> None:
     parser.add_argument("--model-uri", default="models:/CancerModelService@champion")
     options = parser.parse_args()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # the workers need the same packages
-    spark = SparkSession.builder.appName("treeline").getOrCreate()
+    # In UTC, as the model takes moments with a zone; Spark would hand them over by this machine's clock.
+    spark = SparkSession.builder.appName("treeline").config("spark.sql.session.timeZone", "UTC").getOrCreate()
     try:
         scored(spark.read.parquet(options.input), options.model_uri).write.parquet(options.output)
     except (AnalysisException, MlflowException) as error:

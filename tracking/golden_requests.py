@@ -10,6 +10,7 @@ import pandas as pd
 from mlflow.pyfunc import scoring_server
 
 from treeline.model.estimator import TreelineClassifier, TreelineRegressor
+from treeline.serving.requests import split_of
 
 MAX_GOLDEN_REQUESTS = 8  # that are recorded
 GOLDEN_REQUESTS = "golden.json"  # on the training run
@@ -27,7 +28,7 @@ def record_golden_requests(estimator: TreelineClassifier | TreelineRegressor, ro
     """
     asked = rows.sample(min(len(rows), MAX_GOLDEN_REQUESTS), random_state=0).reset_index(drop=True)
     return {
-        "request": json.loads(asked.to_json(orient="split", date_format="iso", index=False, double_precision=15)),
+        "request": split_of(asked),
         "answer": json.loads(estimator.answer(asked).to_json(orient="records", double_precision=15)),
     }
 

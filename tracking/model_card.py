@@ -16,6 +16,7 @@ from tracking.runs import Lineage
 from treeline.data.problem import Problem
 from treeline.metrics import metrics_of
 from treeline.reporting.html import Section, card, shorten, spell
+from treeline.serving.requests import split_of
 
 MAX_COLUMNS_SHOWN = 12  # columns of a table of rows
 PICTURES = {
@@ -218,8 +219,7 @@ def _limits(problem: Problem, evaluation: Run) -> Section:
 
 
 def _use(problem: Problem, name: str, frame: pd.DataFrame) -> Section:
-    row = problem.rows(frame).head(1)
-    request = json.dumps({"dataframe_split": json.loads(row.to_json(orient="split", date_format="iso", index=False))})
+    request = json.dumps({"dataframe_split": split_of(problem.rows(frame).head(1))})
     python = (
         "import mlflow\nimport pandas as pd\n\n"
         f'model = mlflow.pyfunc.load_model("models:/{name}{SERVICE.suffix}@champion")\n'

@@ -9,6 +9,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 from mlflow.models import ModelSignature
+from mlflow.pyfunc import PyFuncModel
 from mlflow.types.schema import AnyType, ColSpec, DataType, Schema, TensorSpec
 
 import treeline
@@ -72,7 +73,7 @@ def log_models(
 
     Args:
         estimator: fitted.
-        rows: raw training rows, for their types and an example.
+        rows: raw training rows, for an example and the type of a label.
         problem: that the estimator solves.
         name: of the pipeline's registered model.
 
@@ -121,15 +122,23 @@ def requirements() -> list[str]:
     return pins
 
 
-def raw_schema(rows: pd.DataFrame, problem: Problem) -> Schema:
-    """Describe the raw columns that a caller sends.
+def raw_schema(problem: Problem) -> Schema:
+    """Name the raw columns that a caller sends, each of `Any` type.
 
-    Columns of fractions are doubles. The rest is `Any`, for MLflow turns down an integer column once a value is
-    missing, an int64 column where a double is declared, and an all-missing column where text is; the features check
-    the values.
+    What a value may be is the pipeline's to say, in a sentence and alike in every way that a row comes. MLflow turns
+    down whole numbers where it was told of fractions, a whole number missing, and text that spells a number.
     """
-    fractions = {name for name in problem.kinds if _has_fractions(rows[name])}
-    return Schema([ColSpec(DataType.double if name in fractions else AnyType(), name) for name in problem.kinds])
+    return Schema([ColSpec(AnyType(), name) for name in problem.kinds])
+
+
+def leave_check_to_pipeline(model: PyFuncModel) -> None:
+    """Keep MLflow from checking what a loaded model is asked, where its columns are all `Any`.
+
+    It would rebuild each column value by value, which takes longer than the answers.
+    """
+    signature = model.metadata.signature
+    if signature and signature.inputs and all(isinstance(each.type, AnyType) for each in signature.inputs):
+        model.metadata.signature = ModelSignature(outputs=signature.outputs)
 
 
 def signatures(
@@ -139,10 +148,10 @@ def signatures(
 
     Args:
         estimator: fitted.
-        rows: raw training rows, for their types.
+        rows: raw training rows, for the type of a label.
         problem: that the estimator solves.
     """
-    raw = raw_schema(rows, problem)
+    raw = raw_schema(problem)
     names = estimator.features_.get_feature_names_out()
     label = _label_type(estimator.predict(rows.head(1)))
     probabilities = [ColSpec(DataType.float, f"probability_{each}") for each in problem.classes]
@@ -159,7 +168,3 @@ def signatures(
 
 def _label_type(labels: np.ndarray) -> DataType:
     return {"b": DataType.boolean, "i": DataType.long, "f": DataType.double}.get(labels.dtype.kind, DataType.string)
-
-
-def _has_fractions(column: pd.Series) -> bool:
-    return pd.api.types.is_float_dtype(column) and bool((column.dropna() % 1 != 0).any())

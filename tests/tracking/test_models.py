@@ -5,6 +5,7 @@ import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -64,10 +65,10 @@ def test_the_package_and_the_service_travel_with_the_model() -> None:
     assert SERVICE_CODE.is_file()
 
 
-def test_fractions_are_doubles_and_the_rest_is_anything() -> None:
-    schema = raw_schema(make_problem().rows(make_table()), make_problem())
+def test_every_raw_column_is_anything_for_the_pipeline_checks_what_stands_in_it() -> None:
+    schema = raw_schema(make_problem())
     assert schema.input_names() == list(KINDS)
-    assert schema.input_types() == [DataType.double, DataType.double, AnyType(), AnyType(), AnyType()]
+    assert schema.input_types() == [AnyType()] * len(KINDS)
 
 
 @pytest.mark.parametrize("target", TASKS)
@@ -83,6 +84,9 @@ def test_fractions_are_doubles_and_the_rest_is_anything() -> None:
         {"town": None},
         {"town": "elsewhere"},
         {"length": np.nan},
+        {"length": 3},
+        {"length": "3.5"},
+        {"length": Decimal("3.5")},
         {"width [mm]": np.inf},
     ],
     ids=str,
@@ -91,10 +95,17 @@ def test_every_row_that_the_features_take_passes_the_signature(
     fitted: Fitted, target: str, change: dict[str, Any]
 ) -> None:
     estimator, rows, signature = fitted[target]
-    one = rows.head(1).astype(object).assign(**change).astype({"length": float, "width [mm]": float})
+    one = rows.head(1).astype(object).assign(**change)
     for form in (PIPELINE, SERVICE):
         passed = _enforce_schema(one, signature[form].inputs)
         pd.testing.assert_frame_equal(estimator.answer(passed), estimator.answer(one))
+
+
+def test_whole_numbers_in_a_column_of_fractions_pass_the_signature(fitted: Fitted) -> None:
+    estimator, rows, signature = fitted["binary"]
+    whole = rows.assign(length=rows["length"].round().astype("int64"))
+    passed = _enforce_schema(whole, signature[PIPELINE].inputs)
+    pd.testing.assert_frame_equal(estimator.answer(passed), estimator.answer(whole.astype({"length": float})))
 
 
 @pytest.mark.parametrize(
