@@ -19,6 +19,7 @@ from treeline.data.values import (
     is_numeric,
     is_text,
     marks_missing,
+    spell,
     spells_numbers,
     to_numeric,
 )
@@ -136,12 +137,12 @@ def _asked(name: str, column: pd.Series, asked: str) -> tuple[str, str]:
             to_numeric(column)
         except (ValueError, TypeError, OverflowError):
             raise UserError(
-                f"{setting} names {name!r}, which holds {first_non_numeric(column)!r}, not a number."
+                f"{setting} names {name!r}, which holds {spell(first_non_numeric(column))}, not a number."
             ) from None
     if asked == "datetime" and not is_datetime(column) and not datetime_format(column):
         raise UserError(
-            f"{setting} names {name!r}, which holds {column.dropna().iloc[0]!r}: no known format reads 99 % of its "
-            "values. Write them as 2026-01-31 or 2026-01-31 12:00:00."
+            f"{setting} names {name!r}, which holds {spell(column.dropna().iloc[0])}: no known format reads 99 % of "
+            "its values. Write them as 2026-01-31 or 2026-01-31 12:00:00."
         )
     if asked == "category" and pd.Series(as_categories(column)).nunique() > MAX_NATIVE_CATEGORIES:
         return "high_cardinality", reason

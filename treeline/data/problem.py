@@ -12,7 +12,7 @@ from treeline.data.columns import KINDS_BY_SETTING, Columns, read_names, settle_
 from treeline.data.splits import Split, SplitKind
 from treeline.data.tables import Table, digest
 from treeline.data.target import Task, label_codes, settle_target
-from treeline.data.values import as_categories, first_non_numeric
+from treeline.data.values import as_categories, first_non_numeric, is_missing, spell
 
 AskedTask = Literal["auto", "binary", "multiclass", "regression"]
 
@@ -126,14 +126,17 @@ class Problem:
             try:
                 return y.to_numpy(dtype=np.float64)
             except (ValueError, TypeError, OverflowError):
-                raise UserError(f"The target {self.target!r} holds {first_non_numeric(y)!r}, not a number.") from None
+                raise UserError(
+                    f"The target {self.target!r} holds {spell(first_non_numeric(y))}, not a number."
+                ) from None
         codes = label_codes(y, self.classes)
         if (codes < 0).any():
             strange = y[codes < 0].iloc[0]
+            called = spell(strange) if is_missing(strange) else f"the label {spell(strange)}"
             hint = nearest(str(strange), map(str, self.classes))
             raise UserError(
-                f"The target {self.target!r} holds the label {strange!r}, which the model does not know.{hint} It "
-                f"knows {', '.join(map(repr, self.classes[:20]))}."
+                f"The target {self.target!r} holds {called}, which the model does not know.{hint} It "
+                f"knows {', '.join(map(spell, self.classes[:20]))}."
             )
         return codes
 

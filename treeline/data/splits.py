@@ -9,7 +9,7 @@ from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, Str
 from sklearn.model_selection import train_test_split as cut
 
 from treeline import UserError
-from treeline.data.values import as_categories, datetime_format, is_datetime, is_numeric, to_datetimes
+from treeline.data.values import as_categories, datetime_format, is_datetime, is_numeric, spell, to_datetimes
 
 Rows = np.ndarray
 SplitKind = Literal["stratified", "random", "group", "time"]
@@ -44,7 +44,7 @@ class Split:
         if unread.any():
             raise UserError(
                 f"split=time: {unread.sum()} rows have no time in {self.column!r}, such as "
-                f"{column[unread].iloc[0]!r}. Fill it or leave those rows out."
+                f"{spell(column[unread].iloc[0])}. Fill it or leave those rows out."
             )
         return np.unique(times, return_inverse=True)[1]
 

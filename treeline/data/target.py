@@ -14,6 +14,7 @@ from treeline.data.values import (
     is_numeric,
     is_text,
     share_numeric,
+    spell,
     spells_numbers,
     to_numeric,
     whole_numbers,
@@ -99,9 +100,8 @@ def check_columns(frame: pd.DataFrame, kinds: Mapping[str, str], what: str) -> N
             try:
                 to_numeric(frame[name])
             except (ValueError, TypeError, OverflowError):
-                raise UserError(
-                    f"The column {name!r} of {what} holds {first_non_numeric(frame[name])!r}; the model wants a {kind}."
-                ) from None
+                strange = spell(first_non_numeric(frame[name]))
+                raise UserError(f"The column {name!r} of {what} holds {strange}; the model wants a {kind}.") from None
 
 
 def check_present(frame: pd.DataFrame, kinds: Mapping[str, str], what: str) -> None:
@@ -130,8 +130,8 @@ def _labelled(frame: pd.DataFrame, target: str, task: str) -> pd.DataFrame:
     _check_labels(rows[target], target)
     if rows[target].nunique() < 2:
         raise UserError(
-            f"The target {target!r} has one value only, {rows[target].iloc[0]!r}: a model needs two classes or more "
-            "to tell apart."
+            f"The target {target!r} has one value only, {spell(rows[target].iloc[0])}: a model needs two classes or "
+            "more to tell apart."
         )
     return rows
 
@@ -150,8 +150,8 @@ def _read_numbers(rows: pd.DataFrame, target: str, task: str) -> pd.DataFrame:
         return rows[rows[target].notna()]
     if share_numeric(y) > 0.5:
         raise UserError(
-            f"The target {target!r} holds text where numbers were meant, such as {first_non_numeric(y)!r}: mend or "
-            "leave out those rows, or use task=multiclass if they are labels."
+            f"The target {target!r} holds text where numbers were meant, such as {spell(first_non_numeric(y))}: mend "
+            "or leave out those rows, or use task=multiclass if they are labels."
         )
     return rows
 
@@ -164,10 +164,12 @@ def _check_labels(y: pd.Series, target: str) -> None:
         if str not in {type(value) for value in y}:
             return
         raise UserError(
-            f"The target {target!r} mixes text with other values, such as {y.iloc[0]!r}: give every label one type."
+            f"The target {target!r} mixes text with other values, such as {spell(y.iloc[0])}: give every label one "
+            "type."
         )
     raise UserError(
-        f"The target {target!r} holds {y.iloc[0]!r}, which is no label: turn it into text, whole numbers or booleans."
+        f"The target {target!r} holds {spell(y.iloc[0])}, which is no label: turn it into text, whole numbers or "
+        "booleans."
     )
 
 
@@ -179,8 +181,8 @@ def _check_classes(counts: pd.Series, target: str, task: str) -> None:
         )
     if counts.iloc[-1] < 2:
         raise UserError(
-            f"The class {counts.index[-1]!r} of the target {target!r} has one row, too rare to split: it needs one row "
-            "at least on each side. Leave that row out or merge the class with another."
+            f"The class {spell(counts.index[-1])} of the target {target!r} has one row, too rare to split: it needs "
+            "one row at least on each side. Leave that row out or merge the class with another."
             + (" Use task=regression if the target is a number." if pd.api.types.is_numeric_dtype(counts.index) else "")
         )
 
@@ -188,7 +190,7 @@ def _check_classes(counts: pd.Series, target: str, task: str) -> None:
 def _check_numbers(y: pd.Series, target: str) -> None:
     if not is_numeric(y):
         raise UserError(
-            f"The target {target!r} holds {y.iloc[0]!r}, not a number: task=regression needs numbers. "
+            f"The target {target!r} holds {spell(y.iloc[0])}, not a number: task=regression needs numbers. "
             "Use task=multiclass."
         )
     if not np.isfinite(y.to_numpy(dtype=np.float64)).all():

@@ -4,6 +4,7 @@ or a gap.
 A table file, an evaluation table, a batch, a request and a frame in Python are all read by these functions.
 """
 
+import datetime
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -61,6 +62,34 @@ def spells_numbers(column: pd.Series) -> bool:
         return bool(np.isfinite(np.array(values, dtype=np.float64)).all())
     except ValueError:
         return False
+
+
+# --- a value in a sentence
+
+
+def spell(value: Any) -> str:
+    """Spell a value for a sentence as a person knows it from the table, whatever type of a library holds it.
+
+    Text stands in quotes; a number in as few digits as tell it from every other of its own width, a whole one without
+    its point; a moment as ISO 8601, without the time of day where that is midnight.
+    """
+    if isinstance(value, np.datetime64):
+        value = pd.Timestamp(value)
+    if is_missing(value):
+        return "an empty cell"
+    if isinstance(value, str):
+        return repr(str(value))
+    if isinstance(value, datetime.datetime):
+        return value.isoformat(" ").removesuffix(" 00:00:00")
+    if isinstance(value, np.generic):
+        return str(int(value)) if isinstance(value, np.floating) and _is_plainly_whole(value) else str(value)
+    if isinstance(value, float) and _is_plainly_whole(value):
+        return str(int(value))
+    return str(value)
+
+
+def _is_plainly_whole(number: Any) -> bool:
+    return float(number).is_integer() and abs(float(number)) < 1e16
 
 
 # --- a gap

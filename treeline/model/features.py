@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from treeline import UserError
-from treeline.data.values import first_non_numeric, to_numeric
+from treeline.data.values import first_non_numeric, spell, to_numeric
 from treeline.model.encoders import ENCODERS
 from treeline.model.expressions import Expression
 
@@ -149,4 +149,4 @@ def _numbers(name: str, column: pd.Series) -> np.ndarray:
     try:
         return to_numeric(column)
     except (ValueError, TypeError, OverflowError):
-        raise UserError(f"The column {name!r} wants numbers, got {first_non_numeric(column)!r}.") from None
+        raise UserError(f"The column {name!r} wants numbers, got {spell(first_non_numeric(column))}.") from None

@@ -17,7 +17,7 @@ from treeline.data.chunks import WRITABLE, Chunk, atomic_writer, chunks
 from treeline.data.drift import sample_rows
 from treeline.data.problem import Problem
 from treeline.data.target import check_present
-from treeline.data.values import is_text, to_numeric_or_gap
+from treeline.data.values import is_text, spell, to_numeric_or_gap
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def prepare_rows(frame: pd.DataFrame, problem: Problem | None) -> tuple[pd.DataF
             continue
         made[name], unreadable = to_numeric_or_gap(frame[name])
         for i in np.flatnonzero(unreadable):
-            reasons[i] = reasons[i] or f"column {name!r} holds {frame[name].iloc[i]!r}, not a {kind}"
+            reasons[i] = reasons[i] or f"column {name!r} holds {spell(frame[name].iloc[i])}, not a {kind}"
     return problem.rows(frame).assign(**made), reasons
 
 

@@ -1,12 +1,13 @@
 """Dates and times: formats told from values, and the parts that a model reads."""
 
 import datetime
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from treeline.data.values import datetime_format, to_datetimes
+from treeline.data.values import datetime_format, spell, to_datetimes
 from treeline.model.encoders import datetime_parts
 
 MOMENTS = pd.to_datetime(pd.Series(["2020-01-31 14:05:06", "2021-12-01 00:00:00", "2019-02-28 23:59:59"]))
@@ -93,3 +94,35 @@ def test_the_parts_of_no_moment_are_missing() -> None:
     for values in found.values():
         assert np.isnan(values[0])
         assert np.isfinite(values[1])
+
+
+@pytest.mark.parametrize(
+    ("value", "spelled"),
+    [
+        ("x", "'x'"),
+        (np.str_("it's"), '"it\'s"'),
+        (np.int64(0), "0"),
+        (np.float64(3.0), "3"),
+        (-999.0, "-999"),
+        (np.float32(0.1), "0.1"),
+        (0.1 + 0.2, "0.30000000000000004"),
+        (1e20, "1e+20"),
+        (np.float64("inf"), "inf"),
+        (True, "True"),
+        (np.bool_(False), "False"),
+        (np.float64("nan"), "an empty cell"),
+        (None, "an empty cell"),
+        (pd.NA, "an empty cell"),
+        (np.datetime64("NaT"), "an empty cell"),
+        (pd.Timestamp("2026-01-31"), "2026-01-31"),
+        (pd.Timestamp("2026-01-31 12:30", tz="UTC"), "2026-01-31 12:30:00+00:00"),
+        (np.datetime64("2026-01-31T01:00"), "2026-01-31 01:00:00"),
+        (datetime.date(2026, 1, 31), "2026-01-31"),
+        (datetime.time(1, 2), "01:02:00"),
+        (pd.Timedelta(hours=36), "1 days 12:00:00"),
+        (Decimal("1.50"), "1.50"),
+        (["a"], "['a']"),
+    ],
+)
+def test_a_sentence_spells_a_value_as_the_table_does(value: object, spelled: str) -> None:
+    assert spell(value) == spelled
