@@ -24,6 +24,7 @@ from treeline.data.problem import Problem, settle_problem
 from treeline.data.quality import inspect_table
 from treeline.data.splits import Split
 from treeline.data.tables import read_table
+from treeline.data.values import spell
 from treeline.model.expressions import add_derived
 from treeline.reporting.profile import profile_page
 from utils import command
@@ -58,10 +59,11 @@ def split(problem: Problem, rows: pd.DataFrame, settings: DataSettings) -> tuple
     y = problem.truth(rows) if problem.classes else None
     apart = Split(problem.split, problem.split_column)
     train, test = apart.train_test(rows, y, settings.test_size, settings.seed)
-    absent = set(problem.classes) - set(rows[problem.target].iloc[train])
+    met = set(rows[problem.target].iloc[train])
+    absent = [each for each in problem.classes if each not in met]
     if absent:
         raise UserError(
-            f"The class {min(map(str, absent))!r} is too rare: no row of it fell on the training side. Leave it "
+            f"The class {spell(absent[0])} is too rare: no row of it fell on the training side. Leave it "
             "out, or use split=stratified."
         )
     return rows.iloc[train].reset_index(drop=True), rows.iloc[test].reset_index(drop=True)

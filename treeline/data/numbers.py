@@ -286,9 +286,9 @@ def _currencies(units: Iterable[str]) -> list[str]:
 def _settle_separators(cores: Iterable[str], comma_elsewhere: bool) -> tuple[str, str, list[str], int]:
     """Tell the decimal sign and the one between thousands, what was seen, and whether a comma or a point decided.
 
-    A group of exactly three digits behind one sign can be either. Where nothing else in the column decides, a comma sets
-    thousands apart; a point does where the numbers are then nearer to each other in size, or where other columns have
-    decimal commas.
+    A group of exactly three digits behind one sign can be either. Where nothing else in the column decides, a comma
+    sets thousands apart; a point does where the numbers are then nearer to each other in size, or where other columns
+    have decimal commas.
     """
     decimals, groups = Counter[str](), Counter[str]()
     doubtful: dict[str, list[str]] = {",": [], ".": []}

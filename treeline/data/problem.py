@@ -17,11 +17,13 @@ from treeline.data.values import (
     Reading,
     as_categories,
     examples,
+    is_missing,
     missing,
     read_column,
     read_numbers,
     refusal,
     replaced,
+    spell,
 )
 
 AskedTask = Literal["auto", "binary", "multiclass", "regression"]
@@ -166,10 +168,11 @@ class Problem:
         codes = label_codes(y, self.classes)
         if (codes < 0).any():
             strange = y[codes < 0].iloc[0]
+            label = spell(strange) if is_missing(strange) else f"the label {spell(strange)}"
             hint = nearest(str(strange), map(str, self.classes))
             raise UserError(
-                f"The target {self.target!r} holds the label {examples([strange])}, which the model does not know."
-                f"{hint} It knows {', '.join(map(repr, self.classes[:20]))}."
+                f"The target {self.target!r} holds {label}, which the model does not know."
+                f"{hint} It knows {', '.join(map(spell, self.classes[:20]))}."
             )
         return codes
 

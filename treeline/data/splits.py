@@ -9,7 +9,7 @@ from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, Str
 from sklearn.model_selection import train_test_split as cut
 
 from treeline import UserError
-from treeline.data.values import as_categories, is_numeric, read_datetimes
+from treeline.data.values import as_categories, is_numeric, read_datetimes, spell
 
 Rows = np.ndarray
 SplitKind = Literal["stratified", "random", "group", "time"]
@@ -43,7 +43,7 @@ class Split:
         if unread.any():
             raise UserError(
                 f"split=time: {unread.sum()} rows have no time in {self.column!r}, such as "
-                f"{column[unread].iloc[0]!r}. Fill it or leave those rows out."
+                f"{spell(column[unread].iloc[0])}. Fill it or leave those rows out."
             )
         return np.unique(times, return_inverse=True)[1]
 

@@ -397,9 +397,34 @@ def refusal(name: str, kind: str, value: Any) -> str:
     return f"The column {name!r} holds {examples([value])}, not {wanted}."
 
 
+def spell(value: Any) -> str:
+    """Spell a value for a sentence as a person knows it from the table, whatever type of a library holds it.
+
+    Text stands in quotes; a number in as few digits as tell it from every other of its own width, a whole one without
+    its point; a moment as ISO 8601, without the time of day where that is midnight.
+    """
+    if isinstance(value, np.datetime64):
+        value = pd.Timestamp(value)
+    if isinstance(value, str):
+        return repr(str(value))
+    if is_missing(value):
+        return "an empty cell"
+    if isinstance(value, datetime.datetime):
+        return value.isoformat(" ").removesuffix(" 00:00:00")
+    if isinstance(value, np.generic):
+        return str(int(value)) if isinstance(value, np.floating) and _is_plainly_whole(value) else str(value)
+    if isinstance(value, float) and _is_plainly_whole(value):
+        return str(int(value))
+    return str(value)
+
+
+def _is_plainly_whole(number: Any) -> bool:
+    return float(number).is_integer() and abs(float(number)) < 1e16
+
+
 def examples(values: Iterable[Any], most: int = 3) -> str:
     """Name the first few different values, each as a person would spell it."""
-    different = dict.fromkeys(repr(value.item() if isinstance(value, np.generic) else value) for value in values)
+    different = dict.fromkeys(map(spell, values))
     return ", ".join(list(different)[:most])
 
 

@@ -43,7 +43,7 @@ def test_the_truth_is_class_codes_or_numbers(target: str) -> None:
     ("target", "label", "complaint"),
     [
         ("binary", "Yes", r"'outcome' holds the label 'Yes', .*Did you mean 'yes'\? It knows 'no', 'yes'"),
-        ("binary", None, "the label None|the label nan"),
+        ("binary", None, "holds an empty cell, which the model does not know"),
         ("bool", "maybe", "the label 'maybe'.* It knows False, True"),
         ("integers", 4, "the label 4.* It knows 3, 5, 8"),
         ("multiclass", "small", "the label 'small'"),

@@ -25,6 +25,7 @@ from treeline.data.values import (
     read_numbers,
     refusal,
     replaced,
+    spell,
     to_datetimes,
     to_numeric,
 )
@@ -251,6 +252,38 @@ def test_text_in_another_format_is_read_when_it_is_iso() -> None:
 
 
 # --- columns and sentences
+
+
+@pytest.mark.parametrize(
+    ("value", "spelled"),
+    [
+        ("x", "'x'"),
+        (np.str_("it's"), '"it\'s"'),
+        (np.int64(0), "0"),
+        (np.float64(3.0), "3"),
+        (-999.0, "-999"),
+        (np.float32(0.1), "0.1"),
+        (0.1 + 0.2, "0.30000000000000004"),
+        (1e20, "1e+20"),
+        (np.float64("inf"), "inf"),
+        (True, "True"),
+        (np.bool_(False), "False"),
+        (np.float64("nan"), "an empty cell"),
+        (None, "an empty cell"),
+        (pd.NA, "an empty cell"),
+        (np.datetime64("NaT"), "an empty cell"),
+        (pd.Timestamp("2026-01-31"), "2026-01-31"),
+        (pd.Timestamp("2026-01-31 12:30", tz="UTC"), "2026-01-31 12:30:00+00:00"),
+        (np.datetime64("2026-01-31T01:00"), "2026-01-31 01:00:00"),
+        (datetime.date(2026, 1, 31), "2026-01-31"),
+        (datetime.time(1, 2), "01:02:00"),
+        (pd.Timedelta(hours=36), "1 days 12:00:00"),
+        (decimal.Decimal("1.50"), "1.50"),
+        (["a"], "['a']"),
+    ],
+)
+def test_a_sentence_spells_a_value_as_the_table_does(value: object, spelled: str) -> None:
+    assert spell(value) == spelled
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def test_a_derived_column_is_computed_in_float64() -> None:
         ("12 km", "'12 km'"),
         ([1], r"\[1\]"),
         ({}, "{}"),
-        (datetime.date(2020, 1, 1), "dat"),
+        (datetime.date(2020, 1, 1), "2020-01-01"),
         (1j, "1j"),
     ],
     ids=str,
