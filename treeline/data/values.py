@@ -126,7 +126,7 @@ def is_missing(value: Any) -> bool:
 
 def missing(column: pd.Series) -> np.ndarray:
     """Tell which values are none at all: a boolean of shape (n_rows,); text without a sign but blanks is none."""
-    gaps = column.isna().to_numpy()
+    gaps = column.isna().to_numpy(copy=True)
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
         return gaps
     if isinstance(column.dtype, pd.StringDtype):
@@ -263,9 +263,7 @@ def as_categories(column: pd.Series, reading: Reading = PLAIN_READING) -> np.nda
     if isinstance(column.dtype, pd.StringDtype) and not reading.levels_are_numbers:
         values = column.to_numpy(dtype=object, na_value=np.nan)
         blank = missing(column)
-        if blank.any():
-            values[blank] = np.nan
-        return values
+        return np.where(blank, np.nan, values) if blank.any() else values
     if isinstance(column.dtype, np.dtype) and column.dtype.kind == "f" and column.dtype.itemsize < 8:
         values = column.to_numpy()  # whose scalars know their width: 0.1 is spelled so
         return np.array([as_category(value) for value in values], dtype=object)
