@@ -192,7 +192,9 @@ def _parquet_writer(path: Path, schema: pa.Schema, stack: ExitStack) -> Callable
 
 def _csv_writer(path: Path, name: str, stack: ExitStack) -> Callable[[pa.Table], None]:
     packed = name.lower().endswith(".gz")
-    opened = gzip.open(path, "wt", encoding="utf-8", newline="") if packed else path.open("w", encoding="utf-8", newline="")
+    opened = (
+        gzip.open(path, "wt", encoding="utf-8", newline="") if packed else path.open("w", encoding="utf-8", newline="")
+    )
     file = stack.enter_context(opened)
     header = iter([True])
     return lambda rows: rows.to_pandas(ignore_metadata=True).to_csv(file, index=False, header=next(header, False))

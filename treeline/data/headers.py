@@ -88,7 +88,9 @@ def find_layout(rows: Sequence[Row]) -> Layout | None:
         told = next((field.strip() for row in rows[:place] for field in row.fields if field.strip()), "")
         notes.append(f"The header stands in line {header.number}; what stands above it is left out: {told[:60]!r}.")
     if row_names:
-        notes.append("The rows have a field more than the header: the first one names or numbers the row and is left out.")
+        notes.append(
+            "The rows have a field more than the header: the first one names or numbers the row and is left out."
+        )
     if extra:
         notes.append(f"Each row ends with {extra} empty field{'s' * (extra > 1)} more than the header: ignored.")
     if len(named) < len(header.fields) and width < len(header.fields):

@@ -155,9 +155,7 @@ def frame_of(table: pa.Table, called: str) -> tuple[pd.DataFrame, list[str]]:
 def index_columns(table: pa.Table) -> list[str]:
     """Name the columns that hold an unnamed index of whole numbers, which number rows."""
     return [
-        field.name
-        for field in table.schema
-        if UNNAMED_INDEX.fullmatch(field.name) and pa.types.is_integer(field.type)
+        field.name for field in table.schema if UNNAMED_INDEX.fullmatch(field.name) and pa.types.is_integer(field.type)
     ]
 
 

@@ -110,7 +110,9 @@ def _read_csv(path: Path, data: str, files: FileSettings) -> TableFile:
         return TableFile(pd.DataFrame(columns=names), dialect.notes)
     table = pa.concat_tables(tables)
     del tables
-    frame = text_frame(table.slice(0) if not dialect.layout.row_names else table.select(range(1, table.num_columns)), names)
+    frame = text_frame(
+        table.slice(0) if not dialect.layout.row_names else table.select(range(1, table.num_columns)), names
+    )
     notes = list(dialect.notes)
     if short:
         lines = "one line is" if short == 1 else f"{short} lines are"
