@@ -107,6 +107,7 @@ def describe(prepared: Prepared) -> str:
         f"Table      {problem.table}: {sizes['full_data_size']} rows; {sizes['train_size']} to train on, "
         f"{sizes['test_size']} to test on ({how})",
         f"Task       {problem.task}, target {problem.target!r} ({problem.reason})",
+        *([f"Left out   {told_unlabelled(sizes)}"] if sizes["rows_without_target"] else []),
         "Columns",
         *(f"  {name: <32} {kind: <16} {problem.reasons[name]}" for name, kind in problem.kinds.items()),
         *(f"  {name: <32} {'derived': <16} {text}" for name, text in problem.derived.items()),
@@ -129,11 +130,16 @@ def report(prepared: Prepared) -> None:
     plain = ("numbers", "true or false")
     _report_columns("read as", {name: why for name, why in problem.reasons.items() if why not in plain})
     _report_columns("left out", problem.left_out)
-    unlabelled = sizes["rows_without_target"]
-    if unlabelled:
-        logger.warning(f"{unlabelled} of {sizes['full_data_size'] + unlabelled} rows have no target and are left out")
+    if sizes["rows_without_target"]:
+        logger.warning(told_unlabelled(sizes))
     for warning in problem.warnings:
         logger.warning(warning)
+
+
+def told_unlabelled(sizes: Mapping[str, int]) -> str:
+    """Say how many rows have no target."""
+    count = sizes["rows_without_target"]
+    return f"{count} of {sizes['full_data_size'] + count} rows have no target and are left out"
 
 
 def _report_columns(what: str, reasons: Mapping[str, str]) -> None:
