@@ -54,7 +54,11 @@ class Parts:
 
     def count(self) -> int:
         """Count the rows of all parts."""
-        return sum(pq.read_metadata(part.path.open("rb")).num_rows for part in self.parts)
+        count = 0
+        for part in self.parts:
+            with part.path.open("rb") as source:
+                count += pq.ParquetFile(source).metadata.num_rows
+        return count
 
     def _whole(self, table: pa.Table, part: Part) -> pa.Table:
         if len(self.parts) == 1 and not part.keys:
@@ -155,9 +159,7 @@ def frame_of(table: pa.Table, called: str) -> tuple[pd.DataFrame, list[str]]:
 def index_columns(table: pa.Table) -> list[str]:
     """Name the columns that hold an unnamed index of whole numbers, which number rows."""
     return [
-        field.name
-        for field in table.schema
-        if UNNAMED_INDEX.fullmatch(field.name) and pa.types.is_integer(field.type)
+        field.name for field in table.schema if UNNAMED_INDEX.fullmatch(field.name) and pa.types.is_integer(field.type)
     ]
 
 

@@ -71,6 +71,7 @@ class Problem:
         reasons: why each column is of its kind.
         left_out: why each other column is not read.
         warnings: what is suspicious about the table, in sentences.
+        notes: how its file was read, in sentences.
     """
 
     table: str
@@ -87,6 +88,7 @@ class Problem:
     reasons: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def folds(self, frame: pd.DataFrame, n_folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Cut training rows into folds as the split cut the table: positions that train and that are scored."""
@@ -177,6 +179,7 @@ def settle_problem(table: Table, settings: TableSettings) -> tuple[Problem, pd.D
         split_column=split_column,
         reasons=columns.reasons,
         left_out=left_out,
+        notes=list(table.notes),
     )
     kept = dict.fromkeys([*columns.kinds, table.target, *([split_column] if split_column else [])])
     return problem, storable(rows if list(kept) == list(rows.columns) else rows[list(kept)])

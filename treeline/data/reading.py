@@ -43,7 +43,7 @@ def readable(called: str) -> Iterator[None]:
         raise UserError(f"Cannot read {called}: it is nested too deep.") from None
     except UNREADABLE as error:
         reason = (next(iter(str(error).splitlines()), "") or type(error).__name__).rstrip(". ")
-        if "encrypt" in reason.lower() or "password" in reason.lower():
+        if "crypt" in reason.lower() or "password" in reason.lower():
             raise UserError(f"Cannot read {called}: it is encrypted ({reason}). Write it without.") from error
         raise UserError(f"Cannot read {called}: {reason}. Is it a valid file of its kind?") from error
 
@@ -110,7 +110,9 @@ def _read_csv(path: Path, data: str, files: FileSettings) -> TableFile:
         return TableFile(pd.DataFrame(columns=names), dialect.notes)
     table = pa.concat_tables(tables)
     del tables
-    frame = text_frame(table.slice(0) if not dialect.layout.row_names else table.select(range(1, table.num_columns)), names)
+    frame = text_frame(
+        table.slice(0) if not dialect.layout.row_names else table.select(range(1, table.num_columns)), names
+    )
     notes = list(dialect.notes)
     if short:
         lines = "one line is" if short == 1 else f"{short} lines are"
