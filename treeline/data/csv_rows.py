@@ -80,7 +80,7 @@ def _regular(path: Path, dialect: Dialect, size: int) -> Generator[pa.Table]:
     with ExitStack() as stack:
         reader = pyarrow.csv.open_csv(
             _from_first_row(path, dialect, stack),
-            read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=size, column_names=names),
+            read_options=pyarrow.csv.ReadOptions(block_size=size, column_names=names),
             parse_options=pyarrow.csv.ParseOptions(delimiter=dialect.separator, newlines_in_values=True),
             convert_options=pyarrow.csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.large_string()),
