@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -205,28 +206,25 @@ class Ways:
         return found
 
     def batch(self, rows: list[Row], name: str) -> list[Answer]:
-        frame = frame_of(rows).assign(number=range(len(rows)))
+        good = {
+            column: CELLS[column][0] for column in rows[0]
+        }  # else a batch of which no row can be scored is no batch
+        frame = frame_of([*rows, good]).assign(number=range(len(rows) + 1))
         if name.endswith("csv"):
             frame.to_csv(name, index=False)
         else:
             frame.to_parquet(name)
         output = Path(name).with_name(f"scored_{name}")
-        output.unlink(missing_ok=True)
-        rejected_path(output).unlink(missing_ok=True)
-        try:
-            score(Scorer(self.service.predict, self.problem), Path(name), output)
-        except UserError as error:  # of no row at all
-            assert "None of the" in str(error)
-        read = pd.read_csv if name.endswith("csv") else pd.read_parquet
-        found: dict[int, Answer] = {}
-        if output.exists():
-            scored = read(output, **({"keep_default_na": False} if name.endswith("csv") else {}))
-            answers = scored[[each for each in scored if each == "prediction" or each.startswith("probability_")]]
-            found |= dict(zip(scored["number"].astype(int), told(answers), strict=True))
+        score(Scorer(self.service.predict, self.problem), Path(name), output)
+        read = partial(pd.read_csv, keep_default_na=False) if name.endswith("csv") else pd.read_parquet
+        scored = read(output)
+        answers = scored[[each for each in scored if each == "prediction" or each.startswith("probability_")]]
+        found = dict(zip(scored["number"].astype(int), told(answers), strict=True))
         if rejected_path(output).exists():
             apart = read(rejected_path(output))
             found |= {int(i): sentence(reason) for i, reason in zip(apart["number"], apart["reason"], strict=True)}
-        return [found[i] for i in range(len(rows))] if found else self.frames(rows)
+        assert len(found) == len(frame)
+        return [found[i] for i in range(len(rows))]
 
     def frames(self, rows: list[Row]) -> list[Answer]:
         return [self.frame(self.pipeline.answer, frame_of([row])) for row in rows]

@@ -2,10 +2,12 @@
 
 import gzip
 import hashlib
+import io
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -22,6 +24,17 @@ from treeline.data.records import read_excel, read_json, spelled_out
 ROWS_PER_CHUNK = 50_000  # of a chunk of Parquet
 BYTES_PER_CHUNK = 1 << 24  # of a chunk of CSV
 WRITABLE = (".csv", ".csv.gz", ".parquet")
+# Whole numbers with a gap are no floats in a CSV either.
+WHOLE_NUMBERS = {
+    pa.int8(): pd.Int8Dtype(),
+    pa.int16(): pd.Int16Dtype(),
+    pa.int32(): pd.Int32Dtype(),
+    pa.int64(): pd.Int64Dtype(),
+    pa.uint8(): pd.UInt8Dtype(),
+    pa.uint16(): pd.UInt16Dtype(),
+    pa.uint32(): pd.UInt32Dtype(),
+    pa.uint64(): pd.UInt64Dtype(),
+}
 MAX_NAME_BYTES = 200  # of a file, from which its hidden twin gets a name of its own
 
 
@@ -63,7 +76,7 @@ def chunks(path: Path, files: FileSettings = AS_IT_STANDS) -> Iterator[Chunk]:
 
 
 def count_rows(path: Path) -> int:
-    """Count the rows of a file; of a CSV roughly, for a quoted value may hold line breaks; 0 where that takes reading it.
+    """Count the rows of a file; of a CSV roughly, for a quoted value may hold line breaks; 0 where one must read it.
 
     Raises:
         UserError: the file cannot be read.
@@ -191,10 +204,14 @@ def _parquet_writer(path: Path, schema: pa.Schema, stack: ExitStack) -> Callable
 
 
 def _csv_writer(path: Path, name: str, stack: ExitStack) -> Callable[[pa.Table], None]:
-    packed = name.lower().endswith(".gz")
-    opened = (
-        gzip.open(path, "wt", encoding="utf-8", newline="") if packed else path.open("w", encoding="utf-8", newline="")
-    )
-    file = stack.enter_context(opened)
+    binary: Any = stack.enter_context(path.open("wb"))
+    if name.lower().endswith(".gz"):
+        binary = stack.enter_context(gzip.GzipFile(fileobj=binary, mode="wb"))
+    file = stack.enter_context(io.TextIOWrapper(binary, encoding="utf-8", newline=""))
     header = iter([True])
-    return lambda rows: rows.to_pandas(ignore_metadata=True).to_csv(file, index=False, header=next(header, False))
+
+    def write(rows: pa.Table) -> None:
+        frame = rows.to_pandas(ignore_metadata=True, types_mapper=WHOLE_NUMBERS.get)
+        frame.to_csv(file, index=False, header=next(header, False))
+
+    return write

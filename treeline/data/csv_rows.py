@@ -1,7 +1,7 @@
-"""The rows of a CSV file as text, some at a time: by pyarrow while every row is as long as the header, else row by row."""
+"""The rows of a CSV file as text, piece by piece: by pyarrow while all are as long as the header, else one by one."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,10 +66,10 @@ def text_frame(table: pa.Table, names: list[str]) -> pd.DataFrame:
 
 
 def _text_type() -> pd.StringDtype:
-    return pd.StringDtype("pyarrow_numpy")  # what pandas 3 calls str
+    return pd.StringDtype("pyarrow_numpy")  # type: ignore[call-overload]  # what pandas 3 calls str
 
 
-def _regular(path: Path, dialect: Dialect, size: int) -> Iterator[pa.Table]:
+def _regular(path: Path, dialect: Dialect, size: int) -> Generator[pa.Table]:
     """Read rows that are all as long as the header says.
 
     Raises:
@@ -80,7 +80,7 @@ def _regular(path: Path, dialect: Dialect, size: int) -> Iterator[pa.Table]:
     with ExitStack() as stack:
         reader = pyarrow.csv.open_csv(
             _from_first_row(path, dialect, stack),
-            read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=size, column_names=names),
+            read_options=pyarrow.csv.ReadOptions(block_size=size, column_names=names),
             parse_options=pyarrow.csv.ParseOptions(delimiter=dialect.separator, newlines_in_values=True),
             convert_options=pyarrow.csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.large_string()),

@@ -111,8 +111,8 @@ def _guess(path: Path, head: bytes) -> Encoding:
 
 def _told(encoding: str, percent: int) -> str:
     return (
-        f"The encoding is guessed to be {encoding}, with a confidence of {percent} %: where letters look wrong, name the "
-        "right one with the setting encoding."
+        f"The encoding is guessed to be {encoding}, with a confidence of {percent} %: where letters look wrong, name "
+        "the right one with the setting encoding."
     )
 
 

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pandas as pd
 
@@ -136,8 +137,8 @@ def check_second_header(rows: Sequence[Row], layout: Layout, called: str) -> Non
         words = max((field.strip() for field in body[0].fields), key=len)
         data = f"line {body[found].number}" if len(body) > found else "below"
         raise UserError(
-            f"{called} seems to have its header in line {layout.header} and its data from {data} on: "
-            f"between them stand words where the columns hold numbers, such as {words[:60]!r}. Leave those lines out with "
+            f"{called} seems to have its header in line {layout.header} and its data from {data} on: between them "
+            f"stand words where the columns hold numbers, such as {words[:60]!r}. Leave those lines out with "
             f"skip_rows={numbers}."
         )
 
@@ -216,7 +217,7 @@ def _name_rows(first: Sequence[str], name: str) -> bool:
         return False
     if all(re.fullmatch(r"\d{1,15}", value) for value in values):
         numbers = list(map(int, values))
-        return all(low < high for low, high in zip(numbers, numbers[1:], strict=False))
+        return all(low < high for low, high in pairwise(numbers))
     return not any(looks_like_data(value) for value in values)
 
 
@@ -227,11 +228,11 @@ def _holds_import_ids(row: Row) -> bool:
 
 
 def _is_header_too(body: Sequence[Row], place: int) -> bool:
-    """Tell whether a row holds words in nearly all columns that hold numbers below it, and in two such columns at least;
+    """Tell whether a row holds words in nearly all columns that hold numbers below it, and in two of them at least;
     a column of few words counts as one where this word never comes again.
     """
     row, beneath = body[place], body[place + 3 :] or body[place + 1 :]
-    for_it = against = 0
+    for_it, against = 0.0, 0.0
     for i, field in enumerate(row.fields):
         word = field.strip()
         column = [each.fields[i].strip() for each in beneath if i < len(each.fields) and each.fields[i].strip()]

@@ -54,7 +54,11 @@ class Parts:
 
     def count(self) -> int:
         """Count the rows of all parts."""
-        return sum(pq.read_metadata(part.path.open("rb")).num_rows for part in self.parts)
+        count = 0
+        for part in self.parts:
+            with part.path.open("rb") as source:
+                count += pq.ParquetFile(source).metadata.num_rows
+        return count
 
     def _whole(self, table: pa.Table, part: Part) -> pa.Table:
         if len(self.parts) == 1 and not part.keys:

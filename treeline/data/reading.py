@@ -18,7 +18,7 @@ from treeline.data.files import AS_IT_STANDS, FileSettings, TableFile, path_kind
 from treeline.data.parquet_files import arrow_table, find_parts, frame_of
 from treeline.data.records import read_excel, read_json
 
-BYTES_PER_PIECE = 1 << 24
+BYTES_PER_PIECE = 1 << 22
 
 # What pandas, pyarrow and the unpackers raise for a file that is not what its name says; ArrowInvalid is a ValueError.
 UNREADABLE = (pa.ArrowException, ValueError, OSError, EOFError, KeyError, RuntimeError, MemoryError)
@@ -43,7 +43,7 @@ def readable(called: str) -> Iterator[None]:
         raise UserError(f"Cannot read {called}: it is nested too deep.") from None
     except UNREADABLE as error:
         reason = (next(iter(str(error).splitlines()), "") or type(error).__name__).rstrip(". ")
-        if "encrypt" in reason.lower() or "password" in reason.lower():
+        if "crypt" in reason.lower() or "password" in reason.lower():
             raise UserError(f"Cannot read {called}: it is encrypted ({reason}). Write it without.") from error
         raise UserError(f"Cannot read {called}: {reason}. Is it a valid file of its kind?") from error
 

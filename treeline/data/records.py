@@ -1,4 +1,4 @@
-"""Tables in files of records: Excel sheets, JSON lines, lists of records in JSON. Values keep the types that they have."""
+"""Tables in files of records: Excel sheets, JSON lines, lists of records in JSON. Values keep their types."""
 
 import codecs
 import io
@@ -175,7 +175,9 @@ def _sheet(book: Any, asked: str, called: str) -> tuple[str, list[Sequence[Any]]
 
 
 def _cells(sheet: Any) -> list[Sequence[Any]]:
-    rows = [] if not hasattr(sheet, "iter_rows") else [list(row) for row in sheet.iter_rows(values_only=True)]
+    rows: list[Sequence[Any]] = []
+    if hasattr(sheet, "iter_rows"):  # a sheet of a chart has none
+        rows = list(sheet.iter_rows(values_only=True))
     while rows and all(cell is None for cell in rows[-1]):
         rows.pop()
     return rows
