@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import Store
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import scoring_server
@@ -282,7 +282,13 @@ def test_text_means_the_same_in_every_way_that_it_can_come(store: Store, name: s
     assert ways.problem.classes == ["None", "other"]
     seen: list[Answer] = []
 
-    @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=40,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate],
+    )
     @given(rows_of(list(UNTIDY_KINDS)))
     def every_way_agrees(rows: list[Row]) -> None:
         expected = ways.frames(rows)

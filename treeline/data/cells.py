@@ -99,6 +99,7 @@ def settle_cells(frame: pd.DataFrame, asked: Mapping[str, str] | None = None) ->
                 found[name], read[name] = _settle(name, frame[name], asked.get(name, ""), True)
     told |= {name: _told(each, frame[name], read[name]) for name, each in found.items()}
     kept = {name: each.reading.to_dict() for name, each in found.items()}
+    kept |= {name: Reading(form=DURATION).to_dict() for name, each in told.items() if each == DURATION_TOLD}
     return Cells(
         replaced(frame, read),
         {name: each for name, each in kept.items() if each},

@@ -191,7 +191,8 @@ def _number(value: Any, reading: Reading) -> float | None:
     if isinstance(value, str):
         if reading.is_gap(value):
             return math.nan
-        number = parse_duration(value) if reading.form == DURATION else parse_number(value, reading.signs)
+        number = parse_duration(value) if reading.form == DURATION else None
+        number = parse_number(value, reading.signs) if number is None else number
         return _truth(value, reading) if number is None else number
     if is_missing(value):
         return math.nan

@@ -73,9 +73,8 @@ class Features(TransformerMixin, BaseEstimator):
         self.encoders_ = {name: ENCODERS[kind]() for name, kind in self.kinds.items() if kind in ENCODERS}
         self.feature_names_in_ = np.array(list(self.kinds), dtype=object)
         self.n_features_in_ = len(self.kinds)
-        return self._fill(
-            X, {name: each.fit_transform(self._read(name, X), y) for name, each in self.encoders_.items()}
-        )
+        cells = self._read(X)
+        return self._fill(cells, {name: each.fit_transform(cells[name], y) for name, each in self.encoders_.items()})
 
     def transform(self, X: pd.DataFrame) -> np.ndarray:
         """Turn raw rows into a float32 matrix of shape (n_rows, n_features); zero rows are fine.
@@ -84,8 +83,8 @@ class Features(TransformerMixin, BaseEstimator):
             UserError: a column is missing, or holds what is not of its kind.
         """
         check_is_fitted(self)
-        X = self._check(X)
-        return self._fill(X, {name: each.transform(self._read(name, X)) for name, each in self.encoders_.items()})
+        cells = self._read(self._check(X))
+        return self._fill(cells, {name: each.transform(cells[name]) for name, each in self.encoders_.items()})
 
     def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
         """Name the columns of the matrix, shape (n_features,): the raw and derived names, unique, and without the
@@ -129,9 +128,9 @@ class Features(TransformerMixin, BaseEstimator):
             )
         return X
 
-    def _fill(self, X: pd.DataFrame, made: dict[str, np.ndarray]) -> np.ndarray:
+    def _fill(self, cells: dict[str, Any], made: dict[str, np.ndarray]) -> np.ndarray:
         """Put numbers, what the encoders made, and derived columns side by side."""
-        matrix = np.empty((len(X), len(self.feature_types)), dtype=np.float32)
+        matrix = np.empty((len(next(iter(cells.values()))), len(self.feature_types)), dtype=np.float32)
         expressions = [Expression(text) for text in (self.derived or {}).values()]
         read = {column for expression in expressions for column in expression.columns}
         numbers: dict[str, np.ndarray] = {}
@@ -143,7 +142,7 @@ class Features(TransformerMixin, BaseEstimator):
                     matrix[:, j : j + width] = made[name]
                     j += width
                     continue
-                values = self._numbers(name, X[name])
+                values = cells[name]
                 matrix[:, j] = values
                 j += 1
                 if name in read:
@@ -154,27 +153,21 @@ class Features(TransformerMixin, BaseEstimator):
         matrix[np.isinf(matrix)] = np.nan
         return matrix
 
-    def _read(self, name: str, X: pd.DataFrame) -> pd.Series:
-        """Read a column as its encoder wants it: moments as such, words as they stand.
+    def _read(self, X: pd.DataFrame) -> dict[str, Any]:
+        """Read each column, in order: numbers and booleans as float64, the rest as its encoder wants it.
 
         Raises:
-            UserError: a value is none of the column's kind.
+            UserError: names the first column that holds what is not of its kind.
         """
-        kind = self.kinds[name]
-        values, strange = read_column(X[name], kind, Reading.from_dict(self.readings_.get(name)))
-        if strange.any():
-            raise UserError(refusal(name, kind, X[name][strange].iloc[0]))
-        return values
-
-    def _numbers(self, name: str, column: pd.Series) -> np.ndarray:
-        """Read a column of numbers or booleans.
-
-        Raises:
-            UserError: a value is none.
-        """
-        kind = self.kinds[name]
-        read = read_booleans if kind == "boolean" else read_numbers
-        values, strange = read(column, Reading.from_dict(self.readings_.get(name)))
-        if strange.any():
-            raise UserError(refusal(name, kind, column[strange].iloc[0]))
-        return values
+        cells: dict[str, Any] = {}
+        for name, kind in self.kinds.items():
+            column, reading = X[name], Reading.from_dict(self.readings_.get(name))
+            if kind == "number":
+                cells[name], strange = read_numbers(column, reading)
+            elif kind == "boolean":
+                cells[name], strange = read_booleans(column, reading)
+            else:
+                cells[name], strange = read_column(column, kind, reading)
+            if strange.any():
+                raise UserError(refusal(name, kind, column[strange].iloc[0]))
+        return cells
