@@ -130,7 +130,7 @@ class Features(TransformerMixin, BaseEstimator):
 
     def _fill(self, cells: dict[str, Any], made: dict[str, np.ndarray]) -> np.ndarray:
         """Put numbers, what the encoders made, and derived columns side by side."""
-        matrix = np.empty((len(next(iter(cells.values()))), len(self.feature_types)), dtype=np.float32)
+        matrix = np.empty((len(next(iter(cells.values()), ())), len(self.feature_types)), dtype=np.float32)
         expressions = [Expression(text) for text in (self.derived or {}).values()]
         read = {column for expression in expressions for column in expression.columns}
         numbers: dict[str, np.ndarray] = {}
