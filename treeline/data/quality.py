@@ -1,6 +1,7 @@
 """What is suspicious about a table: leaks, repeated rows, rare classes, drift; each a sentence with what to do."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -69,6 +70,21 @@ def inspect_rows(frame: pd.DataFrame, kinds: Mapping[str, str], y: np.ndarray, c
             "tell: subtract a constant from it."
         )
     return found
+
+
+def rare_in_folds(problem: Problem, frame: pd.DataFrame, n_folds: int) -> list[str]:
+    """Say which classes have fewer training rows than there are folds, so that some folds lack them."""
+    if not problem.classes:
+        return []
+    counts = np.bincount(problem.truth(frame), minlength=len(problem.classes))
+    rare = [f"{spell(problem.classes[k])} ({counts[k]})" for k in np.flatnonzero(counts < n_folds)]
+    if not rare:
+        return []
+    more = f" and {len(rare) - 10} more" if len(rare) > 10 else ""
+    return [
+        f"Some of the {n_folds} folds lack a class, for it has fewer training rows: {', '.join(rare[:10])}{more}. They "
+        "are measured without it, and their ROC AUC does not count: use fewer folds, or bring more rows of it."
+    ]
 
 
 def inspect_leaks(power: Mapping[str, float], rows: int) -> list[str]:
@@ -175,11 +191,21 @@ def inspect_drift(train: pd.DataFrame, test: pd.DataFrame, kinds: Mapping[str, s
     found = drift(train, test, {**kinds, target: "number" if numeric else "category"})
     found = found[found["drifts"] & found["kind"].isin(["number", "boolean", "category"])]
     return [
-        f"The {'target' if name == target else f'column {name!r}'} drifts: its later values differ from the earlier "
-        f"ones ({distance:.2f}), where 0 is alike and 1 is nothing in common. Ask what changed; the model will see the "
-        "new values."
-        for name, distance in zip(found["column"], found["distance"], strict=True)
+        f"The {'target' if row.column == target else f'column {row.column!r}'} drifts: {_how(row)}. Ask what changed; "
+        "the model will see the new values."
+        for row in found.itertuples()
     ]
+
+
+def _how(row: Any) -> str:
+    """Say how the later values of a column differ from the earlier ones."""
+    before, after = row.missing_reference, row.missing_current
+    if not row.distance > abs(after - before):  # NaN where a side holds no value
+        return f"{before:.0%} of its earlier values are missing, and {after:.0%} of its later ones"
+    return (
+        f"its later values differ from the earlier ones ({row.distance:.2f}), where 0 is alike and 1 is nothing in "
+        "common"
+    )
 
 
 def _rare(y: np.ndarray, classes: list[object]) -> list[str]:

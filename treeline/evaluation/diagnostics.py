@@ -127,11 +127,10 @@ def worst_rows(problem: Problem, frame: pd.DataFrame, predictions: Predictions) 
     places = np.argsort(-loss, kind="stable")[:MAX_WORST_ROWS]
     y_pred = predictions.y_pred[places]
     predicted: list[Any] = [problem.classes[k] for k in y_pred] if problem.classes else list(y_pred)
-    table = problem.rows(frame).iloc[places]
-    table.insert(0, "loss", loss[places])
-    table.insert(0, "predicted", predicted)
-    table.insert(0, f"true {problem.target}", frame[problem.target].iloc[places].to_numpy())
-    return table
+    rows = problem.rows(frame).iloc[places]
+    true = frame[problem.target].iloc[places].to_numpy()
+    judged = {f"true {problem.target}": true, "predicted": predicted, "loss": loss[places]}
+    return pd.concat([pd.DataFrame(judged, index=rows.index), rows], axis=1)
 
 
 def raw_importance(problem: Problem, estimator: Any, frame: pd.DataFrame, metric: str, seed: int = 0) -> pd.Series:
