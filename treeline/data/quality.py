@@ -72,21 +72,6 @@ def inspect_rows(frame: pd.DataFrame, kinds: Mapping[str, str], y: np.ndarray, c
     return found
 
 
-def rare_in_folds(problem: Problem, frame: pd.DataFrame, n_folds: int) -> list[str]:
-    """Say which classes have fewer training rows than there are folds, so that some folds lack them."""
-    if not problem.classes:
-        return []
-    counts = np.bincount(problem.truth(frame), minlength=len(problem.classes))
-    rare = [f"{spell(problem.classes[k])} ({counts[k]})" for k in np.flatnonzero(counts < n_folds)]
-    if not rare:
-        return []
-    more = f" and {len(rare) - 10} more" if len(rare) > 10 else ""
-    return [
-        f"Some of the {n_folds} folds lack a class, for it has fewer training rows: {', '.join(rare[:10])}{more}. They "
-        "are measured without it, and their ROC AUC does not count: use fewer folds, or bring more rows of it."
-    ]
-
-
 def inspect_leaks(power: Mapping[str, float], rows: int) -> list[str]:
     """Name the columns that alone predict the target almost perfectly.
 

@@ -123,7 +123,7 @@ class Split:
                 return list(apart.split(np.zeros(len(y)), y, groups))
         splitter = (StratifiedKFold if classes else KFold)(n_folds, shuffle=True, random_state=seed)
         with warnings.catch_warnings():
-            # A class of fewer rows than folds, which `treeline.data.quality.rare_in_folds` tells.
+            # A class of fewer rows than folds, which `treeline.tuning.objective.gaps_of_folds` tells.
             warnings.filterwarnings("ignore", "The least populated class in y has only", UserWarning)
             return list(splitter.split(np.zeros(len(y)), y))
 
