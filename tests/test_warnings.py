@@ -25,7 +25,7 @@ def odd(rows: int = 90) -> pd.DataFrame:
     rng = np.random.default_rng(0)
     x = rng.normal(size=rows)
     label = np.where(x > 0, "高い 👍", LONG * 3).astype(object)
-    label[:2] = "rare"
+    label[50:52] = "rare"
     return pd.DataFrame(
         {
             "部屋 😀": x + rng.normal(0, 0.3, rows),

@@ -92,8 +92,9 @@ def _told_once() -> Iterator[None]:
             handler.removeFilter(keep)
     heard += [str(each.message) for each in caught]
     strange = [text.splitlines()[0] for text in heard if not any(known in text for known in EXPECTED)]
-    undrawn = [found[1] for text in strange if (found := re.match(r"Failed to log image artifact '(\w+)'", text))]
+    failed = [re.match(r"Failed to log image artifact '(\w+)'", text) for text in strange]
+    undrawn = dict.fromkeys(found[1] for found in failed if found)
     if undrawn:
         logger.warning(f"MLflow's evaluator could not draw {', '.join(undrawn)} of these rows")
-    for text in dict.fromkeys(text for text in strange if not text.startswith("Failed to log image artifact")):
+    for text in dict.fromkeys(text for text in strange if not text.startswith("Failed to log image")):
         logger.warning(f"MLflow's evaluator says: {text}")

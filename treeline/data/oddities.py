@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from treeline.data.problem import Problem
-from treeline.data.spellings import repeating_ids, spelling_variants
+from treeline.data.spellings import inspect_ids, inspect_spellings, repeating_ids
 from treeline.data.values import spell, to_numeric
 
 MIN_ROWS_FOR_SENTINELS = 20
@@ -18,6 +18,7 @@ MIN_ROWS_FOR_TOTALS = 5
 MAX_SHARE_TOLD_APART = 0.9  # of the different numbers: where float32 keeps no more of them, there is a warning
 MAX_ROWS_TOLD_APART = 100_000  # by which that is judged
 MAX_COLUMNS_NAMED = 5
+MAX_FLOAT32 = float(np.finfo(np.float32).max)
 TOTALS = (
     r"(grand |sub)?(totals?|sums?)|summen?|gesamt(summe)?|insgesamt|total (général|general)|totale|somme|suma|итого"
 )
@@ -41,9 +42,9 @@ def inspect_cells(problem: Problem, rows: pd.DataFrame) -> list[str]:
     return [
         *_say_sentinels(marks, problem.target),
         *_say_totals(rows, numbers),
-        *_say_variants(problem, rows),
+        *inspect_spellings(problem, rows),
         *_say_blurred(blurred, problem.kinds),
-        *_say_ids(ids),
+        *inspect_ids(ids),
     ]
 
 
@@ -176,74 +177,39 @@ def _say_blurred(numbers: Mapping[str, np.ndarray], kinds: Mapping[str, str]) ->
     for name, values in numbers.items():
         present = values[np.isfinite(values)][:MAX_ROWS_TOLD_APART]
         different, left = _told_apart(present)
-        if left > MAX_SHARE_TOLD_APART * different:
-            continue
-        low, high = float(present.min()), float(present.max())
-        step = 10.0 ** math.floor(math.log10(high - low))
-        offset = math.floor(low / step) * step
-        before = f"The column {name!r} has {different} different numbers, of which XGBoost's 32-bit numbers tell {left}"
-        if _told_apart(present - offset)[1] <= MAX_SHARE_TOLD_APART * different:
-            found.append(f"{before} apart: if it is an id, leave it out with drop; if it is a code, use categorical.")
-            continue
-        new = re.sub(r"\W+", "_", name).strip("_") + "_0"
-        while new in kinds:
-            new += "_0"
-        old = name if name.isidentifier() else f"`{name}`"
-        sign = "-" if offset >= 0 else "+"
-        found.append(
-            f"{before} apart: subtract a constant, with derive `{new} = {old} {sign} {spell(abs(offset))}`, or leave "
-            "it out with drop if it is an id."
-        )
-    if len(found) > MAX_COLUMNS_NAMED:
-        more = f"{len(found) - MAX_COLUMNS_NAMED} more columns hold numbers that 32-bit numbers cannot tell apart."
-        found = [*found[:MAX_COLUMNS_NAMED], more]
+        if left <= MAX_SHARE_TOLD_APART * different:
+            found.append(f"The column {name!r} has {different} different numbers, {_remedy(name, present, kinds)}.")
+    more = len(found) - MAX_COLUMNS_NAMED
+    if more > 0:
+        found[MAX_COLUMNS_NAMED:] = [f"{more} more columns hold numbers that 32-bit numbers cannot tell apart."]
     return found
+
+
+def _remedy(name: str, present: np.ndarray, kinds: Mapping[str, str]) -> str:
+    """Say what float32 leaves of numbers, and the derived column that keeps them, where there is one."""
+    new = re.sub(r"\W+", "_", name).strip("_") + "_0"
+    while new in kinds:
+        new += "_0"
+    old = name if name.isidentifier() else f"`{name}`"
+    low, high = float(present.min()), float(present.max())
+    size = max(abs(low), abs(high))
+    if size > MAX_FLOAT32:
+        unit = 10.0 ** math.floor(math.log10(size))
+        return (
+            f"some of them beyond {MAX_FLOAT32:.1e}, which XGBoost's 32-bit numbers read as missing: give it another "
+            f"unit, with derive `{new} = {old} / {unit:g}`"
+        )
+    left = f"of which XGBoost's 32-bit numbers tell {_told_apart(present)[1]} apart"
+    step = 10.0 ** math.floor(math.log10(high - low))
+    offset = math.floor(low / step) * step
+    different, kept = _told_apart(present - offset)
+    if kept <= MAX_SHARE_TOLD_APART * different:
+        return f"{left}: if it is an id, leave it out with drop; if it is a code, use categorical"
+    shift = f"{'-' if offset >= 0 else '+'} {spell(abs(offset))}"
+    return f"{left}: subtract a constant, with derive `{new} = {old} {shift}`, or leave it out with drop if it is an id"
 
 
 def _told_apart(values: np.ndarray) -> tuple[int, int]:
     """Count the different numbers, and those that are left of them as float32."""
     with np.errstate(over="ignore"):  # beyond float32 they are infinite, and one
         return len(np.unique(values)), len(np.unique(values.astype(np.float32)))
-
-
-# --- words
-
-
-def _say_variants(problem: Problem, rows: pd.DataFrame) -> list[str]:
-    def spelled(groups: list[dict[str, int]]) -> str:
-        shown = [", ".join(f"{spell(word)} ({count} rows)" for word, count in group.items()) for group in groups[:3]]
-        return "; ".join(shown) + ("; and more" if len(groups) > len(shown) else "")
-
-    found = []
-    words = bool(problem.classes) and isinstance(problem.classes[0], str)
-    groups = spelling_variants(rows[problem.target]) if words else []
-    if groups:
-        found.append(
-            f"The target {problem.target!r} spells what may be one label in several ways: {spelled(groups)}. Each is "
-            "trained as a label of its own: give them one spelling in the file if they mean the same."
-        )
-    kinds = ("category", "high_cardinality")
-    columns = {
-        name: groups
-        for name, kind in problem.kinds.items()
-        if kind in kinds and (groups := spelling_variants(rows[name]))
-    }
-    if columns:
-        named = [f"{name!r}: {spelled(groups)}" for name, groups in list(columns.items())[:MAX_COLUMNS_NAMED]]
-        more = f", and {len(columns) - len(named)} more columns" if len(columns) > len(named) else ""
-        found.append(
-            f"Categories that differ only in case, blanks or punctuation: {' | '.join(named)}{more}. Each is read as a "
-            "level of its own: give them one spelling in the file if they mean the same."
-        )
-    return found
-
-
-def _say_ids(ids: Mapping[str, int]) -> list[str]:
-    if not ids:
-        return []
-    name, rows = max(ids.items(), key=lambda each: each[1])
-    return [
-        f"The column {name!r} looks like an id that repeats, {rows} rows each on average: rows of one {name!r} fall on "
-        f"both sides of the split, which flatters the model. Use split=group, split_column={name}, if new rows will "
-        "be of others; then it is not read."
-    ]

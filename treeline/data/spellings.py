@@ -7,9 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from treeline.data.values import as_categories
+from treeline.data.problem import Problem
+from treeline.data.values import as_categories, spell
 
 MAX_LEVELS_COMPARED = 10_000
+MAX_COLUMNS_NAMED = 5
 MIN_IDS = 20  # different values, below which a column is a category rather than an id
 MIN_ROWS_AN_ID = 2  # on average, and most ids have as many
 MIN_SHARE_OF_IDS = 0.02  # of the rows: with fewer different values it is a category
@@ -79,3 +81,46 @@ def _whole(column: pd.Series) -> bool:
     values = column.to_numpy(dtype=np.float64, na_value=np.nan)
     values = values[np.isfinite(values)]
     return bool((values % 1 == 0).all())
+
+
+def inspect_spellings(problem: Problem, rows: pd.DataFrame) -> list[str]:
+    """Say which labels and which levels may mean the same; each is trained as it is spelled."""
+
+    def spelled(groups: list[dict[str, int]]) -> str:
+        shown = [", ".join(f"{spell(word)} ({count} rows)" for word, count in group.items()) for group in groups[:3]]
+        return "; ".join(shown) + ("; and more" if len(groups) > len(shown) else "")
+
+    found = []
+    words = bool(problem.classes) and isinstance(problem.classes[0], str)
+    groups = spelling_variants(rows[problem.target]) if words else []
+    if groups:
+        found.append(
+            f"The target {problem.target!r} spells what may be one label in several ways: {spelled(groups)}. Each is "
+            "trained as a label of its own: give them one spelling in the file if they mean the same."
+        )
+    kinds = ("category", "high_cardinality")
+    columns = {
+        name: groups
+        for name, kind in problem.kinds.items()
+        if kind in kinds and (groups := spelling_variants(rows[name]))
+    }
+    if columns:
+        named = [f"{name!r}: {spelled(groups)}" for name, groups in list(columns.items())[:MAX_COLUMNS_NAMED]]
+        more = f", and {len(columns) - len(named)} more columns" if len(columns) > len(named) else ""
+        found.append(
+            f"Categories that differ only in case, blanks or punctuation: {' | '.join(named)}{more}. Each is read as a "
+            "level of its own: give them one spelling in the file if they mean the same."
+        )
+    return found
+
+
+def inspect_ids(ids: Mapping[str, int]) -> list[str]:
+    """Say which id repeats, of those that `repeating_ids` gives, and the split that keeps its rows together."""
+    if not ids:
+        return []
+    name, rows = max(ids.items(), key=lambda each: each[1])
+    return [
+        f"The column {name!r} looks like an id that repeats, {rows} rows each on average: rows of one {name!r} fall on "
+        f"both sides of the split, which flatters the model. Use split=group, split_column={name}, if new rows will "
+        "be of others; then it is not read."
+    ]

@@ -79,6 +79,7 @@ def test_a_mark_of_a_missing_number_is_found_and_counted(values: np.ndarray, mar
         draw().normal(size=500).round(1),
         draw().normal(10, 6, 500).round(),  # degrees
         np.append(draw().integers(0, 20, 500), [99999, 99999]),  # twice is chance
+        np.append(draw().uniform(0, 10, 500), [40.0] * 9),  # far and frequent, but no mark
         np.full(500, np.nan),
         np.append(draw().normal(size=500), [np.inf, np.inf, np.inf]),
     ],
@@ -119,6 +120,8 @@ def test_a_totals_row_without_a_word_is_known_by_the_sum_of_the_target() -> None
 
 def test_a_large_last_row_is_no_total_and_neither_is_a_town_of_that_name_in_many_rows() -> None:
     assert found(with_last(table(), temp=3.0, area=500, y=1e6)) == []
+    zeros = table(z=[-1.0, 1.0] * (N // 2))
+    assert found(with_last(zeros, z=0.0, y=1.0)) == []
     assert found(table(town=["Total", "Köln"] * (N // 2))) == []
 
 
@@ -168,6 +171,12 @@ def test_the_advice_on_serials_works_as_it_is_written() -> None:
     assert len(np.unique(made)) == len(np.unique(serials))
 
 
+def test_numbers_beyond_float32_are_told_with_another_unit() -> None:
+    (told,) = found(table(huge=draw().normal(size=N) * 1e300))
+    assert "'huge' has 80 different numbers, some of them beyond 3.4e+38" in told
+    assert "derive `huge_0 = huge / 1e+300`" in told
+
+
 def test_numbers_that_float32_does_tell_apart_are_left_in_peace() -> None:
     assert (
         found(table(z=draw().normal(size=N), big=draw().integers(10**8, 10**9, N), money=draw().normal(1e6, 1e5, N)))
@@ -193,6 +202,7 @@ def test_an_id_that_repeats_is_told_with_the_split_that_keeps_it_together(name: 
         ("town", [f"c{i % 25}" for i in range(N)]),
         ("shop_id", [f"c{i % 5}" for i in range(N)]),
         ("number of rooms", [i % 25 for i in range(N)]),
+        ("rooms number", [i % 25 for i in range(N)]),
         ("humid", [f"c{i % 25}" for i in range(N)]),
     ],
 )
