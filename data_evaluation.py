@@ -75,7 +75,10 @@ def read_rows(settings: EvaluationSettings, problem: Problem, data_run: Run) -> 
     if not settings.eval_dataset:
         frame = load_split(data_run.info.run_id, "test")
     else:
-        table = read_file(settings.eval_dataset, download_artifact)
+        found = read_file(settings.eval_dataset, download_artifact, settings.file())
+        for note in found.notes:
+            logger.info(note)
+        table = found.frame
         frame = problem.labelled(problem.read(table, settings.eval_dataset), settings.eval_dataset)
         if len(frame) < len(table):
             logger.warning(f"{len(table) - len(frame)} of {len(table)} rows have no target and are left out")

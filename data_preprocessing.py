@@ -1,6 +1,6 @@
 """Stage 1: a table in; checked, split and logged datasets out.
 
-Reads: a CSV or Parquet file, or a built-in table.
+Reads: a table file (CSV, Parquet, Excel, JSON, Feather), a folder of Parquet parts, or a built-in table.
 Writes: a run with train.parquet, test.parquet (raw columns, the target among them), problem.json, profile.html and the
 sizes.
 Parameters: `python data_preprocessing.py --help`.
@@ -76,7 +76,7 @@ def prepare(settings: DataSettings) -> Prepared:
     Raises:
         UserError: whatever is wrong with the table or the settings.
     """
-    table = read_table(settings.data, settings.target, download_artifact)
+    table = read_table(settings.data, settings.target, download_artifact, settings.file())
     n_read = len(table.frame)
     problem, rows = settle_problem(table, settings.table())
     del table  # a copy of the rows that need not stay
@@ -110,6 +110,8 @@ def describe(prepared: Prepared) -> str:
         f"Table      {problem.table}: {sizes['full_data_size']} rows; {sizes['train_size']} to train on, "
         f"{sizes['test_size']} to test on ({how})",
         f"Task       {problem.task}, target {problem.target!r} ({problem.reason})",
+        *(f"Read       {note}" for note in problem.notes),
+        *([f"Left out   {told_unlabelled(sizes)}"] if sizes["rows_without_target"] else []),
         "Columns",
         *(f"  {name: <32} {kind: <16} {problem.reasons[name]}" for name, kind in problem.kinds.items()),
         *(f"  {name: <32} {'derived': <16} {text}" for name, text in problem.derived.items()),
@@ -129,14 +131,21 @@ def report(prepared: Prepared) -> None:
         f"{f', {len(problem.derived)} derived' if problem.derived else ''}), {problem.task} ({problem.reason}); "
         f"{sizes['train_size']} rows to train on, {sizes['test_size']} to test on"
     )
+    for note in problem.notes:
+        logger.info(note)
     plain = ("numbers", "true or false")
     _report_columns("read as", {name: why for name, why in problem.reasons.items() if why not in plain})
     _report_columns("left out", problem.left_out)
-    unlabelled = sizes["rows_without_target"]
-    if unlabelled:
-        logger.warning(f"{unlabelled} of {sizes['full_data_size'] + unlabelled} rows have no target and are left out")
+    if sizes["rows_without_target"]:
+        logger.warning(told_unlabelled(sizes))
     for warning in problem.warnings:
         logger.warning(warning)
+
+
+def told_unlabelled(sizes: Mapping[str, int]) -> str:
+    """Say how many rows have no target."""
+    count = sizes["rows_without_target"]
+    return f"{count} of {sizes['full_data_size'] + count} rows have no target and are left out"
 
 
 def _report_columns(what: str, reasons: Mapping[str, str]) -> None:

@@ -89,7 +89,7 @@ def test_rows_that_cannot_be_scored_are_kept_apart_with_their_reason(mixed_copy:
     apart = pd.read_csv("scores.rejected.csv")
     assert apart["reason"].tolist() == [
         "The column 'floor' holds 'third', not a number.",
-        "column 'garden' holds 'perhaps', not a boolean",
+        "The column 'garden' holds 'perhaps', not true or false.",
         "line 32 has 2 fields, the header 6: one,two",
     ]
     assert apart["floor"][0] == "third"

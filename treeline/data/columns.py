@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from treeline import UserError, nearest
+from treeline.data.cells import settle_cells
 from treeline.data.looks import is_index_name, looks_like, word_count
-from treeline.data.readings import settle_cells
 from treeline.data.values import (
     as_categories,
     examples,

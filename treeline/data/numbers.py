@@ -72,12 +72,14 @@ class Spelled:
         words: texts that are no numbers, with the count of their cells.
         details: what was seen, a few words each.
         decisive: 1 where a decimal comma was seen beyond doubt, -1 a decimal point, 0 where neither.
+        counted: whether the details count cells.
     """
 
     signs: Signs = field(default_factory=Signs)
     words: Mapping[str, int] = field(default_factory=dict)
     details: tuple[str, ...] = ()
     decisive: int = 0
+    counted: bool = False
 
 
 @dataclass(frozen=True)
@@ -160,8 +162,8 @@ def settle_numbers(counts: Mapping[str, int], comma_elsewhere: bool = False) -> 
     words = {text: counts[text] for text in taken if parse_number(text, signs) is None}
     if len(words) == len(taken):
         return None
-    details = [*seen, *_details(signs, counts, parts)]
-    return Spelled(signs, words, tuple(details), decisive)
+    counted = _counts(signs, counts, parts)
+    return Spelled(signs, words, (*seen, *_details(signs, parts), *counted), decisive, bool(counted))
 
 
 def are_few(words: Mapping[str, int], cells: int) -> bool:
@@ -352,26 +354,34 @@ def _spread(numbers: list[float], plain: list[str]) -> float:
     return math.sqrt(sum((each - middle) ** 2 for each in logs) / len(logs))
 
 
-def _details(signs: Signs, counts: Mapping[str, int], parts: Mapping[str, _Parts]) -> list[str]:
+def _details(signs: Signs, parts: Mapping[str, _Parts]) -> list[str]:
     """Say how the numbers are written, a few words each; nothing of what every program writes."""
     blank = {" ": "a blank", "'": "an apostrophe", ",": "','", ".": "'.'"}
-    read = {text: each for text, each in parts.items() if parse_number(text, signs) is not None}
     found = []
-    if signs.decimal == "," and any("," in each.core for each in read.values()):
+    if signs.decimal == "," and any("," in each.core for each in parts.values()):
         found.append("decimal commas")
     if signs.thousands:
         found.append(f"thousands set apart by {blank[signs.thousands]}")
     if signs.unit:
-        without = sum(counts[text] for text, each in read.items() if not each.unit)
-        found.append(f"in {signs.unit!r}" + (f", {without} without it" if without else ""))
+        found.append(f"in {signs.unit!r}")
     if signs.scales:
         found.append("k, M and bn multiplied out")
-    found += _counted(counts, [text for text, each in read.items() if each.bound], "bounds read as their number")
+    return found
+
+
+def _counts(signs: Signs, counts: Mapping[str, int], parts: Mapping[str, _Parts]) -> list[str]:
+    """Say how many cells are written otherwise than the rest."""
+    read = {text: each for text, each in parts.items() if parse_number(text, signs) is not None}
     brackets = [text for text, each in read.items() if each.negative and not re.search(r"^\D*[-−]", text.strip())]
-    found += _counted(counts, brackets, "negative by brackets or a sign behind")
     other = "," if signs.decimal == "." else "."
     strange = [text for text, each in read.items() if other in each.core and signs.thousands != other]
-    return found + _counted(counts, strange, f"with {other!r} as the decimal sign")
+    without = [text for text, each in read.items() if signs.unit and not each.unit]
+    return [
+        *_counted(counts, without, f"without {signs.unit!r}"),
+        *_counted(counts, [text for text, each in read.items() if each.bound], "bounds read as their number"),
+        *_counted(counts, brackets, "negative by brackets or a sign behind"),
+        *_counted(counts, strange, f"with {other!r} as the decimal sign"),
+    ]
 
 
 def _counted(counts: Mapping[str, int], texts: list[str], what: str) -> list[str]:

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from treeline import UserError, nearest
+from treeline.data.cells import settle_cells
 from treeline.data.columns import KINDS_BY_SETTING, Columns, read_names, settle_columns
-from treeline.data.readings import settle_cells
 from treeline.data.splits import Split, SplitKind
 from treeline.data.tables import Table, digest
 from treeline.data.target import Task, check_present, label_codes, read_labels, settle_target
@@ -85,6 +85,7 @@ class Problem:
         warnings: what is suspicious about the table, in sentences.
         readings: how the text of each column and of the target is read, as `treeline.data.values.Reading.to_dict` gives
             it, where that is not the default.
+        notes: how its file was read, in sentences.
     """
 
     table: str
@@ -102,6 +103,7 @@ class Problem:
     left_out: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     readings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def folds(self, frame: pd.DataFrame, n_folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Cut training rows into folds as the split cut the table: positions that train and that are scored."""
@@ -221,6 +223,7 @@ def settle_problem(table: Table, settings: TableSettings) -> tuple[Problem, pd.D
         left_out=left_out,
         readings={name: each for name, each in columns.readings.items() if name in columns.kinds}
         | ({table.target: target.reading.to_dict()} if target.reading.to_dict() else {}),
+        notes=list(table.notes),
     )
     kept = dict.fromkeys([*columns.kinds, table.target, *([split_column] if split_column else [])])
     return problem, storable(rows if list(kept) == list(rows.columns) else rows[list(kept)])

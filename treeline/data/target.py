@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from treeline import UserError
+from treeline.data.cells import settle_label_cells
 from treeline.data.numbers import settle_numbers
-from treeline.data.readings import settle_label_cells
 from treeline.data.values import (
     PAIRS,
     PLAIN_READING,

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from treeline.data.moments import ISO, NO_DATES, parse, parse_duration
+from treeline.data.moments import ISO, NO_DATES, parse, parse_duration, parse_plain
 from treeline.data.numbers import Signs, is_plain, marks_missing, parse_number, pattern
 
 # Two spellings of yes and no are one pair; 1 and 0 are numbers.
@@ -126,7 +126,7 @@ def is_missing(value: Any) -> bool:
 
 def missing(column: pd.Series) -> np.ndarray:
     """Tell which values are none at all: a boolean of shape (n_rows,); text without a sign but blanks is none."""
-    gaps = column.isna().to_numpy()
+    gaps = column.isna().to_numpy(copy=True)
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
         return gaps
     if isinstance(column.dtype, pd.StringDtype):
@@ -168,8 +168,7 @@ def _read_text(column: pd.Series, reading: Reading) -> tuple[np.ndarray, np.ndar
         written = pc.replace_substring(written, signs.thousands, "")
     if signs.decimal != ".":
         written = pc.replace_substring(written, signs.decimal, ".")
-    written = pc.utf8_ltrim(written, "+")  # which Arrow does not take
-    numbers = np.array(pc.fill_null(pc.cast(written, pa.float64()), math.nan))
+    numbers = cast_plain(written)
     strange = np.zeros(len(numbers), dtype=bool)
     rest = np.flatnonzero(~np.asarray(plain, dtype=bool) & column.notna().to_numpy())
     if len(rest):
@@ -178,6 +177,13 @@ def _read_text(column: pd.Series, reading: Reading) -> tuple[np.ndarray, np.ndar
         numbers[rest] = np.array([np.nan if value is None else value for value in read], dtype=np.float64)[codes]
         strange[rest] = np.array([value is None for value in read])[codes]
     return numbers, strange
+
+
+def cast_plain(cells: pa.Array) -> np.ndarray:
+    """Read text that is plain numbers, or null, or empty: float64 of shape (n_rows,)."""
+    if pc.any(pc.starts_with(cells, "+"), min_count=0).as_py():  # which Arrow does not take
+        cells = pc.utf8_ltrim(cells, "+")
+    return np.array(pc.fill_null(pc.cast(cells, pa.float64()), math.nan))
 
 
 def _number(value: Any, reading: Reading) -> float | None:
@@ -263,9 +269,7 @@ def as_categories(column: pd.Series, reading: Reading = PLAIN_READING) -> np.nda
     if isinstance(column.dtype, pd.StringDtype) and not reading.levels_are_numbers:
         values = column.to_numpy(dtype=object, na_value=np.nan)
         blank = missing(column)
-        if blank.any():
-            values[blank] = np.nan
-        return values
+        return np.where(blank, np.nan, values) if blank.any() else values
     if isinstance(column.dtype, np.dtype) and column.dtype.kind == "f" and column.dtype.itemsize < 8:
         values = column.to_numpy()  # whose scalars know their width: 0.1 is spelled so
         return np.array([as_category(value) for value in values], dtype=object)
@@ -308,6 +312,17 @@ def read_datetimes(column: pd.Series, reading: Reading = PLAIN_READING) -> tuple
         return column.to_numpy(dtype="datetime64[us]"), fine
     if is_numeric(column) and reading.form != "%Y%m%d":
         return pd.to_datetime(column, unit="ms", errors="coerce").to_numpy(dtype="datetime64[us]"), fine
+    if isinstance(column.dtype, pd.StringDtype) and len(column) > MAX_ROWS_IN_LOOP:
+        moments = parse_plain(column, reading.form or ISO)
+        rest = np.flatnonzero(np.isnat(moments) & column.notna().to_numpy())
+        if len(rest):
+            moments[rest], fine[rest] = _read_moments(column.iloc[rest], reading)
+        return moments, fine
+    return _read_moments(column, reading)
+
+
+def _read_moments(column: pd.Series, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
+    """Read values as moments, each different one once."""
     codes, different = _factorize(column)
     values = pd.Series([_plain_moment(value, reading) for value in different], dtype=object)
     moments = parse(values, reading.form or ISO)
@@ -347,7 +362,8 @@ def to_datetimes(column: pd.Series, written: str = "") -> np.ndarray:
 def _factorize(column: pd.Series) -> tuple[np.ndarray, Iterable[Any]]:
     """Number the different values, so that each is read once; a missing one has the number -1."""
     try:
-        return pd.factorize(column)
+        codes, different = pd.factorize(column)
+        return codes, list(np.asarray(different, dtype=object))
     except TypeError:  # a list among them, which is no value of any kind
         return np.arange(len(column)), list(column)
 

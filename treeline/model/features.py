@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from treeline import UserError
-from treeline.data.readings import settle_cells
+from treeline.data.cells import settle_cells
 from treeline.data.values import Reading, read_booleans, read_column, read_numbers, refusal
 from treeline.model.encoders import ENCODERS
 from treeline.model.expressions import Expression

@@ -15,9 +15,10 @@ import pyarrow as pa
 from treeline import UserError
 from treeline.data.chunks import WRITABLE, Chunk, atomic_writer, chunks
 from treeline.data.drift import sample_rows
+from treeline.data.files import AS_IT_STANDS, FileSettings
 from treeline.data.problem import Problem
 from treeline.data.target import check_present
-from treeline.data.values import is_text, read_column, refusal
+from treeline.data.values import read_column, refusal
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,6 @@ class Scorer:
             return pd.DataFrame({"prediction": values})
         return pd.DataFrame(values, columns=[f"prediction_{i}" for i in range(values.shape[1])])
 
-    def text_columns(self) -> list[str]:
-        """Name the columns that were text in training, whatever a few rows of them look like."""
-        return [str(name) for name in self.train.columns if is_text(self.train[name])]
-
 
 @dataclass
 class Tally:
@@ -58,12 +55,14 @@ class Tally:
         read, scored: counts of rows.
         reasons: how many rows were rejected for each reason.
         milliseconds: that the model took for each chunk, a thousand rows of it.
+        notes: how the file was read, in sentences.
     """
 
     read: int = 0
     scored: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     milliseconds: list[float] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def prepare_rows(frame: pd.DataFrame, problem: Problem | None) -> tuple[pd.DataFrame, np.ndarray]:
@@ -88,7 +87,11 @@ def prepare_rows(frame: pd.DataFrame, problem: Problem | None) -> tuple[pd.DataF
 
 
 def score(
-    scorer: Scorer, source: Path, output: Path, on_rows: Callable[[int], object] = lambda rows: None
+    scorer: Scorer,
+    source: Path,
+    output: Path,
+    on_rows: Callable[[int], object] = lambda rows: None,
+    files: FileSettings = AS_IT_STANDS,
 ) -> tuple[Tally, pd.DataFrame]:
     """Score a file chunk by chunk into another; rows that cannot be scored go to `rejected_path(output)`.
 
@@ -97,6 +100,7 @@ def score(
         source: the file.
         output: appears when it is whole.
         on_rows: told after each chunk how many rows it had.
+        files: what the user says of the file.
 
     Returns:
         The tally, and a sample of the scored rows with their answers.
@@ -110,7 +114,8 @@ def score(
         reject = stack.enter_context(atomic_writer(rejected))
 
         def scored() -> Iterator[pd.DataFrame]:
-            for chunk in chunks(source, scorer.text_columns()):
+            for chunk in chunks(source, files):
+                tally.notes += chunk.notes
                 found = _score_chunk(scorer, chunk, source.name, tally)
                 append(_beside(chunk.raw.filter(found.reasons == ""), found.answers, source))
                 _reject(reject, chunk, found.reasons, tally)

@@ -5,28 +5,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from treeline import UserError
-from treeline.data.moments import NO_DATES, is_duration, settle_moments
+from treeline.data.moments import is_duration, settle_moments
 from treeline.data.numbers import PLAIN, Spelled, are_few, has_leading_zero, is_plain, marks_missing, settle_numbers
 from treeline.data.values import (
     DURATION,
     PAIRS,
     Reading,
     arrow_text,
+    cast_plain,
     different_texts,
     examples,
     holds_decimals,
     is_datetime,
     is_text,
+    missing,
     read_column,
     replaced,
 )
 
-MAX_TEXTS_JUDGED = 20_000  # different ones, by which a column of text is told from one of numbers
+MAX_ROWS_JUDGED = 20_000  # rows by which a long column is judged first
+DURATION_TOLD = "a duration, in seconds"
 MIN_ROWS_AT_ONCE = 1000  # rows from which it pays to ask first whether a whole column is plain numbers
 MIN_SHARE_NEARLY = 0.5  # of the different values that are numbers, from which it is said what stands in the way
 _DEGREES = r"[+-]?\d{1,3}\.\d+"
@@ -62,6 +66,7 @@ class _Settled:
     reading: Reading = Reading()  # noqa: RUF009  (frozen)
     told: str = ""
     decisive: int = 0
+    counted: bool = False  # whether what is told counts cells
 
 
 def settle_cells(frame: pd.DataFrame, asked: Mapping[str, str] | None = None) -> Cells:
@@ -76,29 +81,29 @@ def settle_cells(frame: pd.DataFrame, asked: Mapping[str, str] | None = None) ->
     """
     asked = asked or {}
     found: dict[str, _Settled] = {}
-    plain: dict[str, pd.Series] = {}
+    read: dict[str, pd.Series] = {}
+    told: dict[str, str] = {}
     for name in map(str, frame.columns):
         column = frame[name]
         if is_datetime(column):
-            plain[name] = read_column(column, "datetime")[0]
-        elif pd.api.types.is_timedelta64_dtype(column) or holds_decimals(column):
-            plain[name] = read_column(column, "number")[0]
+            read[name] = read_column(column, "datetime")[0]
+        elif pd.api.types.is_timedelta64_dtype(column):
+            read[name], told[name] = read_column(column, "number")[0], DURATION_TOLD
+        elif holds_decimals(column):
+            read[name] = read_column(column, "number")[0]
         elif _holds_text(column):
-            counts = None if len(column) > MIN_ROWS_AT_ONCE and _plainly_numbers(column) else different_texts(column)
-            found[name] = _settle(name, column, counts, asked.get(name, ""))
-    commas = sum(each.decisive for each in found.values())
-    if commas > 0:  # a group of three digits behind a sign is read as in the rest of the table
+            found[name], read[name] = _settle(name, column, asked.get(name, ""))
+    if sum(each.decisive for each in found.values()) > 0:  # the table has decimal commas
         for name, each in found.items():
-            if each.kind == "number" and not each.decisive and asked.get(name, "") in ("", "number"):
-                found[name] = _settle(name, frame[name], different_texts(frame[name]), asked.get(name, ""), True)
-    read = plain | {name: _typed(frame[name], each) for name, each in found.items() if each.kind not in ("", "pair")}
+            if each.kind == "number" and not each.decisive:
+                found[name], read[name] = _settle(name, frame[name], asked.get(name, ""), True)
+    told |= {name: _told(each, frame[name], read[name]) for name, each in found.items()}
     kept = {name: each.reading.to_dict() for name, each in found.items()}
-    durations = {name: "a duration, in seconds" for name in plain if pd.api.types.is_timedelta64_dtype(frame[name])}
     return Cells(
         replaced(frame, read),
         {name: each for name, each in kept.items() if each},
         {name: each.kind for name, each in found.items() if each.kind},
-        durations | {name: each.told for name, each in found.items() if each.told},
+        {name: each for name, each in told.items() if each},
     )
 
 
@@ -112,6 +117,8 @@ def settle_label_cells(column: pd.Series, numbers: bool) -> tuple[pd.Series, Rea
     Returns:
         The target, read; how its text is read; and what was seen, a few words.
     """
+    if len(column) > MIN_ROWS_AT_ONCE and _plainly_numbers(column):
+        return _read_plain(column), Reading(), ""
     counts = different_texts(column)
     words = {text.strip().casefold() for text in counts}
     if words == set(PAIRS[0]):
@@ -122,8 +129,9 @@ def settle_label_cells(column: pd.Series, numbers: bool) -> tuple[pd.Series, Rea
     spelled = settle_numbers(counts)
     if spelled is None or spelled.words or not (numbers or all(map(is_plain, present))):
         return column, Reading(), ""
-    settled = _as_number(counts, spelled)
-    return _typed(column, settled), settled.reading, settled.told
+    settled = _as_number(spelled)
+    read = _typed(column, settled)
+    return read, settled.reading, _told(settled, column, read)
 
 
 def _holds_text(column: pd.Series) -> bool:
@@ -133,25 +141,52 @@ def _holds_text(column: pd.Series) -> bool:
 
 def _plainly_numbers(column: pd.Series) -> bool:
     """Tell whether every text is a number as programs write it, no code with zeros in front, no doubtful thousands."""
-    for part in (column.head(1000), column):  # most columns of words show themselves early
+    for part in (column.head(MIN_ROWS_AT_ONCE), column):  # most columns of words show themselves early
+        if not pc.all(pc.match_substring_regex(arrow_text(part), f"^(?:{PLAIN})?$"), min_count=0).as_py():
+            return False
+    return bool(column.notna().any()) and not _has_codes(column) and not _has_doubtful_groups(column)
+
+
+def _has_doubtful_groups(column: pd.Series) -> bool:
+    """Tell whether every point stands before three digits, which may be thousands."""
+    for part in (column.head(MIN_ROWS_AT_ONCE), column):
         cells = arrow_text(part)
-        if not pc.all(pc.match_substring_regex(cells, f"^(?:{PLAIN})?$"), min_count=0).as_py():
-            return False
-        if pc.any(pc.match_substring_regex(cells, "^[+-]?0[0-9]+$"), min_count=0).as_py():
-            return False
         dotted = pc.sum(pc.match_substring(cells, "."), min_count=0).as_py()
         doubtful = pc.sum(pc.match_substring_regex(cells, r"^[+-]?[1-9][0-9]{0,2}\.[0-9]{3}$"), min_count=0).as_py()
-        if dotted and dotted == doubtful and len(part) == len(column):
+        if dotted != doubtful:
             return False
-    return bool(column.notna().any())
+    return bool(dotted)
 
 
-def _settle(name: str, column: pd.Series, counts: dict[str, int] | None, asked: str, commas: bool = False) -> _Settled:
-    """Settle one column of text; without counts it is plainly one of numbers."""
-    if counts is None:
-        if asked in ("", "number"):
-            return _Settled("number", decisive=-1 if _has_points(column) else 0)
-        counts = different_texts(column)
+def _has_codes(column: pd.Series) -> bool:
+    """Tell whether a text is a number with zeros in front."""
+    cells = arrow_text(column)
+    zeros = pc.fill_null(pc.match_substring_regex(cells, r"^\s*[+-]?0[0-9]"), False)
+    return bool(pc.any(pc.match_substring_regex(cells.filter(zeros), r"^\s*[+-]?0[0-9]+\s*$"), min_count=0).as_py())
+
+
+def _settle(name: str, column: pd.Series, asked: str, commas: bool = False) -> tuple[_Settled, pd.Series]:
+    """Settle one column of text, and read it.
+
+    Of a long one some rows are judged; all are then read so, and judged only where that leaves anything strange.
+    """
+    if asked in ("", "number") and not commas and len(column) > MIN_ROWS_AT_ONCE and _plainly_numbers(column):
+        return _Settled("number", decisive=-1 if _has_points(column) else 0), _read_plain(column)
+    if not asked and len(column) > MAX_ROWS_JUDGED:
+        some = column.iloc[:: -(-len(column) // MAX_ROWS_JUDGED)]
+        settled = _judge(name, different_texts(some), asked, commas)
+        if settled.kind in ("", "pair"):
+            return settled, column
+        if not settled.counted:
+            read, strange = read_column(column, settled.kind, settled.reading)
+            if not strange.any() and not (is_text(column) and _has_codes(column)):
+                return settled, read
+    settled = _judge(name, different_texts(column), asked, commas)
+    return settled, column if settled.kind in ("", "pair") else _typed(column, settled)
+
+
+def _judge(name: str, counts: dict[str, int], asked: str, commas: bool) -> _Settled:
+    """Settle what the different texts of a column are."""
     if not counts:
         return _Settled("")
     if asked == "category":
@@ -160,10 +195,9 @@ def _settle(name: str, column: pd.Series, counts: dict[str, int] | None, asked: 
         return _Settled("")
     if asked == "datetime":
         return _asked_moment(name, counts)
-    spelled = _spelled(counts, commas) if asked == "number" or not any(map(has_leading_zero, counts)) else None
-    cells = sum(counts.values())
-    if spelled is not None and are_few(spelled.words, cells):
-        return _as_number(counts, spelled)
+    spelled = settle_numbers(counts, commas) if asked == "number" or not any(map(has_leading_zero, counts)) else None
+    if spelled is not None and are_few(spelled.words, sum(counts.values())):
+        return _as_number(spelled)
     if asked == "number":
         strange = spelled.words if spelled else [text for text in counts if not marks_missing(text)]
         raise UserError(
@@ -179,48 +213,36 @@ def _settle_words(counts: dict[str, int], spelled: Spelled | None) -> _Settled:
     words = {text.strip().casefold() for text in present}
     for pair in PAIRS:
         if words == set(pair):
-            return _Settled("boolean", Reading(pair=pair), _gaps(counts, {}))
+            return _Settled("boolean", Reading(pair=pair))
     if is_duration(counts):
-        return _Settled("number", Reading(form=DURATION), "a duration, in seconds" + _gaps(counts, {}, "; "))
+        return _Settled("number", Reading(form=DURATION), DURATION_TOLD)
     if any(map(has_leading_zero, present)):
         return _Settled("")
-    some = dict(list(counts.items())[:MAX_TEXTS_JUDGED])
-    dated = settle_moments(some)
-    if dated is not None and len(some) < len(counts):
-        dated = settle_moments(counts)
+    dated = settle_moments(counts)
     if dated is not None:
         told = f"dates or times as text ({dated.form}{'; ' + dated.doubt if dated.doubt else ''})"
-        reading = Reading(form=dated.form, words=tuple(dated.words))
-        return _Settled("datetime", reading, told + _gaps(counts, dated.words, "; "))
-    if present and all(map(_PAIR.fullmatch, list(present)[:MAX_TEXTS_JUDGED])):
+        return _Settled("datetime", Reading(form=dated.form, words=tuple(dated.words)), told)
+    if present and all(map(_PAIR.fullmatch, present)):
         return _Settled("pair", told=f"two numbers each, such as {next(iter(present))!r}")
     return _Settled("", told=_in_the_way(present, spelled))
 
 
-def _spelled(counts: dict[str, int], commas: bool) -> Spelled | None:
-    """Find how numbers are spelled; of very many different texts the first tell whether they are numbers at all."""
-    if len(counts) > MAX_TEXTS_JUDGED:
-        some = dict(list(counts.items())[:MAX_TEXTS_JUDGED])
-        first = settle_numbers(some, commas)
-        if first is None or not are_few(first.words, sum(some.values())):
-            return first
-    return settle_numbers(counts, commas)
-
-
-def _as_number(counts: dict[str, int], spelled: Spelled) -> _Settled:
+def _as_number(spelled: Spelled) -> _Settled:
     """Take a column for numbers, and say how they are spelled."""
     signs = spelled.signs
     reading = Reading(signs.decimal, signs.thousands, signs.unit, signs.scales, words=tuple(spelled.words))
-    told = [*spelled.details, *filter(None, [_gaps(counts, spelled.words)])]
-    return _Settled("number", reading, "; ".join(told), spelled.decisive)
+    return _Settled("number", reading, "; ".join(spelled.details), spelled.decisive, spelled.counted)
 
 
-def _gaps(counts: dict[str, int], words: Mapping[str, int], glue: str = "") -> str:
-    """Say which texts are read as missing values; empty cells need no word."""
-    marks = [text for text in counts if (marks_missing(text) or text.strip() in NO_DATES) and text.strip()]
-    gaps = [*marks, *words]
-    cells = sum(counts[text] for text in gaps)
-    return f"{glue}{cells} {'cell' if cells == 1 else 'cells'} read as missing: {examples(gaps)}" if gaps else ""
+def _told(settled: _Settled, column: pd.Series, read: pd.Series) -> str:
+    """Say what was seen in a column, and which of its texts are read as missing; empty cells need no word."""
+    if settled.kind in ("", "pair", "category") or not (unread := read.isna()).any():
+        return settled.told
+    gaps = np.flatnonzero(unread & ~missing(column))
+    if not len(gaps):
+        return settled.told
+    cells = f"{len(gaps)} {'cell' if len(gaps) == 1 else 'cells'} read as missing: {examples(column.iloc[gaps])}"
+    return f"{settled.told}; {cells}" if settled.told else cells
 
 
 def _in_the_way(present: dict[str, int], spelled: Spelled | None) -> str:
@@ -240,7 +262,7 @@ def _asked_moment(name: str, counts: dict[str, int]) -> _Settled:
             f"datetime names {name!r}, which holds {strange!r}: no known format reads 95 % of its values. Write them "
             "as 2026-01-31 or 2026-01-31 12:00:00."
         )
-    return _Settled("datetime", Reading(form=dated.form, words=tuple(dated.words)), _gaps(counts, dated.words))
+    return _Settled("datetime", Reading(form=dated.form, words=tuple(dated.words)))
 
 
 def _levels_are_numbers(counts: dict[str, int]) -> bool:
@@ -254,6 +276,17 @@ def _has_points(column: pd.Series) -> bool:
     return bool(pc.any(pc.match_substring(arrow_text(column.head(1000)), "."), min_count=0).as_py())
 
 
+def _read_plain(column: pd.Series) -> pd.Series:
+    """Read a column that is plainly one of numbers."""
+    whole = _whole(column)
+    if whole is not None:
+        return whole
+    cells = arrow_text(column)
+    empty = pc.equal(cells, "")
+    cells = pc.if_else(empty, None, cells) if pc.any(empty, min_count=0).as_py() else cells
+    return pd.Series(cast_plain(cells), index=column.index, name=column.name)
+
+
 def _typed(column: pd.Series, settled: _Settled) -> pd.Series:
     """Read a column; whole numbers without gaps stay whole."""
     if settled.kind == "number" and settled.reading == Reading():
@@ -265,9 +298,10 @@ def _typed(column: pd.Series, settled: _Settled) -> pd.Series:
 
 def _whole(column: pd.Series) -> pd.Series | None:
     """Read whole numbers without gaps as int64 or uint64, digit by digit; None where they are not."""
-    cells = arrow_text(column)
-    if cells.null_count or not pc.all(pc.match_substring_regex(cells, "^-?[0-9]{1,20}$")).as_py():
-        return None
+    for part in (column.head(MIN_ROWS_AT_ONCE), column):
+        cells = arrow_text(part)
+        if cells.null_count or not pc.all(pc.match_substring_regex(cells, "^-?[0-9]{1,20}$")).as_py():
+            return None
     for kind in (pa.int64(), pa.uint64()):
         try:
             return pd.Series(pc.cast(cells, kind).to_numpy(), index=column.index, name=column.name)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from treeline import UserError
-from treeline.data.readings import Cells, settle_cells, settle_label_cells
+from treeline.data.cells import Cells, settle_cells, settle_label_cells
 
 N = 80
 RNG = np.random.default_rng(0)
