@@ -20,7 +20,8 @@ from mlflow.exceptions import MlflowException
 
 from config import EvaluationSettings
 from tracking.datasets import download_artifact, load_problem, load_split, log_input
-from tracking.evaluation_log import TEST, Evaluated, Findings, evaluate_by_mlflow, log_diagnostics
+from tracking.default_evaluator import TEST, evaluate_by_mlflow
+from tracking.evaluation_log import Evaluated, Findings, log_diagnostics
 from tracking.golden_requests import GOLDEN_REQUESTS, replay_golden_requests
 from tracking.model_card import log_card
 from tracking.models import SERVICE
@@ -35,6 +36,7 @@ from treeline.data.problem import Problem
 from treeline.data.tables import read_file
 from treeline.evaluation.comparison import Contest, Decision, decide, intervals
 from treeline.evaluation.criteria import Criteria, check_thresholds, parse_costs
+from treeline.evaluation.diagnostics import gaps_of_classes
 from treeline.evaluation.predictions import Predictions, dummy_predictions, predict
 from treeline.model.estimator import make_estimator
 from treeline.tuning.search_space import DEFAULTS
@@ -171,6 +173,8 @@ def run(settings: EvaluationSettings) -> str:
         dataset = log_input(problem, frame, side, "evaluation", settings.eval_dataset)
         known = evaluate_by_mlflow(f"models:/{name}/{version}", problem, dataset)
         predictions = predict(problem, estimator, frame)
+        for warning in gaps_of_classes(predictions, problem.classes):
+            logger.warning(warning)
         challenger = Challenger(name, version, problem, train, rows, predictions, golden)
         dummy = dummy_predictions(problem, problem.truth(train), predictions.y_true)
         log_answers(estimator.answer(sample_rows([problem.rows(frame)])))  # batches are compared with them

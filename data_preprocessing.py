@@ -20,6 +20,7 @@ from config import DataSettings
 from tracking.datasets import download_artifact, log_problem, log_split
 from tracking.runs import Lineage, stage_run
 from treeline import UserError
+from treeline.data.oddities import inspect_cells
 from treeline.data.problem import Problem, settle_problem
 from treeline.data.quality import inspect_table
 from treeline.data.splits import Split
@@ -80,10 +81,12 @@ def prepare(settings: DataSettings) -> Prepared:
     problem, rows = settle_problem(table, settings.table())
     del table  # a copy of the rows that need not stay
     problem = add_derived(problem, settings.derive)
+    odd = inspect_cells(problem, rows)
     train, test = split(problem, rows, settings)
     unlabelled = n_read - len(rows)
     del rows
     warnings, power = inspect_table(problem, train, test, settings.seed)
+    warnings = odd + warnings
     if unlabelled > n_read / 2:
         warnings.append(
             f"The target {problem.target!r} is missing in {unlabelled} of {n_read} rows: ask whether the rows "

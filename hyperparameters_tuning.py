@@ -27,7 +27,7 @@ from tracking.trial_log import RunLog, gather_runs
 from treeline.cpus import cpu_budget
 from treeline.data.problem import Problem
 from treeline.reporting.study_plots import study_pictures
-from treeline.tuning.objective import Objective, make_objective
+from treeline.tuning.objective import Objective, gaps_of_folds, make_objective
 from treeline.tuning.schedule import SearchSettings
 from treeline.tuning.search_space import known_points
 from treeline.tuning.study import counted, fail_stale_trials, open_storage, open_study
@@ -130,6 +130,8 @@ def run(settings: TuningSettings) -> str:
 
         plan = settings.search()
         objective = make_objective(problem, frame, plan, cpu_budget())
+        if warning := gaps_of_folds(objective, problem.classes):
+            logger.warning(warning)
         objective = replace(objective, deadline=watch.clock + (settings.timeout or float("inf")))
         name = settings.study_name or f"{problem.table}-{active.info.run_id[:8]}"
         study = open_tuning_study(problem, objective, settings, name)

@@ -22,7 +22,7 @@ import hyperparameters_tuning
 import model_training
 from config import DataSettings, EvaluationSettings, MainSettings, TrainingSettings, TuningSettings
 from tracking.datasets import load_problem
-from tracking.evaluation_log import TEST
+from tracking.default_evaluator import TEST
 from tracking.models import SERVICE, form_names
 from tracking.runs import Lineage, stage_run
 from treeline.cpus import cpu_budget

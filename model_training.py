@@ -20,6 +20,7 @@ from mlflow.entities import Run
 
 from config import TrainingSettings
 from tracking.datasets import load_problem, load_split, log_input
+from tracking.evaluation_log import names_drawn
 from tracking.golden_requests import GOLDEN_REQUESTS, record_golden_requests
 from tracking.models import describe_forms, log_models, requirements
 from tracking.registry import register_in_step
@@ -29,6 +30,7 @@ from treeline.cpus import cpu_budget
 from treeline.data.problem import Problem
 from treeline.data.tables import model_name
 from treeline.model.estimator import TreelineClassifier, TreelineRegressor, make_estimator
+from treeline.reporting.fonts import legible, missing_signs
 from treeline.reporting.plots import bars
 from utils import command
 
@@ -71,10 +73,14 @@ def fit(problem: Problem, best: Mapping[str, Any], frame: pd.DataFrame) -> Treel
     return estimator
 
 
-def log_importance(estimator: TreelineClassifier | TreelineRegressor) -> None:
-    """Log the importance of each feature as a picture and a table."""
-    shares = importance(estimator)
-    mlflow.log_figure(bars(shares, "Importance of the features", "share of the total gain"), "feature_importance.png")
+def log_importance(estimator: TreelineClassifier | TreelineRegressor, problem: Problem) -> None:
+    """Log the importance of each feature as a picture and a table; say which signs the pictures will lack."""
+    shares, names = importance(estimator), names_drawn(problem, estimator)
+    if missing := missing_signs(names):
+        logger.warning(missing)
+    with legible(names):
+        picture = bars(shares, "Importance of the features", "share of the total gain")
+        mlflow.log_figure(picture, "feature_importance.png")
     mlflow.log_text(shares.to_csv(index_label="feature"), "feature_importance.csv")
 
 
@@ -92,7 +98,7 @@ def run(settings: TrainingSettings) -> str:
         log_input(problem, frame, "train", "training")
 
         estimator = fit(problem, best, frame)
-        log_importance(estimator)
+        log_importance(estimator, problem)
         mlflow.log_dict(record_golden_requests(estimator, problem.rows(frame)), GOLDEN_REQUESTS)
         uris = log_models(estimator, problem.rows(frame), problem, name)
 

@@ -1,25 +1,20 @@
-"""What an evaluation logs beside its decision: MLflow's own metrics and plots, tables, pictures and explanations.
+"""What an evaluation logs beside its decision and MLflow's own metrics: tables, pictures and explanations.
 
 A part that fails is named on the run, and the rest stands.
 """
 
-import logging
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import matplotlib
 import mlflow
 import numpy as np
 import pandas as pd
 import xgboost as xgb
 from loguru import logger
 from matplotlib.figure import Figure
-from mlflow.data.pandas_dataset import PandasDataset
-from mlflow.exceptions import MlflowException
 
 from treeline.data.problem import Problem
 from treeline.evaluation.diagnostics import (
@@ -33,6 +28,7 @@ from treeline.evaluation.diagnostics import (
 )
 from treeline.evaluation.predictions import Predictions
 from treeline.model.estimator import TreelineClassifier, TreelineRegressor
+from treeline.reporting.fonts import legible
 from treeline.reporting.plots import (
     bars,
     calibration_curve,
@@ -42,41 +38,7 @@ from treeline.reporting.plots import (
     threshold_curves,
 )
 
-TEST = "test_"  # before the name of every metric of the evaluated rows
 MAX_ROWS_EXPLAINED = 1000  # rows whose contributions are computed
-
-
-def evaluate_by_mlflow(model_uri: str, problem: Problem, dataset: PandasDataset) -> dict[str, float]:
-    """Log the metrics and plots of MLflow's default evaluator, without its SHAP step, which fails on text columns.
-
-    Where the evaluator gives up, as it does on rows that lack a class and on labels that are fractions, its reason is
-    the tag `evaluator_error` and the evaluation goes on without it.
-
-    Returns:
-        The metrics that it logged.
-    """
-    matplotlib.use("Agg")
-    config: dict[str, Any] = {"log_explainer": False, "log_model_explainability": False, "metric_prefix": TEST}
-    if problem.task == "binary":
-        config["pos_label"] = problem.classes[1]
-    # The target stands in the frame on purpose; MLflow warns that the signature does not know it.
-    noise = logging.getLogger("mlflow.models.utils")
-    noise.addFilter(_no_extra_inputs)
-    try:
-        result = mlflow.models.evaluate(
-            model_uri,
-            dataset,
-            model_type="regressor" if problem.task == "regression" else "classifier",
-            evaluators="default",
-            evaluator_config=config,
-        )
-    except (MlflowException, ValueError) as error:
-        mlflow.set_tag("evaluator_error", str(error)[:5000])
-        logger.warning(f"MLflow's evaluator gave up, so its plots are missing: {error}")
-        return {}
-    finally:
-        noise.removeFilter(_no_extra_inputs)
-    return dict(result.metrics)
 
 
 @dataclass
@@ -138,11 +100,18 @@ class Evaluated:
     costs: dict[str, float]
 
 
+def names_drawn(problem: Problem, estimator: TreelineClassifier | TreelineRegressor) -> list[str]:
+    """Give the names that stand in the pictures of a model."""
+    features = map(str, estimator.features_.get_feature_names_out())
+    return [problem.target, *map(str, problem.classes), *problem.kinds, *features]
+
+
 def log_diagnostics(found: Findings, evaluated: Evaluated) -> None:
     """Log everything beyond the headline metrics, each part on its own."""
-    for each in DIAGNOSTICS:
-        if evaluated.problem.task in each.tasks:
-            found.attempt(each.name, partial(each.log, found, evaluated))
+    with legible(names_drawn(evaluated.problem, evaluated.estimator)):
+        for each in DIAGNOSTICS:
+            if evaluated.problem.task in each.tasks:
+                found.attempt(each.name, partial(each.log, found, evaluated))
     mlflow.log_metrics(found.values)
 
 
@@ -231,7 +200,3 @@ DIAGNOSTICS = [
     Diagnostic("permutation importance", EVERY, _log_permutation_importance),
     Diagnostic("explanations", EVERY, _log_explanations),
 ]
-
-
-def _no_extra_inputs(record: logging.LogRecord) -> bool:
-    return "Found extra inputs" not in record.getMessage()

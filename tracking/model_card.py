@@ -9,7 +9,8 @@ import mlflow
 import pandas as pd
 from mlflow.entities import Run
 
-from tracking.evaluation_log import TEST, Findings
+from tracking.default_evaluator import TEST
+from tracking.evaluation_log import Findings
 from tracking.models import SERVICE
 from tracking.registry import champion_history, tag_versions
 from tracking.runs import Lineage

@@ -1,6 +1,7 @@
 """What is suspicious about a table: leaks, repeated rows, rare classes, drift; each a sentence with what to do."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -175,11 +176,21 @@ def inspect_drift(train: pd.DataFrame, test: pd.DataFrame, kinds: Mapping[str, s
     found = drift(train, test, {**kinds, target: "number" if numeric else "category"})
     found = found[found["drifts"] & found["kind"].isin(["number", "boolean", "category"])]
     return [
-        f"The {'target' if name == target else f'column {name!r}'} drifts: its later values differ from the earlier "
-        f"ones ({distance:.2f}), where 0 is alike and 1 is nothing in common. Ask what changed; the model will see the "
-        "new values."
-        for name, distance in zip(found["column"], found["distance"], strict=True)
+        f"The {'target' if row.column == target else f'column {row.column!r}'} drifts: {_how(row)}. Ask what changed; "
+        "the model will see the new values."
+        for row in found.itertuples()
     ]
+
+
+def _how(row: Any) -> str:
+    """Say how the later values of a column differ from the earlier ones."""
+    before, after = row.missing_reference, row.missing_current
+    if not row.distance > abs(after - before):  # NaN where a side holds no value
+        return f"{before:.0%} of its earlier values are missing, and {after:.0%} of its later ones"
+    return (
+        f"its later values differ from the earlier ones ({row.distance:.2f}), where 0 is alike and 1 is nothing in "
+        "common"
+    )
 
 
 def _rare(y: np.ndarray, classes: list[object]) -> list[str]:

@@ -1,5 +1,6 @@
 """Which rows train and which test, and the folds: stratified, random, by group or by time, the same way in both."""
 
+import warnings
 from dataclasses import dataclass
 from typing import Literal
 
@@ -117,9 +118,14 @@ class Split:
                     "rows: use fewer."
                 )
             apart = (StratifiedGroupKFold if classes else GroupKFold)(n_folds, shuffle=True, random_state=seed)
-            return list(apart.split(np.zeros(len(y)), y, groups))
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "The least populated class in y has only", UserWarning)  # as below
+                return list(apart.split(np.zeros(len(y)), y, groups))
         splitter = (StratifiedKFold if classes else KFold)(n_folds, shuffle=True, random_state=seed)
-        return list(splitter.split(np.zeros(len(y)), y))
+        with warnings.catch_warnings():
+            # A class of fewer rows than folds, which `treeline.tuning.objective.gaps_of_folds` tells.
+            warnings.filterwarnings("ignore", "The least populated class in y has only", UserWarning)
+            return list(splitter.split(np.zeros(len(y)), y))
 
     def groups(self, frame: pd.DataFrame) -> np.ndarray:
         """Number the group of each row, from 0; rows without a group belong to one of their own."""

@@ -28,6 +28,7 @@ from treeline.data.values import (
 
 Task = Literal["binary", "multiclass", "regression"]
 MAX_INTEGER_CLASSES = 20
+MAX_TARGET = 1e100  # of a number to predict; metrics square it and add up
 
 
 @dataclass(frozen=True)
@@ -237,3 +238,9 @@ def _check_numbers(y: pd.Series, target: str) -> None:
         )
     if not np.isfinite(y.to_numpy(dtype=np.float64)).all():
         raise UserError(f"The target {target!r} holds an infinite value: leave those rows out or cap them.")
+    size = float(np.abs(y.to_numpy(dtype=np.float64)).max())
+    if not 1 / MAX_TARGET < size < MAX_TARGET:
+        raise UserError(
+            f"The target {target!r} reaches {size:.3g}, too {'large' if size > 1 else 'small'} for its errors to be "
+            "squared: give it in another unit."
+        )

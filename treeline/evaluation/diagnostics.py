@@ -17,6 +17,7 @@ MIN_SLICE_ROWS = 30  # below which the metric of a slice says little
 SLICES_PER_NUMBER = 4
 MAX_CALIBRATION_BINS = 10
 MAX_WORST_ROWS = 20
+MAX_LABELS_NAMED = 5  # of a sentence
 MAX_ROWS_PERMUTED = 2_000  # rows that are permuted
 
 
@@ -54,6 +55,34 @@ def class_table(predictions: Predictions, classes: Sequence[Any]) -> pd.DataFram
     )
     rows = [{"class": each, **found[str(code)]} for code, each in zip(codes, classes, strict=True)]
     return pd.DataFrame(rows).rename(columns={"f1-score": "f1", "support": "rows"})
+
+
+def gaps_of_classes(predictions: Predictions, classes: Sequence[Any]) -> list[str]:
+    """Say which classes some metrics do not exist for: those that the rows lack, and those that no row is said to be.
+
+    Args:
+        predictions: of the evaluated rows.
+        classes: the labels; empty for regression.
+    """
+    true, predicted = set(predictions.y_true), set(predictions.y_pred)
+    absent = [each for code, each in enumerate(classes) if code not in true]
+    never = [each for code, each in enumerate(classes) if code in true and code not in predicted]
+    found = []
+    if absent:
+        found.append(
+            f"The evaluated rows lack the class {_listed(absent)}: there is no recall of it, and no ROC AUC at all."
+        )
+    if never:
+        found.append(
+            f"The model takes no row to be of the class {_listed(never)}: there is no precision of it, which MLflow's "
+            "averages count as 0."
+        )
+    return found
+
+
+def _listed(labels: Sequence[Any]) -> str:
+    more = f" and {len(labels) - MAX_LABELS_NAMED} more" if len(labels) > MAX_LABELS_NAMED else ""
+    return ", ".join(map(spell, labels[:MAX_LABELS_NAMED])) + more
 
 
 def confusion(predictions: Predictions, classes: Sequence[Any]) -> pd.DataFrame:
@@ -127,11 +156,10 @@ def worst_rows(problem: Problem, frame: pd.DataFrame, predictions: Predictions) 
     places = np.argsort(-loss, kind="stable")[:MAX_WORST_ROWS]
     y_pred = predictions.y_pred[places]
     predicted: list[Any] = [problem.classes[k] for k in y_pred] if problem.classes else list(y_pred)
-    table = problem.rows(frame).iloc[places]
-    table.insert(0, "loss", loss[places])
-    table.insert(0, "predicted", predicted)
-    table.insert(0, f"true {problem.target}", frame[problem.target].iloc[places].to_numpy())
-    return table
+    rows = problem.rows(frame).iloc[places]
+    true = frame[problem.target].iloc[places].to_numpy()
+    judged = {f"true {problem.target}": true, "predicted": predicted, "loss": loss[places]}
+    return pd.concat([pd.DataFrame(judged, index=rows.index), rows], axis=1)
 
 
 def raw_importance(problem: Problem, estimator: Any, frame: pd.DataFrame, metric: str, seed: int = 0) -> pd.Series:

@@ -48,6 +48,23 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """What a booster does before another one's turn.
+
+    Attributes:
+        first: round, from 0.
+        rounds: at which training ends.
+        metrics: XGBoost's names, measured after each round.
+        stop: set where training ends early; at least one round is trained.
+    """
+
+    first: int
+    rounds: int
+    metrics: Sequence[str]
+    stop: threading.Event
+
+
+@dataclass(frozen=True)
 class CrossValidation:
     """What a set of parameters is worth.
 
@@ -126,7 +143,14 @@ def boost(
         The boosters, in the order of the folds.
     """
     settings = {**params, "nthread": max(1, cpus // len(folds))}
-    boosters = [xgb.Booster(settings, [data for data in (fold.train, fold.valid) if data]) for fold in folds]
+    metrics = list(params.get("eval_metric", []))
+    boosters = [
+        xgb.Booster(
+            {**settings, "eval_metric": _measurable(metrics, params, fold)},
+            [data for data in (fold.train, fold.valid) if data],
+        )
+        for fold in folds
+    ]
     histories: list[list[list[float]]] = [[] for _ in folds]
     idle, running = list(range(len(folds))), dict[Future[list[list[float]]], int]()
     stop, reported = threading.Event(), 0
@@ -138,7 +162,8 @@ def boost(
                 while idle and len(running) < min(cpus + 1, len(folds)):
                     i = idle.pop(0)
                     first = len(histories[i])
-                    running[threads[i].submit(_turn, boosters[i], folds[i], first, rounds, stop)] = i
+                    turn = Turn(first, rounds, metrics, stop)
+                    running[threads[i].submit(_turn, boosters[i], folds[i], turn)] = i
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     i = running.pop(future)
                     histories[i] += future.result()
@@ -209,14 +234,26 @@ def _mean_and_std(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.sqrt((np.where(exists, values - mean, 0) ** 2).sum(axis=0) / counts)
 
 
-def _turn(booster: xgb.Booster, fold: Fold, first: int, rounds: int, stop: threading.Event) -> list[list[float]]:
-    """Train a few rounds of one booster and return the metrics of each; at least one round."""
+def _measurable(metrics: Sequence[str], params: Mapping[str, Any], fold: Fold) -> list[str]:
+    """Give the metrics that exist on a fold: an AUC does not where a class is absent, and XGBoost warns every round."""
+    if "auc" not in metrics or fold.valid is None:
+        return list(metrics)
+    whole = len(np.unique(fold.valid.get_label())) == params.get("num_class", 2)
+    return [name for name in metrics if whole or name != "auc"]
+
+
+def _turn(booster: xgb.Booster, fold: Fold, turn: Turn) -> list[list[float]]:
+    """Train a few rounds of one booster and return the metrics of each, NaN where one does not exist on the fold."""
     end = time.perf_counter() + TURN_SECONDS
     values: list[list[float]] = []
-    for i in range(first, rounds):
+    for i in range(turn.first, turn.rounds):
         booster.update(fold.train, i)
-        message = booster.eval_set([(fold.valid, "valid")], i) if fold.valid else ""
-        values.append([float(part.rpartition(":")[2]) for part in message.split("\t")[1:]])
-        if stop.is_set() or time.perf_counter() > end:
+        if fold.valid:
+            message = booster.eval_set([(fold.valid, "valid")], i)
+            found = dict(part.removeprefix("valid-").rsplit(":", 1) for part in message.split("\t")[1:])
+            values.append([float(found.get(name, "nan")) for name in turn.metrics or found])
+        else:
+            values.append([])
+        if turn.stop.is_set() or time.perf_counter() > end:
             break
     return values

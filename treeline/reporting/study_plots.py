@@ -47,7 +47,10 @@ def _importances(study: optuna.Study, trials: list[FrozenTrial], names: list[str
         evaluator = optuna.importance.PedAnovaImportanceEvaluator()
     held = {name for trial in trials for name, drawn in trial.distributions.items() if drawn.single()}
     free = [name for name in names if name not in held]
-    shares = optuna.importance.get_param_importances(study, evaluator=evaluator, params=free)
+    with warnings.catch_warnings():
+        # Of few trials, or trials of one value: no parameter then stands out, which the equal bars say.
+        warnings.filterwarnings("ignore", "Target and region quantiles select the same set of trials", UserWarning)
+        shares = optuna.importance.get_param_importances(study, evaluator=evaluator, params=free)
     return pd.Series(shares, dtype=float).sort_values(ascending=False)
 
 

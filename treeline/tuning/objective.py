@@ -14,6 +14,7 @@ from optuna.distributions import BaseDistribution
 
 from treeline import UserError
 from treeline.data.problem import Problem
+from treeline.data.values import spell
 from treeline.metrics import curves_of, metrics_of
 from treeline.model.boosting import CrossValidation, Limits, Measure, boost, booster_params, cross_validate, task_params
 from treeline.model.features import Features
@@ -134,6 +135,24 @@ def make_objective(
     y = y / unit if unit != 1 else y
     folds = make_folds(Features(problem.kinds, problem.derived, problem.readings), problem.rows(train), y, parts)
     return Objective(Measure(problem.task, metric, unit), folds, space, fixed, params, y, cpus)
+
+
+def gaps_of_folds(objective: Objective, classes: Sequence[Any]) -> str:
+    """Say which folds lack a class in the rows that measure them; empty where none does, or where there are none.
+
+    Args:
+        objective: whose folds are looked at.
+        classes: the labels; empty for regression.
+    """
+    measured = [set(fold.valid.get_label().astype(int)) if fold.valid else set() for fold in objective.folds]
+    lacking = [met for met in measured if len(met) < len(classes)]
+    if not lacking:
+        return ""
+    absent = [each for code, each in enumerate(classes) if any(code not in met for met in lacking)]
+    return (
+        f"{len(lacking)} of {len(measured)} folds lack a class in the rows that measure them, such as "
+        f"{spell(absent[0])}: their ROC AUC does not count. Use fewer folds, or bring more rows of it."
+    )
 
 
 def choose_metric(metric: str, task: str) -> str:

@@ -1,5 +1,6 @@
 """Planted faults: each check fires on its own and is silent on clean data."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -169,3 +170,12 @@ def test_the_sample_that_columns_are_judged_by_follows_from_the_seed(monkeypatch
     train, test = make_table(n=2000), make_table(n=100, seed=5)
     one, same, other = (inspect_table(make_problem(), train, test, seed)[1] for seed in (0, 0, 1))
     assert one == same != other
+
+
+def test_a_column_that_is_missing_in_all_later_rows_drifts_by_its_gaps() -> None:
+    frame, _ = clean()
+    train, test = frame.iloc[:200], frame.iloc[200:].assign(length=np.nan)
+    (warning,) = inspect_drift(train, test, KINDS, TARGET)
+    assert re.match(
+        r"The column 'length' drifts: \d+% of its earlier values are missing, and 100% of its later", warning
+    )

@@ -1,6 +1,7 @@
 """Splits and folds: stratified, random, by group and by time, leak-free in both."""
 
 import itertools
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -98,3 +99,13 @@ def test_too_few_groups_or_times_for_the_folds_are_refused(frame: pd.DataFrame, 
         Split("group", "who").folds(frame, y, True, 41, seed=0)
     with pytest.raises(UserError, match=r"^folds=60 in time need 61 different times in 'when', got 60"):
         Split("time", "when").folds(frame, y, True, 60, seed=0)
+
+
+@pytest.mark.parametrize("split", [Split("stratified"), Split("group", "who")], ids=str)
+def test_a_class_of_fewer_rows_than_folds_is_cut_without_a_librarys_warning(
+    split: Split, frame: pd.DataFrame, y: np.ndarray
+) -> None:
+    y = np.where(np.arange(len(y)) < 2, 1, 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(split.folds(frame, y, True, 5, seed=0)) == 5

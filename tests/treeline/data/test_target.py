@@ -200,3 +200,10 @@ def test_missing_columns_are_counted_and_named() -> None:
 )
 def test_a_label_s_code_is_its_place_among_the_classes(y: pd.Series, classes: Any, codes: list[int]) -> None:
     assert label_codes(y, classes).tolist() == codes
+
+
+@pytest.mark.parametrize(("unit", "told"), [(1e300, "too large"), (1e-300, "too small")])
+def test_a_target_whose_square_no_float_holds_is_refused(unit: float, told: str) -> None:
+    frame = pd.DataFrame({"x": range(30), "y": np.linspace(1, 2, 30) * unit})
+    with pytest.raises(UserError, match=f"The target 'y' reaches 2e.*{told} for its errors to be squared"):
+        settle_target(frame, "y", "auto")

@@ -1,6 +1,8 @@
 """What an evaluation finds beyond the headline, held against scikit-learn and plain counting."""
 
 import itertools
+import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,7 @@ from treeline.evaluation.diagnostics import (
     calibration,
     class_table,
     confusion,
+    gaps_of_classes,
     raw_importance,
     slices,
     thresholds,
@@ -193,3 +196,26 @@ def test_a_slice_is_measured_on_its_own_rows() -> None:
 def test_the_categories_of_a_column_are_slices_and_free_text_is_none() -> None:
     assert sorted(slices_of(["a", 3, 3.0, None], "category")["slice"]) == ["(missing)", "3", "a"]  # type: ignore[list-item]
     assert slices_of(["some words"] * 3, "text").empty  # type: ignore[list-item]
+
+
+def test_classes_without_a_metric_are_named() -> None:
+    y, said = np.array([0, 0, 2, 2]), np.array([0, 0, 0, 0])
+    found = Predictions("multiclass", y, said, np.full((4, 3), 1 / 3))
+    absent, never = gaps_of_classes(found, ["a", "b", "c"])
+    assert absent.startswith("The evaluated rows lack the class 'b'")
+    assert never.startswith("The model takes no row to be of the class 'c'")
+    assert gaps_of_classes(predicted(), ["no", "yes"]) == []
+    assert gaps_of_classes(Predictions("regression", y * 1.0, y * 1.0, np.empty((4, 0))), []) == []
+
+
+def test_the_worst_rows_of_a_wide_table_fragment_nothing() -> None:
+    y = np.array([0, 1] * 10)
+    columns = {f"x{i}": np.where(y == 1, None, "a").astype(object) if i % 2 else y * 1.0 for i in range(300)}
+    frame = pd.concat([pd.Series(values, name=name) for name, values in columns.items()], axis=1)
+    frame = pd.concat([frame, pd.Series(np.where(y == 1, "yes", "no"), name=TARGET)], axis=1)
+    problem = replace(make_problem("binary"), kinds=dict.fromkeys(columns, "category"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        table = worst_rows(problem, frame, Predictions("binary", y, y, np.column_stack([1 - y, y]) * 0.8 + 0.1))
+    assert list(table.columns[:3]) == [f"true {TARGET}", "predicted", "loss"]
+    assert table.shape == (20, 303)

@@ -259,14 +259,18 @@ def test_a_watcher_sees_every_round_and_may_end_the_training(folds: dict[str, li
 
 
 @pytest.mark.parametrize("metric", ["roc_auc", "log_loss"])
-def test_a_fold_in_which_a_metric_does_not_exist_does_not_count_for_it(metric: str) -> None:
+def test_a_fold_in_which_a_metric_does_not_exist_does_not_count_for_it(
+    metric: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     rng = np.random.default_rng(0)
     y = np.repeat([0, 1], [20, 3])
     rows = pd.DataFrame({"x": y + rng.normal(size=23)})
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # scikit-learn's: a class has fewer rows than there are folds
+        warnings.simplefilter("error")
         folds = make_folds(Features({"x": "number"}), rows, y, parts_of(y, 5, seed=0))
+    capfd.readouterr()
     result = cross_validate(task_params("binary", 2), folds, Measure("binary", metric), Limits(5, 5, cpus=1))
+    assert "WARNING" not in "".join(capfd.readouterr())  # XGBoost's, a line a round
     assert np.isfinite(result.value)
     assert np.isfinite(result.mean["roc_auc"]).all()
     assert (np.array(result.mean["roc_auc"]) <= 1).all()

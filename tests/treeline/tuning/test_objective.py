@@ -14,7 +14,7 @@ from treeline import UserError
 from treeline.metrics import curves_of
 from treeline.model.estimator import make_estimator
 from treeline.tuning import objective as objectives
-from treeline.tuning.objective import Objective, choose_metric, make_objective, patience
+from treeline.tuning.objective import Objective, choose_metric, gaps_of_folds, make_objective, patience
 from treeline.tuning.schedule import SearchSettings, checkpoint
 from treeline.tuning.search_space import DEFAULTS, SPACE, known_points
 
@@ -193,3 +193,13 @@ def test_every_known_point_trains() -> None:
     for point in known_points("binary", objective.space):
         found = objective.cross_validate(point, lambda round_, values: None, lambda step, value: False, 2)
         assert np.isfinite(found.value)
+
+
+def test_folds_that_lack_a_class_are_counted_and_the_class_is_named() -> None:
+    frame = make_table("binary", n=60).assign(**{TARGET: ["yes"] * 58 + ["no"] * 2})
+    objective = make_objective(make_problem("binary"), frame, SearchSettings(folds=3), 1)
+    assert gaps_of_folds(objective, ["no", "yes"]).startswith(
+        "1 of 3 folds lack a class in the rows that measure them, such as 'no': their ROC AUC does not count."
+    )
+    assert gaps_of_folds(made("binary"), ["no", "yes"]) == ""
+    assert gaps_of_folds(made("regression"), []) == ""
