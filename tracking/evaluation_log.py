@@ -43,6 +43,12 @@ from treeline.reporting.plots import (
 )
 
 TEST = "test_"  # before the name of every metric of the evaluated rows
+# What MLflow's evaluator warns of without need, by its logger: the target stands in the frame on purpose, and the task
+# was settled with the table, however many numbers are its labels.
+EXPECTED = {
+    "mlflow.models.utils": "Found extra inputs",
+    "mlflow.models.evaluation.evaluators.classifier": "the model type looks like",
+}
 MAX_ROWS_EXPLAINED = 1000  # rows whose contributions are computed
 
 
@@ -59,9 +65,9 @@ def evaluate_by_mlflow(model_uri: str, problem: Problem, dataset: PandasDataset)
     config: dict[str, Any] = {"log_explainer": False, "log_model_explainability": False, "metric_prefix": TEST}
     if problem.task == "binary":
         config["pos_label"] = problem.classes[1]
-    # The target stands in the frame on purpose; MLflow warns that the signature does not know it.
-    noise = logging.getLogger("mlflow.models.utils")
-    noise.addFilter(_no_extra_inputs)
+    noise = [logging.getLogger(name) for name in EXPECTED]
+    for each in noise:
+        each.addFilter(_not_expected)
     try:
         result = mlflow.models.evaluate(
             model_uri,
@@ -75,7 +81,8 @@ def evaluate_by_mlflow(model_uri: str, problem: Problem, dataset: PandasDataset)
         logger.warning(f"MLflow's evaluator gave up, so its plots are missing: {error}")
         return {}
     finally:
-        noise.removeFilter(_no_extra_inputs)
+        for each in noise:
+            each.removeFilter(_not_expected)
     return dict(result.metrics)
 
 
@@ -233,5 +240,5 @@ DIAGNOSTICS = [
 ]
 
 
-def _no_extra_inputs(record: logging.LogRecord) -> bool:
-    return "Found extra inputs" not in record.getMessage()
+def _not_expected(record: logging.LogRecord) -> bool:
+    return not any(each in record.getMessage() for each in EXPECTED.values())

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from treeline import UserError, nearest
-from treeline.data.columns import KINDS_BY_SETTING, Columns, read_names, settle_columns
+from treeline.data.columns import KINDS_BY_SETTING, Columns, settle_columns
+from treeline.data.names import read_names
 from treeline.data.splits import Split, SplitKind
 from treeline.data.tables import Table, digest
 from treeline.data.target import Task, label_codes, settle_target

@@ -8,6 +8,7 @@ import pandas as pd
 from sklearn.inspection import permutation_importance
 from sklearn.metrics import classification_report, confusion_matrix
 
+from treeline.data.names import free_name
 from treeline.data.problem import Problem
 from treeline.data.values import as_categories, to_numeric
 from treeline.evaluation.predictions import Predictions, losses, predict
@@ -133,9 +134,12 @@ def worst_rows(problem: Problem, frame: pd.DataFrame, predictions: Predictions) 
     y_pred = predictions.y_pred[places]
     predicted: list[Any] = [problem.classes[k] for k in y_pred] if problem.classes else list(y_pred)
     table = problem.rows(frame).iloc[places]
-    table.insert(0, "loss", loss[places])
-    table.insert(0, "predicted", predicted)
-    table.insert(0, f"true {problem.target}", frame[problem.target].iloc[places].to_numpy())
+    told: dict[str, Any] = {
+        f"true {problem.target}": frame[problem.target].iloc[places].to_numpy(),
+        "predicted": predicted,
+    }
+    for name, values in reversed((told | {"loss": loss[places]}).items()):
+        table.insert(0, free_name(name, table.columns), values)
     return table
 
 
