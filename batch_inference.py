@@ -1,7 +1,7 @@
 """A table scored with a registered model, chunk by chunk: a file in, the same file with the model's answers out.
 
-Reads: a CSV or Parquet file of raw columns; the model, the champion's served form unless another is named; the rows it
-was trained on, to compare with.
+Reads: a table file of raw columns, or a folder of Parquet parts; the model, the champion's served form unless another
+is named; the rows it was trained on, to compare with.
 Writes: the output file, whole or not at all; beside it, `<output>.rejected`, the rows that cannot be scored, with the
 reason; a run with counts, latency, the input's digest and a table of drift.
 Parameters: `python batch_inference.py --help`.
@@ -35,7 +35,8 @@ from tracking.runs import Lineage, stage_run
 from treeline import UserError
 from treeline.data.chunks import WRITABLE, count_rows, file_digest
 from treeline.data.drift import drift
-from treeline.data.files import is_csv, is_remote, local_copy
+from treeline.data.files import KINDS, exists, is_csv, is_remote, local_copy, path_kind
+from treeline.data.tables import check_exists
 from treeline.reporting.plots import bars
 from treeline.serving.scoring import Scorer, Tally, answers_beside, prepare_rows, rejected_path, score
 from utils import command
@@ -116,19 +117,32 @@ def check_paths(settings: BatchSettings) -> Path:
         raise UserError(
             f"--output got {settings.output!r}: it must be a local path that ends in {', '.join(WRITABLE)}."
         )
-    if is_csv(settings.input) != is_csv(output.name):
+    if not output.absolute().parent.is_dir():
+        raise UserError(f"No folder {str(output.absolute().parent)!r} to write {output.name} in: make it first.")
+    if not is_remote(settings.input):
+        if not exists(settings.input):
+            raise UserError(f"No file {str(Path(settings.input).absolute())!r} to score.")
+        check_exists(settings.input)
+        if output.exists() and output.samefile(settings.input):
+            raise UserError(f"--output is the input itself, {settings.input!r}: name another file.")
+        check_kinds(settings, Path(settings.input))
+    elif settings.input.lower().endswith((*KINDS["csv"], *KINDS["parquet"])):
+        check_kinds(settings, Path(settings.input.rpartition("/")[2]))
+    return output
+
+
+def check_kinds(settings: BatchSettings, source: Path) -> None:
+    """Refuse to write a CSV as Parquet or the reverse; rows of other files go into either.
+
+    Raises:
+        UserError: names both.
+    """
+    kind = path_kind(source, settings.input)
+    if kind in ("csv", "parquet") and (kind == "csv") != is_csv(settings.output):
         raise UserError(
             f"--input {settings.input!r} and --output {settings.output!r} must be of one kind, CSV or Parquet: "
             "the rows are written as they stand."
         )
-    if not output.absolute().parent.is_dir():
-        raise UserError(f"No folder {str(output.absolute().parent)!r} to write {output.name} in: make it first.")
-    if not is_remote(settings.input):
-        if not Path(settings.input).is_file():
-            raise UserError(f"No file {str(Path(settings.input).absolute())!r} to score.")
-        if output.exists() and output.samefile(settings.input):
-            raise UserError(f"--output is the input itself, {settings.input!r}: name another file.")
-    return output
 
 
 def run(settings: BatchSettings) -> str:
@@ -137,18 +151,21 @@ def run(settings: BatchSettings) -> str:
         active = stack.enter_context(stage_run("batch-inference", settings))
         output = check_paths(settings)
         source = stack.enter_context(local_copy(settings.input, download_artifact))
+        check_kinds(settings, source)
         model = load(settings.model_uri)
         digest = file_digest(source)[:16]
         mlflow.set_tags({**model.tags, "input_digest": digest})
 
         start = time.perf_counter()
-        with tqdm(total=count_rows(source), desc="scoring", unit="row", unit_scale=True, disable=None) as bar:
-            tally, sample = score(model.scorer, source, output, bar.update)
+        with tqdm(total=count_rows(source) or None, desc="scoring", unit="row", unit_scale=True, disable=None) as bar:
+            tally, sample = score(model.scorer, source, output, bar.update, settings.file())
         seconds = time.perf_counter() - start
 
         if tally.scored:
             log_dataset(sample, Origin(Path(settings.input).name, settings.input, digest), "scoring")
         log_tally(tally, seconds)
+        for note in tally.notes:
+            logger.info(note)
         logger.info(
             f"{tally.scored} of {tally.read} rows scored by {model.tags['model_uri']} in {seconds:.1f} s: {output}"
         )

@@ -14,6 +14,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from treeline.data.files import FileSettings
 from treeline.data.names import FORM_ENDINGS, MAX_MODEL_NAME
 from treeline.data.problem import AskedTask, TableSettings, check_split_column
 from treeline.data.splits import SplitKind
@@ -97,10 +98,36 @@ class Settings(BaseSettings):
         return name.replace("_", "-") if cls.model_config["cli_kebab_case"] else name
 
 
-class DataSettings(Settings):
+class ReadingSettings(Settings):
+    """How a table file is read, where that cannot be told from the file or is told wrong."""
+
+    encoding: str = Field(
+        FileSettings.encoding, description="Encoding of a text file, such as cp1252; empty tells it from the file."
+    )
+    skip_rows: str = Field(
+        FileSettings.skip_rows,
+        description="Rows of a file to leave out, counted from 1 as an editor or Excel shows them: 1-3 or 2,3.",
+    )
+    sheet: str = Field(FileSettings.sheet, description="Sheet of an Excel file; empty takes the only one with a table.")
+
+    def check(self) -> None:
+        """Refuse an encoding that nobody knows, and rows that are none."""
+        super().check()
+        self.file()
+
+    def file(self) -> FileSettings:
+        """Give what the core needs to read a file."""
+        return FileSettings(**{each.name: getattr(self, each.name) for each in fields(FileSettings)})
+
+
+class DataSettings(ReadingSettings):
     """Check and split a table; log its two sides."""
 
-    data: str = Field("breast_cancer", description=f"CSV or Parquet file, or a built-in table: {', '.join(BUILT_IN)}.")
+    data: str = Field(
+        "breast_cancer",
+        description="Table file (CSV, Parquet, Excel, JSON, Feather), a folder of Parquet parts, or a built-in table: "
+        f"{', '.join(BUILT_IN)}.",
+    )
     target: str = Field("", description="Column to predict; may be empty for a built-in table.")
     task: AskedTask = Field(TableSettings.task, description="What to predict; auto guesses from the target.")
     drop: str = Field(TableSettings.drop, description="Columns to leave out, separated by commas.")
@@ -134,7 +161,7 @@ class DataSettings(Settings):
         check_split_column(self.table())
         if self.data not in BUILT_IN:
             check_exists(self.data, BUILT_IN)
-            check_target_named(self.data, self.target)
+            check_target_named(self.data, self.target, self.file())
 
     def table(self) -> TableSettings:
         """Give what the core needs to read a table."""
@@ -193,12 +220,10 @@ class TrainingSettings(Settings):
     )
 
 
-class EvaluationSettings(Settings):
+class EvaluationSettings(ReadingSettings):
     """Score the registered model on rows that training never saw; promote it if it earns it."""
 
-    eval_dataset: str = Field(
-        "", description="Labelled CSV or Parquet file to judge by; empty takes the logged test rows."
-    )
+    eval_dataset: str = Field("", description="Labelled table file to judge by; empty takes the logged test rows.")
     model_name: ModelName = MODEL_NAME
     promote: Literal["better", "not-worse", "always", "never"] = Field(
         "better",
@@ -247,12 +272,16 @@ class SweepSettings(Settings):
     )
 
 
-class BatchSettings(Settings):
+class BatchSettings(ReadingSettings):
     """Score a file with a registered model."""
 
-    input: str = Field("", description="CSV or Parquet file to score: a path, a URL or an MLflow artifact.")
+    input: str = Field(
+        "", description="Table file to score, or a folder of Parquet parts: a path, a URL or an MLflow artifact."
+    )
     output: str = Field(
-        "", description="File to write: the rows with the model's answers, of the same kind as the input."
+        "",
+        description="File to write: the rows with the model's answers, as CSV where the input is one, as Parquet where "
+        "it is that, else as either.",
     )
     model_uri: str = Field(
         "", description="Model to score with; empty takes NAMEService@champion of the only model that has a champion."

@@ -33,8 +33,6 @@ from treeline.cpus import cpu_budget
 from treeline.data.drift import sample_rows
 from treeline.data.problem import Problem
 from treeline.data.tables import read_file
-from treeline.data.target import check_columns
-from treeline.data.values import to_numeric
 from treeline.evaluation.comparison import Contest, Decision, decide, intervals
 from treeline.evaluation.criteria import Criteria, check_thresholds, parse_costs
 from treeline.evaluation.predictions import Predictions, dummy_predictions, predict
@@ -75,21 +73,15 @@ def read_rows(settings: EvaluationSettings, problem: Problem, data_run: Run) -> 
     if not settings.eval_dataset:
         frame = load_split(data_run.info.run_id, "test")
     else:
-        table = read_file(settings.eval_dataset, download_artifact)
-        check_columns(table, problem.kinds, settings.eval_dataset)
-        frame = problem.labelled(table, settings.eval_dataset)
+        found = read_file(settings.eval_dataset, download_artifact, settings.file())
+        for note in found.notes:
+            logger.info(note)
+        table = found.frame
+        frame = problem.labelled(problem.read(table, settings.eval_dataset), settings.eval_dataset)
         if len(frame) < len(table):
             logger.warning(f"{len(table) - len(frame)} of {len(table)} rows have no target and are left out")
     problem.truth(frame)
     return frame
-
-
-def in_model_columns(problem: Problem, frame: pd.DataFrame) -> pd.DataFrame:
-    """Give rows in the model's columns and the target, numbers as numbers: whole ones may stand in a fraction's column,
-    and some may be spelled as text.
-    """
-    numbers = {name: to_numeric(frame[name]) for name, kind in problem.kinds.items() if kind == "number"}
-    return frame[[*problem.kinds, problem.target]].assign(**numbers)
 
 
 def log_metrics(challenger: Challenger, dummy: Predictions, frame: pd.DataFrame, known: Collection[str]) -> None:
@@ -174,7 +166,7 @@ def run(settings: EvaluationSettings) -> str:
         estimator = load_pipeline(name, version)
         golden = mlflow.artifacts.load_dict(f"{training_run.info.artifact_uri}/{GOLDEN_REQUESTS}")
 
-        frame = in_model_columns(problem, rows)
+        frame = rows[[*problem.kinds, problem.target]]
         side = "evaluation" if settings.eval_dataset else "test"
         dataset = log_input(problem, frame, side, "evaluation", settings.eval_dataset)
         known = evaluate_by_mlflow(f"models:/{name}/{version}", problem, dataset)

@@ -1,6 +1,6 @@
 """Stage 1: a table in; checked, split and logged datasets out.
 
-Reads: a CSV or Parquet file, or a built-in table.
+Reads: a table file (CSV, Parquet, Excel, JSON, Feather), a folder of Parquet parts, or a built-in table.
 Writes: a run with train.parquet, test.parquet (raw columns, the target among them), problem.json, profile.html and the
 sizes.
 Parameters: `python data_preprocessing.py --help`.
@@ -25,6 +25,7 @@ from treeline.data.problem import Problem, settle_problem
 from treeline.data.quality import inspect_table
 from treeline.data.splits import Split
 from treeline.data.tables import read_table
+from treeline.data.values import spell
 from treeline.model.expressions import add_derived
 from treeline.reporting.profile import profile_page
 from utils import command
@@ -59,10 +60,11 @@ def split(problem: Problem, rows: pd.DataFrame, settings: DataSettings) -> tuple
     y = problem.truth(rows) if problem.classes else None
     apart = Split(problem.split, problem.split_column)
     train, test = apart.train_test(rows, y, settings.test_size, settings.seed)
-    absent = set(problem.classes) - set(rows[problem.target].iloc[train])
+    met = set(rows[problem.target].iloc[train])
+    absent = [each for each in problem.classes if each not in met]
     if absent:
         raise UserError(
-            f"The class {min(map(str, absent))!r} is too rare: no row of it fell on the training side. Leave it "
+            f"The class {spell(absent[0])} is too rare: no row of it fell on the training side. Leave it "
             "out, or use split=stratified."
         )
     return rows.iloc[train].reset_index(drop=True), rows.iloc[test].reset_index(drop=True)
@@ -74,7 +76,7 @@ def prepare(settings: DataSettings) -> Prepared:
     Raises:
         UserError: whatever is wrong with the table or the settings.
     """
-    table = read_table(settings.data, settings.target, download_artifact)
+    table = read_table(settings.data, settings.target, download_artifact, settings.file())
     n_read = len(table.frame)
     problem, rows = settle_problem(table, settings.table())
     del table  # a copy of the rows that need not stay
@@ -106,6 +108,8 @@ def describe(prepared: Prepared) -> str:
         f"Table      {problem.table}: {sizes['full_data_size']} rows; {sizes['train_size']} to train on, "
         f"{sizes['test_size']} to test on ({how})",
         f"Task       {problem.task}, target {problem.target!r} ({problem.reason})",
+        *(f"Read       {note}" for note in problem.notes),
+        *([f"Left out   {told_unlabelled(sizes)}"] if sizes["rows_without_target"] else []),
         "Columns",
         *(f"  {one_line(name): <32} {kind: <16} {problem.reasons[name]}" for name, kind in problem.kinds.items()),
         *(f"  {one_line(name): <32} {'derived': <16} {one_line(text)}" for name, text in problem.derived.items()),
@@ -125,14 +129,21 @@ def report(prepared: Prepared) -> None:
         f"{f', {len(problem.derived)} derived' if problem.derived else ''}), {problem.task} ({problem.reason}); "
         f"{sizes['train_size']} rows to train on, {sizes['test_size']} to test on"
     )
+    for note in problem.notes:
+        logger.info(note)
     plain = ("numbers", "true or false")
     _report_columns("read as", {name: why for name, why in problem.reasons.items() if why not in plain})
     _report_columns("left out", problem.left_out)
-    unlabelled = sizes["rows_without_target"]
-    if unlabelled:
-        logger.warning(f"{unlabelled} of {sizes['full_data_size'] + unlabelled} rows have no target and are left out")
+    if sizes["rows_without_target"]:
+        logger.warning(told_unlabelled(sizes))
     for warning in problem.warnings:
         logger.warning(warning)
+
+
+def told_unlabelled(sizes: Mapping[str, int]) -> str:
+    """Say how many rows have no target."""
+    count = sizes["rows_without_target"]
+    return f"{count} of {sizes['full_data_size'] + count} rows have no target and are left out"
 
 
 def _report_columns(what: str, reasons: Mapping[str, str]) -> None:

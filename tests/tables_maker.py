@@ -90,6 +90,11 @@ def make_zoo(target: str = "binary", n: int = 160, seed: int = 0) -> pd.DataFram
         "nothing": None,
         "zip": [f"0{k}" for k in rng.integers(1000, 1009, n)],
         "how many": rng.integers(0, 10**6, n),
+        "price": [f"{value:,.2f} €".translate(str.maketrans(",.", ".,")) for value in rng.gamma(2, 900, n)],
+        "paid": rng.choice(["Y", "N"], n),
+        "spot": [f"{lat:.4f},{lon:.4f}" for lat, lon in rng.uniform([47, 6], [55, 15], (n, 2))],
+        "shift": (when + pd.Timedelta(hours=9)).tz_localize("UTC").tz_convert("America/New_York"),
+        "took": pd.to_timedelta(rng.integers(10**5, 10**6, n), unit="s"),
     }
     made = frame.assign(**zoo)
     return made.assign(twin=made["2"], **{TARGET: y})
@@ -104,6 +109,11 @@ ZOO_KINDS = KINDS | {
     "2": "number",
     "zip": "category",
     "how many": "number",
+    "price": "number",
+    "paid": "boolean",
+    "spot": "pair",
+    "shift": "datetime",
+    "took": "number",
 }
 ZOO_LEFT_OUT = ["row", "customerID", "twin", "constant", "nothing"]
 

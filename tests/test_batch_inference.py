@@ -88,8 +88,8 @@ def test_rows_that_cannot_be_scored_are_kept_apart_with_their_reason(mixed_copy:
     score("new.csv", "scores.csv")
     apart = pd.read_csv("scores.rejected.csv")
     assert apart["reason"].tolist() == [
-        "column 'floor' holds 'third', not a number",
-        "column 'garden' holds 'perhaps', not a boolean",
+        "The column 'floor' holds 'third', not a number.",
+        "The column 'garden' holds 'perhaps', not true or false.",
         "line 32 has 2 fields, the header 6: one,two",
     ]
     assert apart["floor"][0] == "third"
@@ -117,7 +117,7 @@ def test_parquet_rows_that_cannot_be_scored_are_kept_apart(cancer_copy: Store) -
     score("new.parquet", "scores.parquet")
     assert len(pd.read_parquet("scores.parquet")) == 187
     apart = pd.read_parquet("scores.rejected.parquet")
-    assert apart["reason"].tolist() == ["column 'mean area' holds 'large', not a number"]
+    assert apart["reason"].tolist() == ["The column 'mean area' holds 'large', not a number."]
     assert apart["mean texture"].tolist() == [rows["mean texture"][5]]
 
 

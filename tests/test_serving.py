@@ -245,7 +245,7 @@ def test_a_missing_column_is_named(served: Served, table: str, form: str) -> Non
 @pytest.mark.parametrize("form", BODIES)
 def test_a_word_among_fractions_is_named_with_its_column(served: Served, name: str, form: str) -> None:
     sentence = refused(served, BODIES[form](served.records(1)[0] | {name: "wide"}))
-    assert sentence.endswith(f"The column {name!r} wants numbers, got 'wide'.")
+    assert sentence.endswith(f"The column {name!r} holds 'wide', not a number.")
 
 
 @pytest.mark.parametrize("table", ["mixed"])
@@ -254,7 +254,8 @@ def test_a_word_among_fractions_is_named_with_its_column(served: Served, name: s
 @pytest.mark.parametrize("value", ["three", [1, 2], {"a": 1}], ids=str)
 def test_what_is_no_number_is_named_with_its_column(served: Served, form: str, name: str, value: Any) -> None:
     sentence = refused(served, BODIES[form](served.records(1)[0] | {name: value}))
-    assert sentence.endswith(f"The column {name!r} wants numbers, got {value!r}.")
+    wanted = "a number" if name in ("rooms", "floor") else "true or false"
+    assert sentence.endswith(f"The column {name!r} holds {value!r}, not {wanted}.")
 
 
 @EVERY_TABLE

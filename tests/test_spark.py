@@ -83,7 +83,7 @@ def test_a_missing_column_is_named(mixed: Store, tmp_path: Path) -> None:
 def test_a_word_among_numbers_is_named_with_its_column(mixed: Store, tmp_path: Path) -> None:
     rows = rows_of(mixed).astype({"rooms": "str"}).assign(rooms="three")
     refused = spark_scores(mixed, write(rows, tmp_path / "rows"), tmp_path / "scores")
-    assert "The column 'rooms' wants numbers, got 'three'." in sentence_of(refused)
+    assert "The column 'rooms' holds 'three', not a number." in sentence_of(refused)
 
 
 def test_a_folder_that_is_not_there_is_named(cancer: Store, tmp_path: Path) -> None:

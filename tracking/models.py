@@ -46,6 +46,7 @@ TRUSTED = [
     "treeline.model.encoders.CategoryEncoder",
     "treeline.model.encoders.TargetMeanEncoder",
     "treeline.model.encoders.DatetimeEncoder",
+    "treeline.model.encoders.PairEncoder",
     "treeline.model.encoders.TfidfEncoder",
     "treeline.model.features.Features",
     "treeline.model.estimator.TreelineClassifier",

@@ -16,7 +16,6 @@ from tracking.runs import Lineage, find_run
 from treeline import UserError
 from treeline.data.problem import Problem
 from treeline.data.tables import hash_rows
-from treeline.data.target import check_columns
 from treeline.evaluation.comparison import Contest, Decision, compare
 from treeline.evaluation.criteria import Criteria
 from treeline.evaluation.predictions import Predictions, predict
@@ -116,7 +115,7 @@ def _compare(challenger: Challenger, champion: ModelVersion, metric: str, known:
     theirs = load_problem(data_run)
     if (theirs.task, theirs.classes, theirs.target) != (problem.task, problem.classes, problem.target):
         return Contest(known, obstacle=f"the champion {known} predicts something else and cannot be compared")
-    check_columns(frame, theirs.kinds, "the evaluated table")
+    frame = theirs.read(frame, "the evaluated table")
     fresh = _new_rows(problem, frame, challenger.train)
     fresh &= _new_rows(theirs, frame, load_split(data_run.info.run_id, "train"))
     about = f"{fresh.sum()} of {len(frame)} rows are new to the champion {known} and to this model"

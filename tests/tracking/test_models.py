@@ -4,7 +4,6 @@ import importlib
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -15,7 +14,7 @@ import skops.io
 from mlflow.models import ModelSignature
 from mlflow.models.utils import _enforce_schema
 from mlflow.types.schema import AnyType, DataType
-from tables_maker import CLASSES, KINDS, TARGET, TASKS, ZOO_KINDS, make_problem, make_table, make_zoo
+from tables_maker import CLASSES, KINDS, TARGET, TASKS, make_problem, make_table, make_zoo
 
 import serve
 from tracking.models import (
@@ -34,8 +33,9 @@ from tracking.models import (
     requirements,
     signatures,
 )
+from treeline.data import tables
 from treeline.data.names import FORM_ENDINGS
-from treeline.data.problem import Problem
+from treeline.data.problem import Problem, TableSettings, settle_problem
 from treeline.model.estimator import TreelineClassifier, TreelineRegressor, make_estimator
 
 Estimator = TreelineClassifier | TreelineRegressor
@@ -162,6 +162,7 @@ CLASS_PATHS = [
     "treeline.model.encoders.CategoryEncoder",
     "treeline.model.encoders.TargetMeanEncoder",
     "treeline.model.encoders.DatetimeEncoder",
+    "treeline.model.encoders.PairEncoder",
     "treeline.model.encoders.TfidfEncoder",
     "treeline.model.features.Features",
     "treeline.model.estimator.TreelineClassifier",
@@ -182,7 +183,7 @@ def test_the_classes_that_a_model_names_are_where_their_paths_say(path: str) -> 
 
 
 def posed_by_the_zoo(target: str) -> Problem:
-    return replace(make_problem(target), kinds=dict(ZOO_KINDS))
+    return settle_problem(tables.make_table("zoo", make_zoo(target), TARGET), TableSettings())[0]
 
 
 @pytest.mark.parametrize("target", ["binary", "multiclass", "regression"])

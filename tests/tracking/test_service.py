@@ -100,7 +100,7 @@ def test_a_cell_that_is_no_number_is_refused_with_the_sentence_of_the_pipeline(
         houses_service.predict(pd.DataFrame([row]))
     with pytest.raises(MlflowException) as by_request:
         ask(houses_service, SHAPES[shape]([row]))
-    assert by_frame.value.message.startswith("The column 'rooms' wants numbers, got ")
+    assert by_frame.value.message.startswith("The column 'rooms' holds ")
     assert by_request.value.message.endswith(by_frame.value.message)
     assert by_request.value.get_http_status_code() == 400
 

@@ -1,26 +1,41 @@
-"""Read a CSV or Parquet file in chunks that fit in memory, and write one that is whole or not there at all."""
+"""Read a table file in chunks that fit in memory, and write one that is whole or not there at all."""
 
-import csv
+import gzip
 import hashlib
 import io
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import fsspec
 import pandas as pd
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet as pq
-from fsspec.core import get_compression
 
 from treeline import UserError
-from treeline.data.files import PARQUET_ENDINGS, Dialect, csv_dialect, is_csv, unpacked
+from treeline.data.csv_rows import csv_pieces, text_frame
+from treeline.data.dialects import csv_dialect
+from treeline.data.files import AS_IT_STANDS, FileSettings, is_csv, path_kind, unpacked
+from treeline.data.parquet_files import arrow_table, find_parts, frame_of
+from treeline.data.reading import readable, unread_settings
+from treeline.data.records import read_excel, read_json, spelled_out
 
 ROWS_PER_CHUNK = 50_000  # of a chunk of Parquet
 BYTES_PER_CHUNK = 1 << 24  # of a chunk of CSV
 WRITABLE = (".csv", ".csv.gz", ".parquet")
+# Whole numbers with a gap are no floats in a CSV either.
+WHOLE_NUMBERS = {
+    pa.int8(): pd.Int8Dtype(),
+    pa.int16(): pd.Int16Dtype(),
+    pa.int32(): pd.Int32Dtype(),
+    pa.int64(): pd.Int64Dtype(),
+    pa.uint8(): pd.UInt8Dtype(),
+    pa.uint16(): pd.UInt16Dtype(),
+    pa.uint32(): pd.UInt32Dtype(),
+    pa.uint64(): pd.UInt64Dtype(),
+}
+MAX_NAME_BYTES = 200  # of a file, from which its hidden twin gets a name of its own
 
 
 @dataclass(frozen=True)
@@ -28,52 +43,68 @@ class Chunk:
     """Some rows of a file, one after another.
 
     Attributes:
-        raw: as they stand in the file: Parquet's own types, or the very text of a CSV.
-        frame: as pandas reads them, under the same column names that the whole file would have.
+        raw: as they stand in the file: its own types, or the very text of a CSV.
+        frame: the same rows as the whole file would give them, under the same column names.
         broken: lines of a CSV that are no rows, each with its reason; they are not in the other two.
+        notes: how the file is read, in sentences, on the first chunk.
     """
 
     raw: pa.Table
     frame: pd.DataFrame
     broken: list[str]
+    notes: list[str] = field(default_factory=list)
 
 
-def chunks(path: Path, text: Collection[str] = ()) -> Iterator[Chunk]:
+def chunks(path: Path, files: FileSettings = AS_IT_STANDS) -> Iterator[Chunk]:
     """Read a file chunk by chunk, at least one, which may be empty.
 
     Args:
-        path: its ending tells the kind.
-        text: columns of a CSV that are text whatever a chunk of them looks like.
+        path: its ending tells the kind; a folder of Parquet parts is one table.
+        files: what the user says of it.
 
     Raises:
         UserError: the file cannot be read.
     """
-    with _readable(path):
-        yield from _csv_chunks(path, text) if is_csv(path.name) else _parquet_chunks(path)
+    with readable(path.name):
+        kind = path_kind(path)
+        if kind == "csv":
+            yield from _csv_chunks(path, files)
+        elif kind == "parquet":
+            yield from _parquet_chunks(path, unread_settings(kind, files))
+        else:
+            yield from _slices(path, files)
 
 
 def count_rows(path: Path) -> int:
-    """Count the rows of a file; of a CSV roughly, for a quoted value may hold line breaks.
+    """Count the rows of a file; of a CSV roughly, for a quoted value may hold line breaks; 0 where one must read it.
 
     Raises:
         UserError: the file cannot be read.
     """
-    with _readable(path):
-        if path.name.lower().endswith(PARQUET_ENDINGS):
-            return int(pq.ParquetFile(path).metadata.num_rows)
+    with readable(path.name):
+        kind = path_kind(path)
+        if kind == "parquet":
+            return find_parts(path).count()
+        if kind not in ("csv", "lines"):
+            return 0
         lines = 0
         with unpacked(path) as file:
             while chunk := file.read(BYTES_PER_CHUNK):
                 lines += chunk.count(b"\n")
-        return max(lines - 1, 0)
+        return max(lines - (kind == "csv"), 0)
 
 
 def file_digest(path: Path) -> str:
-    """Hash a file's bytes by SHA-256; 64 hexadecimal digits."""
+    """Hash a file's bytes by SHA-256; 64 hexadecimal digits. Of a folder the names and bytes of all its files."""
     sha = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(BYTES_PER_CHUNK):
-            sha.update(chunk)
+    for each in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if each.is_dir():
+            continue
+        if each != path:
+            sha.update(str(each.relative_to(path)).encode())
+        with each.open("rb") as file:
+            while chunk := file.read(BYTES_PER_CHUNK):
+                sha.update(chunk)
     return sha.hexdigest()
 
 
@@ -86,7 +117,7 @@ def atomic_writer(path: Path) -> Iterator[Callable[[pa.Table], None]]:
     Args:
         path: ends in one of `WRITABLE`; a file of this name is replaced.
     """
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{_short(path.name)}.partial")
     try:
         with ExitStack() as stack:
             write: list[Callable[[pa.Table], None]] = []
@@ -107,85 +138,80 @@ def atomic_writer(path: Path) -> Iterator[Callable[[pa.Table], None]]:
         partial.unlink(missing_ok=True)
 
 
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Say in a sentence what pandas, pyarrow and the unpackers raise for a file that is not what its name says."""
-    try:
-        yield
-    except (pa.ArrowException, ValueError, OSError, EOFError) as error:
-        raise UserError(f"Cannot read {path.name}: {str(error).splitlines()[0]}. Is it valid?") from error
+def _short(name: str) -> str:
+    """Shorten a name so far that a file system takes it with more beside it."""
+    return name if len(name.encode()) <= MAX_NAME_BYTES else hashlib.sha256(name.encode()).hexdigest()[:32]
 
 
-def _parquet_chunks(path: Path) -> Iterator[Chunk]:
-    file = pq.ParquetFile(path, pre_buffer=False)
-    batches = file.iter_batches(ROWS_PER_CHUNK) if file.metadata.num_rows else [file.schema_arrow.empty_table()]
-    for batch in batches:
-        raw = pa.Table.from_batches([batch]) if isinstance(batch, pa.RecordBatch) else batch
-        frame = raw.to_pandas()
-        if not isinstance(frame.index, pd.RangeIndex):
-            frame = frame.reset_index()  # pandas keeps a named index apart from the columns
-        yield Chunk(raw, frame.set_axis(frame.columns.map(str), axis=1), [])
+def _parquet_chunks(path: Path, notes: list[str]) -> Iterator[Chunk]:
+    parts = find_parts(path)
+    if path.is_dir():
+        notes = [*notes, f"The folder is read as one table of {len(parts.parts)} parts."]
+    first = True
+    for raw in parts.batches(ROWS_PER_CHUNK):
+        frame, told = frame_of(raw, path.name)
+        yield Chunk(raw, frame, [], [*notes, *told] if first else [])
+        first = False
+    if first:
+        raw = parts.schema.empty_table()
+        yield Chunk(raw, frame_of(raw, path.name)[0], [], notes)
 
 
-def _csv_chunks(path: Path, text: Collection[str]) -> Iterator[Chunk]:
-    dialect = csv_dialect(path)
-    broken: list[str] = []
+def _csv_chunks(path: Path, files: FileSettings) -> Iterator[Chunk]:
+    dialect = csv_dialect(path, files)
+    layout = dialect.layout
+    named = [""] * layout.row_names + layout.named
+    notes = [*dialect.notes, *unread_settings("csv", files)]
 
-    def note(row: pyarrow.csv.InvalidRow) -> str:
-        broken.append(
-            f"line {row.number} has {row.actual_columns} fields, the header {row.expected_columns}: {row.text}"
-        )
-        return "skip"
+    def chunk(table: pa.Table, broken: list[str], first: bool) -> Chunk:
+        columns = table.select(range(layout.row_names, layout.width))
+        raw = table.rename_columns(named)
+        return Chunk(raw, text_frame(columns, dialect.names), broken, notes if first else [])
 
-    with unpacked(path) as head:
-        header = pd.read_csv(head, sep=dialect.separator, encoding=dialect.encoding, nrows=0)
-    with unpacked(path) as file:
-        as_text = {name: pa.string() for name in _names(path, dialect)}
-        reader = pyarrow.csv.open_csv(
-            file,
-            read_options=pyarrow.csv.ReadOptions(
-                use_threads=False, block_size=BYTES_PER_CHUNK, encoding=dialect.encoding
-            ),
-            parse_options=pyarrow.csv.ParseOptions(
-                delimiter=dialect.separator, newlines_in_values=True, invalid_row_handler=note
-            ),
-            convert_options=pyarrow.csv.ConvertOptions(column_types=as_text, strings_can_be_null=False),
-        )
-        any_rows = False
-        for batch in reader:
-            raw = pa.Table.from_batches([batch])
-            yield Chunk(raw, _typed(raw, header.columns, dialect.decimal, text), broken[:])
-            broken.clear()
-            any_rows = True
-        if not any_rows or broken:
-            raw = reader.schema.empty_table()
-            yield Chunk(raw, _typed(raw, header.columns, dialect.decimal, text), broken[:])
+    first = True
+    for piece in csv_pieces(path, dialect, BYTES_PER_CHUNK):
+        yield chunk(piece.table, piece.broken, first)
+        first = False
+    if first:
+        fields = [pa.field(str(i), pa.large_string()) for i in range(layout.width)]
+        yield chunk(pa.schema(fields).empty_table(), [], first)
 
 
-def _names(path: Path, dialect: Dialect) -> list[str]:
-    """Give the header of a CSV as it stands."""
-    with unpacked(path) as file, io.TextIOWrapper(file, encoding=dialect.encoding, newline="") as text:
-        return next(row for row in csv.reader(text, delimiter=dialect.separator) if row)
-
-
-def _typed(raw: pa.Table, names: pd.Index, decimal: str, text: Collection[str]) -> pd.DataFrame:
-    """Let pandas read the text of a chunk as it reads a whole file."""
-    plain = io.BytesIO()
-    pyarrow.csv.write_csv(raw.rename_columns([str(i) for i in range(raw.num_columns)]), plain)
-    plain.seek(0)
-    kinds = {i: "str" for i, name in enumerate(names) if name in text}
-    frame = pd.read_csv(plain, decimal=decimal, dtype=kinds, header=0, names=range(raw.num_columns), low_memory=False)
-    return frame.set_axis(names.map(str), axis=1)
+def _slices(path: Path, files: FileSettings) -> Iterator[Chunk]:
+    """Read a file that comes whole, and cut it."""
+    kind = path_kind(path)
+    if kind == "arrow":
+        raw = arrow_table(path)
+        frame, notes = frame_of(raw, path.name)
+    else:
+        if kind == "excel":
+            found = read_excel(path, files, path.name)
+        else:
+            found = read_json(path, files, path.name, lines=kind == "lines")
+        frame, notes, raw = found.frame, found.notes, spelled_out(found.frame)
+    notes = [*notes, *unread_settings(kind, files)]
+    for start in range(0, max(len(frame), 1), ROWS_PER_CHUNK):
+        rows = frame.iloc[start : start + ROWS_PER_CHUNK].reset_index(drop=True)
+        yield Chunk(raw.slice(start, ROWS_PER_CHUNK), rows, [], notes if start == 0 else [])
 
 
 def _parquet_writer(path: Path, schema: pa.Schema, stack: ExitStack) -> Callable[[pa.Table], None]:
-    writer = stack.enter_context(pq.ParquetWriter(path, schema))
+    try:
+        writer = stack.enter_context(pq.ParquetWriter(path, schema))
+    except pa.ArrowNotImplementedError as error:
+        raise UserError(f"Parquet does not hold what the rows do: {error}. Write a CSV file instead.") from error
     return lambda rows: writer.write_table(rows.cast(schema))
 
 
 def _csv_writer(path: Path, name: str, stack: ExitStack) -> Callable[[pa.Table], None]:
-    packed = get_compression(name, "infer")
-    url = f"file://{path.absolute()}"
-    file = stack.enter_context(fsspec.open(url, "wt", compression=packed, encoding="utf-8", newline=""))
+    binary: Any = stack.enter_context(path.open("wb"))
+    if name.lower().endswith(".gz"):
+        binary = stack.enter_context(gzip.GzipFile(fileobj=binary, mode="wb"))
+    file = stack.enter_context(io.TextIOWrapper(binary, encoding="utf-8", newline=""))
     header = iter([True])
-    return lambda rows: rows.to_pandas().to_csv(file, index=False, header=next(header, False))
+
+    def write(rows: pa.Table) -> None:
+        frame = rows.to_pandas(ignore_metadata=True, types_mapper=WHOLE_NUMBERS.get)
+        frame.to_csv(file, index=False, header=next(header, False))
+
+    return write

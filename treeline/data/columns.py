@@ -4,22 +4,23 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from treeline import UserError
+from treeline.data.cells import settle_cells
+from treeline.data.looks import is_index_name, looks_like, word_count
 from treeline.data.values import (
     as_categories,
-    datetime_format,
-    first_non_numeric,
+    examples,
     is_boolean,
     is_datetime,
     is_numeric,
-    is_text,
-    marks_missing,
-    spells_numbers,
-    to_numeric,
+    missing,
+    read_datetimes,
+    read_numbers,
 )
 
 MAX_NATIVE_CATEGORIES = (
@@ -27,6 +28,8 @@ MAX_NATIVE_CATEGORIES = (
 )
 MIN_ROWS_FOR_IDS = 20  # below which nothing is said about ids, for in a few rows everything is different
 MIN_WORDS_OF_TEXT = 4  # on average, from which text is read as free text
+MAX_INDEX_PER_ROW = 50  # of a table of few rows drawn from many, whose index goes on beyond them
+MIN_SHARE_OF_IDS = 0.9  # of the values that are different, from which text tells one row from another and no more
 ROW_NUMBER = "it numbers the rows"
 KINDS_BY_SETTING = {"numeric": "number", "categorical": "category", "datetime": "datetime", "text": "text"}
 
@@ -37,14 +40,19 @@ class Columns:
 
     Attributes:
         kinds: the kind of each column that the model reads: `number`, `boolean`, `category` (few levels),
-            `high_cardinality` (a category of many), `datetime` or `text`.
+            `high_cardinality` (a category of many), `datetime`, `text` or `pair` (text of two numbers).
         reasons: why, a few words a column.
         left_out: why each other column is not read.
+        readings: how the text of each column is read, as `treeline.data.values.Reading.to_dict` gives it, where that is
+            not the default.
+        frame: the columns, read: numbers, booleans and moments in types of their own.
     """
 
     kinds: dict[str, str] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    readings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    frame: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def settle_columns(frame: pd.DataFrame, asked: Mapping[str, str] | None = None) -> Columns:
@@ -59,10 +67,15 @@ def settle_columns(frame: pd.DataFrame, asked: Mapping[str, str] | None = None) 
         UserError: a column asked to be of a kind holds what is not of it.
     """
     asked = asked or {}
-    settled = Columns()
+    cells = settle_cells(frame, asked)
+    frame = cells.frame
+    settled = Columns(readings=cells.readings, frame=frame)
     twins: dict[tuple[str, bytes], str] = {}
     for name in map(str, frame.columns):
-        kind, reason = _kind(name, frame[name], asked.get(name, ""))
+        kind, reason = _kind(name, frame[name], asked.get(name, ""), cells.kinds.get(name, ""))
+        if kind and cells.told.get(name):
+            whole = reason in ("numbers", "dates or times") and cells.told[name].startswith(("a duration", "dates"))
+            reason = cells.told[name] if whole else f"{reason}; {cells.told[name]}"
         twin = ""
         if kind and name not in asked:
             twin = twins.setdefault((kind, _fingerprint(frame[name])), name)
@@ -79,11 +92,17 @@ def settle_columns(frame: pd.DataFrame, asked: Mapping[str, str] | None = None) 
     return settled
 
 
-def _kind(name: str, column: pd.Series, asked: str) -> tuple[str, str]:
-    """Settle one column: its kind and the reason, or an empty kind and why it is left out."""
-    present = column.dropna()
-    if is_text(column):
-        present = present[present.astype("str").str.strip() != ""]
+def _kind(name: str, column: pd.Series, asked: str, spelled: str) -> tuple[str, str]:
+    """Settle one column: its kind and the reason, or an empty kind and why it is left out.
+
+    Args:
+        name: of the column.
+        column: read.
+        asked: the kind that the user has named.
+        spelled: the kind that its text spelled.
+    """
+    gaps = missing(column)
+    present = column[~gaps] if gaps.any() else column
     if present.empty:
         return "", "it holds no value"
     if any(isinstance(value, list | dict | set | tuple | np.ndarray | bytes) for value in present.head(100)):
@@ -99,62 +118,64 @@ def _kind(name: str, column: pd.Series, asked: str) -> tuple[str, str]:
         return "boolean", "true or false"
     if is_datetime(column):
         return "datetime", "dates or times"
-    if pd.api.types.is_timedelta64_dtype(column):
-        return "number", "a duration, in seconds"
     if pd.api.types.infer_dtype(column, skipna=True) in ("integer", "decimal", "mixed-integer-float", "floating"):
-        why_not = _row_number(name, present) if full else ""
+        why_not = _row_number(name, present)
         return ("", why_not) if why_not else ("number", "numbers")
-    return _text(column)
+    if spelled == "pair":
+        return "pair", "two numbers each"
+    return _text(present)
 
 
 def _asked(name: str, column: pd.Series, asked: str) -> tuple[str, str]:
     """Settle a column whose kind the user has named."""
     setting = next(setting for setting, kind in KINDS_BY_SETTING.items() if kind == asked)
     reason = f"asked for by {setting}"
-    if asked == "number":
-        try:
-            to_numeric(column)
-        except (ValueError, TypeError, OverflowError):
-            raise UserError(
-                f"{setting} names {name!r}, which holds {first_non_numeric(column)!r}, not a number."
-            ) from None
-    if asked == "datetime" and not is_datetime(column) and not datetime_format(column):
-        raise UserError(
-            f"{setting} names {name!r}, which holds {column.dropna().iloc[0]!r}: no known format reads 99 % of its "
-            "values. Write them as 2026-01-31 or 2026-01-31 12:00:00."
-        )
+    if asked in ("number", "datetime"):
+        _, strange = (read_numbers if asked == "number" else read_datetimes)(column)
+        if strange.any():
+            what = "not numbers" if asked == "number" else "no moments"
+            raise UserError(f"{setting} names {name!r}, which holds {examples(column[strange])}, {what}.")
     if asked == "category" and pd.Series(as_categories(column)).nunique() > MAX_NATIVE_CATEGORIES:
         return "high_cardinality", reason
     return asked, reason
 
 
-def _text(column: pd.Series) -> tuple[str, str]:
-    """Settle a column of text, or of values of mixed types."""
-    text = pd.Series(as_categories(column))
+def _text(present: pd.Series) -> tuple[str, str]:
+    """Settle a column of words, or of values of mixed types; none of them is missing."""
+    text = pd.Series(as_categories(present))
     different = int(text.nunique())
-    if spells_numbers(column):
-        blanks = sum(isinstance(value, str) and marks_missing(value) for value in column.dropna())
-        return "number", "numbers spelled as text" + (f", {blanks} of them blank" if blanks else "")
-    codes = text.dropna().str.fullmatch(r"\d+").mean() > 0.5  # such as 0123, which ISO 8601 would take for a year
-    written = "" if codes else datetime_format(text)
-    if written:
-        return "datetime", f"dates or times as text ({written})"
-    present = text.dropna()
-    words = present.head(2000).str.split().map(len).mean()
-    if words >= MIN_WORDS_OF_TEXT and different > len(present) / 2:
+    words = float(np.mean([word_count(each) for each in text.head(2000)]))
+    if words >= MIN_WORDS_OF_TEXT and different > len(text) / 2:
         return "text", f"free text, {words:.0f} words on average"
-    if different == len(present) >= MIN_ROWS_FOR_IDS:
-        return "", f"it is an id: {different} rows, each with a value of its own"
+    look = looks_like(text)
+    if look == "a range" and different > MAX_NATIVE_CATEGORIES:
+        return "pair", f"{different} ranges, such as {text.iloc[0]!r}: two numbers each"
+    if different >= MIN_SHARE_OF_IDS * len(text) and len(text) >= MIN_ROWS_FOR_IDS:
+        if different == len(text) and not look:
+            return "", f"it is an id: {different} rows, each with a value of its own"
+        what = f"it looks like {look}" if look else "it is a name or an id"
+        return "", f"{what}: {different} different values in {len(text)} rows, such as {text.iloc[0][:40]!r}"
+    told = f", {look} each, such as {text.iloc[0][:40]!r}" if look else ""
     if different <= MAX_NATIVE_CATEGORIES:
-        return "category", f"{different} levels"
-    return "high_cardinality", f"{different} levels, more than {MAX_NATIVE_CATEGORIES}: encoded by the target's mean"
+        return "category", f"{different} {'level' if different == 1 else 'levels'}{told}"
+    return (
+        "high_cardinality",
+        f"{different} levels, more than {MAX_NATIVE_CATEGORIES}: encoded by the target's mean{told}",
+    )
 
 
 def _row_number(name: str, column: pd.Series) -> str:
-    """Say why a column of whole numbers without gaps is an id; empty where it is not."""
-    if len(column) < MIN_ROWS_FOR_IDS or not pd.api.types.is_integer_dtype(column) or not column.is_unique:
+    """Say why a column of numbers, none of them missing, is an id or numbers the rows; empty where it does not."""
+    if len(column) < 2 or not column.is_unique:
         return ""
-    if (np.diff(column.to_numpy(dtype=np.int64)) == 1).all():
+    numbers = column.to_numpy(dtype=np.float64)
+    if not (numbers % 1 == 0).all():
+        return ""
+    if is_index_name(name) and numbers.min() >= 0 and numbers.max() < MAX_INDEX_PER_ROW * len(numbers):
+        return "it is an index, which numbers the rows"
+    if len(column) < MIN_ROWS_FOR_IDS:
+        return ""
+    if (np.diff(numbers) == 1).all():
         return ROW_NUMBER
     if re.search(r"(?i)(^|[^a-z])id$", name) or re.search(r"[a-z]I[dD]$", name):
         return "it is an id: each row has a number of its own"

@@ -35,7 +35,7 @@ def drift(reference: pd.DataFrame, current: pd.DataFrame, kinds: Mapping[str, st
     rows = [
         _row(name, kind, reference[name], current[name])
         for name, kind in kinds.items()
-        if kind not in ("text", "datetime")
+        if kind not in ("text", "pair", "datetime")
     ]
     columns = ["column", "kind", "distance", "missing_reference", "missing_current", "drifts"]
     return pd.DataFrame(rows, columns=columns).sort_values("distance", ascending=False, ignore_index=True)

@@ -1,62 +1,167 @@
-"""Read a table from a file, a URL or an MLflow artifact: Parquet, and CSV as it comes."""
+"""Where a table file lies and what it is by its name: fetched, unpacked, and what a person says of it."""
 
+import bz2
 import contextlib
-import csv
-import io
+import gzip
 import lzma
 import re
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Literal
 
 import fsspec
 import pandas as pd
-import pyarrow
 
 from treeline import UserError
 
-CSV_ENDINGS = tuple(kind + packed for kind in (".csv", ".tsv") for packed in ("", ".gz", ".bz2", ".zip", ".xz"))
+PACKED = ("", ".gz", ".bz2", ".zip", ".xz")
+CSV_ENDINGS = tuple(kind + packed for kind in (".csv", ".tsv") for packed in PACKED)
 PARQUET_ENDINGS = (".parquet", ".pq")
-ENDINGS = CSV_ENDINGS + PARQUET_ENDINGS
-SEPARATORS = ",;\t|"
-HEAD_BYTES = 1 << 16  # bytes by which separator and encoding are told
+ARROW_ENDINGS = (".feather", ".arrow", ".ipc")
+EXCEL_ENDINGS = (".xlsx", ".xlsm")
+LINES_ENDINGS = tuple(kind + packed for kind in (".jsonl", ".ndjson") for packed in PACKED)
+JSON_ENDINGS = tuple(".json" + packed for packed in PACKED)
+Kind = Literal["csv", "parquet", "arrow", "excel", "lines", "json"]
+KINDS: dict[Kind, tuple[str, ...]] = {
+    "csv": CSV_ENDINGS,
+    "parquet": PARQUET_ENDINGS,
+    "arrow": ARROW_ENDINGS,
+    "excel": EXCEL_ENDINGS,
+    "lines": LINES_ENDINGS,
+    "json": JSON_ENDINGS,
+}
+ENDINGS = tuple(ending for endings in KINDS.values() for ending in endings)
+WHAT_IS_READ = "a CSV, Parquet, Excel, JSON or Feather file, or a folder of Parquet parts"
 ARTIFACTS = ("runs:/", "models:/", "mlflow-artifacts:/")
+MAX_SKIPPED = 1_000_000  # rows that skip_rows may name
 
-# Fetches an artifact URI into a folder and gives the file; an OSError says why not.
+# Fetches an artifact URI into a folder and gives the file, or the folder of parts; an OSError says why not.
 Download = Callable[[str, Path], Path]
 
 
 @dataclass(frozen=True)
-class Dialect:
-    """How a CSV file is written."""
+class FileSettings:
+    """What a person says of a file where it cannot be told, or is told wrong.
 
-    encoding: str
-    separator: str
-    decimal: str
+    Attributes:
+        encoding: of a text file, such as `cp1252`; empty tells it from the file.
+        skip_rows: rows to leave out, counted from 1 as an editor or Excel shows them, the header among them: `1-3` or
+            `2,3`. A line break within quotes does not begin a row.
+        sheet: of an Excel file; empty takes the only one that holds a table.
+    """
+
+    encoding: str = ""
+    skip_rows: str = ""
+    sheet: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no text, an encoding that nobody knows, and rows that are none.
+
+        Raises:
+            UserError: names the setting, the value got and what is allowed.
+        """
+        for each in fields(self):
+            if not isinstance(getattr(self, each.name), str):
+                raise UserError(f"{each.name} got {getattr(self, each.name)!r}: give text.")
+        if self.encoding:
+            try:
+                "".encode(self.encoding).decode(self.encoding)
+            except (LookupError, ValueError, TypeError):
+                raise UserError(
+                    f"encoding got {self.encoding!r}, which is none that Python knows: use such as utf-8, cp1252, "
+                    "utf-16, shift_jis or gb18030."
+                ) from None
+        _ = self.skipped
+
+    @property
+    def skipped(self) -> frozenset[int]:
+        """The numbers that `skip_rows` names.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        found: set[int] = set()
+        for part in filter(None, (part.strip() for part in self.skip_rows.split(","))):
+            match = re.fullmatch(r"(\d{1,9})(?:\s*-\s*(\d{1,9}))?", part)
+            first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+            if not 1 <= first <= last or last - first >= MAX_SKIPPED:
+                raise UserError(
+                    f"skip_rows got {self.skip_rows!r}: name rows by their numbers, counted from 1, such as 1-3 or 2,3."
+                )
+            found.update(range(first, last + 1))
+        return frozenset(found)
+
+
+AS_IT_STANDS = FileSettings()
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """A file that was read.
+
+    Attributes:
+        frame: its rows, under string names. A file of text gives text alone, an empty cell missing and every other
+            as it stands; other files give their own types.
+        notes: how it was read, where a person should know, in sentences.
+    """
+
+    frame: pd.DataFrame
+    notes: list[str]
 
 
 def is_remote(data: str) -> bool:
-    """Tell whether a name is a URL or an MLflow artifact URI rather than a path."""
-    return data.startswith(ARTIFACTS) or re.match(r"[a-zA-Z][\w+.-]+://|[a-z0-9]+::", data) is not None
+    """Tell whether a name is a URL or an MLflow artifact URI rather than a path; a file that is there is none."""
+    named = data.startswith(ARTIFACTS) or re.match(r"[a-zA-Z][\w+.-]+://|[a-z0-9]+::", data) is not None
+    return named and not exists(data)
 
 
-def is_csv(name: str, called: str = "") -> bool:
-    """Tell a CSV from a Parquet file by its name.
+def exists(data: str) -> bool:
+    """Tell whether there is a file or a folder of this name; a name that no file can have names none."""
+    try:
+        return bool(data) and Path(data).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def file_kind(name: str, called: str = "") -> Kind:
+    """Tell what a file is by its name.
 
     Args:
         name: of the file.
         called: what the user called it, for the message; its name where empty.
 
     Raises:
-        UserError: it is neither.
+        UserError: it is none of those that are read.
     """
-    if not name.lower().endswith(ENDINGS):
-        raise UserError(f"Cannot tell what {called or name!r} is: its name must end in {', '.join(ENDINGS)}.")
-    return name.lower().endswith(CSV_ENDINGS)
+    for kind, endings in KINDS.items():
+        if name.lower().endswith(endings):
+            return kind
+    known = ", ".join(ending for kind in KINDS.values() for ending in kind if not ending.endswith(PACKED[1:]))
+    raise UserError(
+        f"Cannot tell what {called or name!r} is: its name must end in {known}; CSV and JSON may be packed, such as "
+        ".csv.gz."
+    )
+
+
+def path_kind(path: Path, called: str = "") -> Kind:
+    """Tell what a local file is: by its name, or Parquet where it is a folder.
+
+    Raises:
+        UserError: it is a file of another kind.
+    """
+    return "parquet" if path.is_dir() else file_kind(path.name, called)
+
+
+def is_csv(name: str, called: str = "") -> bool:
+    """Tell a CSV from another file by its name.
+
+    Raises:
+        UserError: it is none of the files that are read.
+    """
+    return file_kind(name, called) == "csv"
 
 
 @contextlib.contextmanager
@@ -81,9 +186,7 @@ def local_copy(data: str, download: Download | None = None) -> Iterator[Path]:
                     raise UserError(f"{data} is an artifact of MLflow: give the path of a file.")
                 path = download(data, Path(folder))
             else:
-                with fsspec.open(data, "rb") as source, path.open("wb") as copy:
-                    while chunk := source.read(1 << 22):
-                        copy.write(chunk)
+                _fetch(data, path)
         # Each file system and client raises its own; none of them is more than a URL that does not work.
         except (OSError, ValueError, ImportError) as error:
             hint = " Install what reads it with pip." if isinstance(error, ImportError) else ""
@@ -92,112 +195,42 @@ def local_copy(data: str, download: Download | None = None) -> Iterator[Path]:
         yield path
 
 
-def read_path(path: Path, data: str) -> pd.DataFrame:
-    """Read a local CSV or Parquet file.
-
-    Args:
-        path: to read; its ending tells the kind.
-        data: what the user called it.
-
-    Raises:
-        UserError: of another kind, unreadable, or without rows.
-    """
-    try:
-        frame = _read_csv(path) if is_csv(path.name, data) else _read_parquet(path)
-    except pd.errors.EmptyDataError:
-        raise UserError(f"{data} is empty: it needs a header line and rows.") from None
-    # What pandas and pyarrow raise for a file that is not what its name says; ArrowInvalid is a ValueError.
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, csv.Error) as error:
-        raise UserError(f"Cannot read {data}: {str(error).splitlines()[0]}. Is it a valid file of its kind?") from error
-    if not isinstance(frame.index, pd.RangeIndex):
-        frame = frame.reset_index()  # pandas keeps a named index in Parquet apart from the columns
-    frame.columns = frame.columns.map(str)
-    if frame.empty:
-        raise UserError(f"{data} has a header but no rows: there is nothing to learn from.")
-    if not frame.columns.is_unique:
-        raise UserError(f"{data} names the column {frame.columns[frame.columns.duplicated()][0]!r} twice: rename one.")
-    return frame
+def _fetch(data: str, path: Path) -> None:
+    """Copy a file, or a folder of parts, from where fsspec finds it."""
+    system, inner = fsspec.core.url_to_fs(data)
+    if not data.startswith(("http://", "https://")) and system.isdir(inner):
+        system.get(inner, str(path), recursive=True)
+        return
+    with system.open(inner, "rb") as source, path.open("wb") as copy:
+        while chunk := source.read(1 << 22):
+            copy.write(chunk)
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
-    """Read a Parquet file without holding it twice, and give back what Arrow has kept for itself."""
-    lean = {"to_pandas_kwargs": {"split_blocks": True, "self_destruct": True}} if pd.__version__ >= "3" else {}
-    frame = pd.read_parquet(path, **lean)  # type: ignore[call-overload]
-    pyarrow.default_memory_pool().release_unused()
-    return frame
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    dialect = csv_dialect(path)
-    return pd.read_csv(
-        path,
-        sep=dialect.separator,
-        decimal=dialect.decimal,
-        encoding=dialect.encoding,
-        encoding_errors="strict",
-        low_memory=False,
-    )
-
-
-def csv_dialect(path: Path) -> Dialect:
-    """Tell the encoding, the separator and the decimal sign of a CSV file by its first 64 KiB.
+def unpacked(path: Path) -> IO[bytes]:
+    """Open a local file for its bytes, unpacked as its ending says.
 
     Raises:
-        pandas.errors.EmptyDataError: it holds nothing.
+        UserError: a zip holds no file, or several.
+        OSError, ValueError, EOFError, RuntimeError: it is not what its name says.
     """
-    head = _head(path)
-    if not head.strip():
-        raise pd.errors.EmptyDataError("it is empty")
-    encoding = _encoding(head, path)
-    text = head.decode(encoding, errors="ignore")
-    separator = _separator(text)
-    return Dialect(encoding, separator, "," if separator != "," and _decimal_comma(text, separator) else ".")
+    opened: dict[str, Callable[[Path, Any], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+    ending = path.suffix.lower()
+    if ending == ".zip":
+        return _unzipped(path)
+    file: IO[bytes] = opened[ending](path, "rb") if ending in opened else path.open("rb")
+    return file
 
 
-def _head(path: Path) -> bytes:
-    with unpacked(path) as file:
-        return bytes(file.read(HEAD_BYTES))
-
-
-def unpacked(path: Path) -> Any:
-    """Open a local file for its bytes, unpacked as its ending says."""
-    return fsspec.open(f"file://{path.absolute()}", "rb", compression="infer")
-
-
-def _encoding(head: bytes, path: Path) -> str:
-    """Tell the encoding: what a byte order mark says, else UTF-8 where the whole file is, else Windows' Latin."""
-    for mark, encoding in ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
-        if head.startswith(mark):
-            return encoding
-    try:
-        with unpacked(path) as file, io.TextIOWrapper(file, encoding="utf-8") as text:
-            while text.read(1 << 22):
-                pass
-    except UnicodeDecodeError:
-        if re.search(rb"[\x00-\x08\x0e-\x1f]", head):
-            raise ValueError("it holds bytes that no text has") from None
-        return "cp1252" if not re.search(rb"[\x81\x8d\x8f\x90\x9d]", head) else "latin-1"
-    return "utf-8"
-
-
-def _separator(text: str) -> str:
-    """Tell the separator: the one that cuts the header and the first rows into the same number of fields, most of them.
-
-    A file of one column has none; a comma does no harm then.
-    """
-    lines = text.splitlines(keepends=True)[:200]
-    whole = lines if len(text) < HEAD_BYTES // 4 else lines[:-1]
-    fields: dict[str, int] = {}
-    for separator in SEPARATORS:
-        widths = [len(row) for row in csv.reader(whole, delimiter=separator) if row]
-        widths = widths[:-1] if len(widths) > 2 else widths  # a quoted line break may cut the last
-        alike = sum(width == widths[0] for width in widths) / len(widths) if widths else 0
-        fields[separator] = widths[0] if widths and alike > 0.9 else 1
-    return max(SEPARATORS, key=lambda separator: fields[separator])
-
-
-def _decimal_comma(text: str, separator: str) -> bool:
-    """Tell whether more fields are numbers with a comma than with a point."""
-    fields = [field.strip().strip('"') for field in re.split(rf"[{re.escape(separator)}\n]", text)]
-    commas = sum(bool(re.fullmatch(r"[+-]?\d+,\d+", field)) for field in fields)
-    return commas > sum(bool(re.fullmatch(r"[+-]?\d+\.\d+", field)) for field in fields)
+def _unzipped(path: Path) -> IO[bytes]:
+    """Open the one table in a zip; what macOS and hidden files add to it is passed over."""
+    archive = zipfile.ZipFile(path)
+    tables = [
+        each
+        for each in archive.namelist()
+        if not each.endswith("/") and not any(part.startswith((".", "__MACOSX")) for part in each.split("/"))
+    ]
+    if len(tables) != 1:
+        held = f"{len(tables)} files, {', '.join(map(repr, tables[:5]))}" if tables else "no file"
+        archive.close()
+        raise UserError(f"{path.name} holds {held}: a zip must hold one table.")
+    return archive.open(tables[0])

@@ -8,12 +8,24 @@ import numpy as np
 import pandas as pd
 
 from treeline import UserError, nearest
+from treeline.data.cells import settle_cells
 from treeline.data.columns import KINDS_BY_SETTING, Columns, settle_columns
 from treeline.data.names import read_names
 from treeline.data.splits import Split, SplitKind
 from treeline.data.tables import Table, digest
-from treeline.data.target import Task, label_codes, settle_target
-from treeline.data.values import as_categories, first_non_numeric
+from treeline.data.target import Task, check_present, label_codes, read_labels, settle_target
+from treeline.data.values import (
+    Reading,
+    as_categories,
+    examples,
+    is_missing,
+    missing,
+    read_column,
+    read_numbers,
+    refusal,
+    replaced,
+    spell,
+)
 
 AskedTask = Literal["auto", "binary", "multiclass", "regression"]
 
@@ -72,6 +84,9 @@ class Problem:
         reasons: why each column is of its kind.
         left_out: why each other column is not read.
         warnings: what is suspicious about the table, in sentences.
+        readings: how the text of each column and of the target is read, as `treeline.data.values.Reading.to_dict` gives
+            it, where that is not the default.
+        notes: how its file was read, in sentences.
     """
 
     table: str
@@ -88,6 +103,8 @@ class Problem:
     reasons: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    readings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def folds(self, frame: pd.DataFrame, n_folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Cut training rows into folds as the split cut the table: positions that train and that are scored."""
@@ -102,15 +119,38 @@ class Problem:
         """
         if self.target not in frame.columns:
             raise UserError(f"{what} lacks the target {self.target!r}: rows without labels cannot be judged.")
-        rows = frame[frame[self.target].notna()].reset_index(drop=True)
+        y, reading = frame[self.target], self.reading(self.target)
+        gaps = missing(y)
+        if not (self.classes and isinstance(self.classes[0], str)):  # words are labels, whatever they say
+            gaps |= np.array([isinstance(each, str) and reading.is_gap(each) for each in y])
+        rows = frame[~gaps].reset_index(drop=True)
         if rows.empty:
             raise UserError(
                 f"Every value of the target {self.target!r} in {what} is missing: there is nothing to judge by."
             )
-        whole = bool(self.classes) and isinstance(self.classes[0], int)
-        if whole and pd.api.types.is_float_dtype(rows[self.target]):  # a gap had turned whole labels to floats
-            rows = rows.assign(**{self.target: rows[self.target].astype("int64")})
-        return rows
+        return rows.assign(**{self.target: read_labels(rows[self.target], self.classes, reading)})
+
+    def reading(self, name: str) -> Reading:
+        """Give how the text of a column is read."""
+        return Reading.from_dict(self.readings.get(name))
+
+    def read(self, frame: pd.DataFrame, what: str) -> pd.DataFrame:
+        """Read the model's columns of another table as those of the table that was trained on.
+
+        Args:
+            frame: raw columns, the model's among them; others stay as they are.
+            what: the table is called.
+
+        Raises:
+            UserError: columns are missing, or one holds what is not of its kind.
+        """
+        check_present(frame, self.kinds, what)
+        made = {}
+        for name, kind in self.kinds.items():
+            made[name], strange = read_column(frame[name], kind, self.reading(name))
+            if strange.any():
+                raise UserError(f"{what}: {refusal(name, kind, frame[name][strange].iloc[0])}")
+        return frame.assign(**made)
 
     def rows(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Take the raw columns that the model reads."""
@@ -124,17 +164,18 @@ class Problem:
         """
         y = frame[self.target]
         if self.task == "regression":
-            try:
-                return y.to_numpy(dtype=np.float64)
-            except (ValueError, TypeError, OverflowError):
-                raise UserError(f"The target {self.target!r} holds {first_non_numeric(y)!r}, not a number.") from None
+            numbers, unread = read_numbers(y, self.reading(self.target))
+            if unread.any():
+                raise UserError(f"The target {self.target!r} holds {examples(y[unread])}, not numbers.")
+            return numbers
         codes = label_codes(y, self.classes)
         if (codes < 0).any():
             strange = y[codes < 0].iloc[0]
+            label = spell(strange) if is_missing(strange) else f"the label {spell(strange)}"
             hint = nearest(str(strange), map(str, self.classes))
             raise UserError(
-                f"The target {self.target!r} holds the label {strange!r}, which the model does not know.{hint} It "
-                f"knows {', '.join(map(repr, self.classes[:20]))}."
+                f"The target {self.target!r} holds {label}, which the model does not know."
+                f"{hint} It knows {', '.join(map(spell, self.classes[:20]))}."
             )
         return codes
 
@@ -162,6 +203,9 @@ def settle_problem(table: Table, settings: TableSettings) -> tuple[Problem, pd.D
     groups = {split_column: "it holds the groups"} if settings.split == "group" else {}
     unread = {table.target, *dropped, *groups}
     columns = settle_columns(rows.drop(columns=[name for name in rows.columns if name in unread]), asked)
+    rows = replaced(rows, columns.frame)
+    if split_column and split_column not in columns.frame and settings.split == "time":
+        rows = replaced(rows, settle_cells(rows[[split_column]]).frame)
     left_out = columns.left_out | groups
     _check_any_left(columns, left_out)
     problem = Problem(
@@ -178,6 +222,9 @@ def settle_problem(table: Table, settings: TableSettings) -> tuple[Problem, pd.D
         split_column=split_column,
         reasons=columns.reasons,
         left_out=left_out,
+        readings={name: each for name, each in columns.readings.items() if name in columns.kinds}
+        | ({table.target: target.reading.to_dict()} if target.reading.to_dict() else {}),
+        notes=list(table.notes),
     )
     kept = dict.fromkeys([*columns.kinds, table.target, *([split_column] if split_column else [])])
     return problem, storable(rows if list(kept) == list(rows.columns) else rows[list(kept)])

@@ -11,7 +11,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from treeline.data.drift import drift
 from treeline.data.problem import Problem
 from treeline.data.tables import hash_rows
-from treeline.data.values import as_categories, datetime_format, to_datetimes, to_numeric
+from treeline.data.values import as_categories, spell, to_datetimes, to_numeric
 
 MAX_ROWS_JUDGED = 5_000  # by which a column is judged
 MAX_CELLS_JUDGED = 250_000  # by which columns are judged one by one, so that hundreds take seconds
@@ -135,14 +135,14 @@ def _power_over_classes(values: np.ndarray, y: np.ndarray) -> float:
 
 
 def as_numbers(column: pd.Series, kind: str) -> np.ndarray | None:
-    """Turn a column of any kind but text into float64 of shape (n_rows,): levels are numbered, moments are seconds."""
-    if kind == "text":
+    """Turn a column of one value a cell into float64 of shape (n_rows,): levels are numbered, moments are seconds."""
+    if kind in ("text", "pair"):
         return None
     if kind in ("category", "high_cardinality"):
         return np.asarray(pd.factorize(as_categories(column), sort=False)[0], dtype=np.float64)
     if kind == "datetime":
-        at = to_datetimes(column, datetime_format(column))
-        return np.where(np.isnat(at), np.nan, at.astype("int64") / 1e9)
+        at = to_datetimes(column)
+        return np.where(np.isnat(at), np.nan, at.astype("int64") / 1e6)
     values = to_numeric(column).astype(np.float64)
     return np.clip(np.where(np.isinf(values), np.nan, values), -1e30, 1e30)
 
@@ -159,11 +159,12 @@ def inspect_split(
             f"{both} of {len(test)} test rows stand in the training rows too, value for value: the test flatters the "
             "model. Leave repeated rows out, or keep what belongs together on one side with split=group."
         )
-    absent = sorted(map(str, set(classes) - set(test[target])))
+    met = set(test[target])
+    absent = [each for each in classes if each not in met]
     if absent:
         found.append(
-            f"The test rows lack {len(absent)} of {len(classes)} classes, such as {absent[0]!r}: nothing is measured "
-            "about them. Choose a larger test_size or another split."
+            f"The test rows lack {len(absent)} of {len(classes)} classes, such as {spell(absent[0])}: nothing is "
+            "measured about them. Choose a larger test_size or another split."
         )
     return found
 
@@ -185,7 +186,7 @@ def _rare(y: np.ndarray, classes: list[object]) -> list[str]:
     if not classes:
         return []
     counts = np.bincount(y, minlength=len(classes))
-    rare = [f"{classes[k]!r} ({count} rows)" for k, count in enumerate(counts) if count < MIN_CLASS_ROWS]
+    rare = [f"{spell(classes[k])} ({count} rows)" for k, count in enumerate(counts) if count < MIN_CLASS_ROWS]
     if not rare or len(y) < MIN_CLASS_ROWS * len(classes):
         return []
     return [

@@ -9,7 +9,7 @@ from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, Str
 from sklearn.model_selection import train_test_split as cut
 
 from treeline import UserError
-from treeline.data.values import as_categories, datetime_format, is_datetime, is_numeric, to_datetimes
+from treeline.data.values import as_categories, is_numeric, read_datetimes, spell
 
 Rows = np.ndarray
 SplitKind = Literal["stratified", "random", "group", "time"]
@@ -34,17 +34,16 @@ class Split:
             UserError: a time is missing or cannot be read.
         """
         column = frame[self.column]
-        written = "" if is_numeric(column) or is_datetime(column) else datetime_format(column)
         if is_numeric(column):
             times = column.to_numpy(dtype=np.float64, na_value=np.nan)
             unread = np.isnan(times)
         else:
-            times = to_datetimes(column, written)
+            times, _ = read_datetimes(column)
             unread = np.isnat(times)
         if unread.any():
             raise UserError(
                 f"split=time: {unread.sum()} rows have no time in {self.column!r}, such as "
-                f"{column[unread].iloc[0]!r}. Fill it or leave those rows out."
+                f"{spell(column[unread].iloc[0])}. Fill it or leave those rows out."
             )
         return np.unique(times, return_inverse=True)[1]
 

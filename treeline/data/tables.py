@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,20 @@ from sklearn import datasets
 
 from treeline import UserError, nearest
 from treeline.data.chunks import chunks
-from treeline.data.files import ENDINGS, Download, is_csv, is_remote, local_copy, read_path
+from treeline.data.files import (
+    AS_IT_STANDS,
+    ENDINGS,
+    WHAT_IS_READ,
+    Download,
+    FileSettings,
+    TableFile,
+    exists,
+    file_kind,
+    is_remote,
+    local_copy,
+)
+from treeline.data.parquet_files import has_parts
+from treeline.data.reading import read_path
 from treeline.data.values import as_categories, is_numeric, to_numeric
 
 BUILT_IN: dict[str, Callable[..., Any]] = {
@@ -26,21 +39,25 @@ BUILT_IN: dict[str, Callable[..., Any]] = {
 
 @dataclass(frozen=True)
 class Table:
-    """A table as it was read: raw columns, the target among them, and where they came from."""
+    """A table as it was read: raw columns, the target among them, where they came from, and how they were read."""
 
     name: str
     frame: pd.DataFrame
     target: str
     source: str
+    notes: list[str] = field(default_factory=list)
 
 
-def read_table(data: str, target: str = "", download: Download | None = None) -> Table:
-    """Read a built-in table by its name, or a CSV or Parquet file.
+def read_table(
+    data: str, target: str = "", download: Download | None = None, files: FileSettings = AS_IT_STANDS
+) -> Table:
+    """Read a built-in table by its name, or a file.
 
     Args:
         data: one of `BUILT_IN`, or what `read_file` reads.
         target: name of the target column; may be empty for a built-in table only (its target is called `target`).
         download: fetches MLflow artifact URIs.
+        files: what the user says of a file.
 
     Returns:
         The table with its columns as they stood, named by strings; at least one row, the target among the columns.
@@ -49,13 +66,12 @@ def read_table(data: str, target: str = "", download: Download | None = None) ->
         UserError: the file is missing, of another kind, unreadable or empty, or the target is not a column of it.
     """
     if data in BUILT_IN:
-        frame, name, source = _built_in(data), data, f"sklearn.datasets.{BUILT_IN[data].__name__}"
-        target = target or "target"
-    else:
-        check_exists(data, BUILT_IN)
-        frame, name = read_file(data, download), _stem(data)
-        source = data if is_remote(data) else str(Path(data).resolve())
-    return make_table(name, frame, target, source, data)
+        source = f"sklearn.datasets.{BUILT_IN[data].__name__}"
+        return make_table(data, _built_in(data), target or "target", source, data)
+    check_exists(data, BUILT_IN)
+    found = read_file(data, download, files)
+    source = data if is_remote(data) else str(Path(data).resolve())
+    return replace(make_table(_stem(data), found.frame, target, source, data), notes=found.notes)
 
 
 def make_table(name: str, frame: pd.DataFrame, target: str, source: str = "memory", called: str = "") -> Table:
@@ -95,19 +111,20 @@ def make_table(name: str, frame: pd.DataFrame, target: str, source: str = "memor
     return Table(name, frame, target, source)
 
 
-def read_file(data: str, download: Download | None = None) -> pd.DataFrame:
-    """Read a CSV or Parquet file, wherever it lies, into a frame with string column names and at least one row.
+def read_file(data: str, download: Download | None = None, files: FileSettings = AS_IT_STANDS) -> TableFile:
+    """Read a table file, wherever it lies, into a frame with string column names and at least one row.
 
     Args:
         data: a path, a URL of any file system that fsspec knows, or an MLflow artifact URI (`runs:/<id>/table.csv`).
         download: fetches artifact URIs.
+        files: what the user says of it.
 
     Raises:
         UserError: the file is missing, of another kind, unreadable, or has no rows.
     """
     check_exists(data)
     with local_copy(data, download) as path:
-        return read_path(path, data)
+        return read_path(path, data, files)
 
 
 def check_exists(data: str, known: Iterable[str] = ()) -> None:
@@ -120,24 +137,31 @@ def check_exists(data: str, known: Iterable[str] = ()) -> None:
     Raises:
         UserError: names the path, and what may have been meant; or the endings that are read.
     """
-    if not is_remote(data) and not Path(data).is_file():
-        others = ", ".join(known)
+    if is_remote(data):
+        return
+    others = f", or one of: {', '.join(known)}" if known else ""
+    if not exists(data):
+        where = str(Path(data).absolute()) if len(data) < 1000 and "\0" not in data else data[:1000]
+        raise UserError(f"No file {where!r}.{nearest(data, known)} Give {WHAT_IS_READ}{others}.")
+    if not Path(data).is_dir():
+        file_kind(Path(data).name, data)
+    elif not has_parts(Path(data)):
         raise UserError(
-            f"No file {str(Path(data).absolute())!r}.{nearest(data, known)} Give a CSV or Parquet file"
-            f"{f', or one of: {others}' if others else ''}."
+            f"No file {str(Path(data).absolute())!r} but a folder, which holds no Parquet file. Give {WHAT_IS_READ}"
+            f"{others}."
         )
-    if not is_remote(data):
-        is_csv(data)
 
 
-def check_target_named(data: str, target: str) -> None:
+def check_target_named(data: str, target: str, files: FileSettings = AS_IT_STANDS) -> None:
     """Refuse a table of one's own without a target; of a local file its columns are told.
 
     Raises:
         UserError: there is no target.
     """
     if not target:
-        known = "" if is_remote(data) else f"; the columns of {data} are {_listed(next(chunks(Path(data))).frame)}"
+        known = (
+            "" if is_remote(data) else f"; the columns of {data} are {_listed(next(chunks(Path(data), files)).frame)}"
+        )
         raise UserError(f"Name the column to predict with target=COLUMN{known}.")
 
 
@@ -147,8 +171,21 @@ def digest(frame: pd.DataFrame) -> str:
     MLflow's own dataset digest stops after 10,000 rows, so two tables that differ later would look alike.
     """
     sha = hashlib.sha256(repr([(name, str(kind)) for name, kind in frame.dtypes.items()]).encode())
-    sha.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
+    sha.update(pd.util.hash_pandas_object(_hashable(frame), index=False).to_numpy().tobytes())
     return sha.hexdigest()[:16]
+
+
+def _hashable(frame: pd.DataFrame) -> pd.DataFrame:
+    """Spell out lists and the like, which have no hash of their own."""
+    spelled: dict[str, pd.Series] = {}
+    for i, (name, column) in enumerate(frame.items()):
+        if column.dtype != object:
+            continue
+        try:
+            pd.util.hash_pandas_object(column, index=False)
+        except TypeError:
+            spelled[str(name)] = frame.iloc[:, i].map(str)
+    return frame.assign(**spelled) if spelled else frame
 
 
 def hash_rows(frame: pd.DataFrame, kinds: Mapping[str, str], target: str) -> np.ndarray:

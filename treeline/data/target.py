@@ -8,14 +8,21 @@ import numpy as np
 import pandas as pd
 
 from treeline import UserError
+from treeline.data.cells import settle_label_cells
+from treeline.data.numbers import settle_numbers
 from treeline.data.values import (
-    first_non_numeric,
+    PAIRS,
+    PLAIN_READING,
+    Reading,
+    as_categories,
+    different_texts,
+    examples,
+    holds_decimals,
     is_boolean,
     is_numeric,
     is_text,
-    share_numeric,
-    spells_numbers,
-    to_numeric,
+    missing,
+    read_numbers,
     whole_numbers,
 )
 
@@ -28,14 +35,16 @@ class Target:
     """A target, settled.
 
     Attributes:
-        rows: the rows of the table that have one.
+        rows: the rows of the table that have one, its text read.
         task: what is to be predicted.
         reason: why it is that task, a few words.
+        reading: how its text is read.
     """
 
     rows: pd.DataFrame
     task: Task
     reason: str
+    reading: Reading = PLAIN_READING
 
 
 def guess_task(target: pd.Series) -> tuple[Task, str]:
@@ -66,12 +75,13 @@ def settle_target(frame: pd.DataFrame, target: str, task: str) -> Target:
         UserError: no target value is present, there is one class, a class has one row, a binary task has more than
             two labels, labels mix types, or a regression target is not made of finite numbers.
     """
-    rows = _labelled(frame, target, task)
+    rows, reading, told = _labelled(frame, target, task)
     y = rows[target]
     guess, reason = guess_task(y)
+    reason += f"; {told}" if told else ""
     if task == "regression" or (task == "auto" and guess == "regression"):
         _check_numbers(y, target)
-        return Target(rows, "regression", reason if task == "auto" else f"asked for by task={task}")
+        return Target(rows, "regression", reason if task == "auto" else f"asked for by task={task}", reading)
     if is_numeric(y) and pd.api.types.is_float_dtype(y) and whole_numbers(y):  # a gap had turned whole labels to floats
         y = y.astype("int64")
         rows = rows.assign(**{target: y})
@@ -79,7 +89,7 @@ def settle_target(frame: pd.DataFrame, target: str, task: str) -> Target:
     _check_classes(counts, target, task)
     chosen: Task = "binary" if len(counts) == 2 else "multiclass"
     asked = f"asked for by task={task}; the target has {len(counts)} labels"
-    return Target(rows, chosen, reason if task == "auto" else asked)
+    return Target(rows, chosen, reason if task == "auto" else asked, reading)
 
 
 def label_codes(y: pd.Series, classes: Sequence[Any] | np.ndarray) -> np.ndarray:
@@ -87,21 +97,43 @@ def label_codes(y: pd.Series, classes: Sequence[Any] | np.ndarray) -> np.ndarray
     return pd.Index(list(classes)).get_indexer(pd.Index(y))
 
 
-def check_columns(frame: pd.DataFrame, kinds: Mapping[str, str], what: str) -> None:
-    """Hold a table against the raw columns that a model was trained on.
+def read_labels(y: pd.Series, classes: Sequence[Any], reading: Reading = PLAIN_READING) -> pd.Series:
+    """Read the labels of another table as those of the table that was trained on: of their type, as they are spelled.
 
-    Raises:
-        UserError: columns are missing, or a column of numbers holds text.
+    Two spellings of yes and no are one pair: `true` is the class True, `YES` the class `yes`, a real boolean is either.
+    A 1 is a class True nowhere, for it may be a count.
+
+    Args:
+        y: labels, however they came; none missing.
+        classes: the labels that are known; empty for regression.
+        reading: how text of the target is read.
+
+    Returns:
+        The labels or numbers; what is none of the classes stands as it came.
     """
-    check_present(frame, kinds, what)
-    for name, kind in kinds.items():
-        if kind in ("number", "boolean"):
-            try:
-                to_numeric(frame[name])
-            except (ValueError, TypeError, OverflowError):
-                raise UserError(
-                    f"The column {name!r} of {what} holds {first_non_numeric(frame[name])!r}; the model wants a {kind}."
-                ) from None
+    if classes and isinstance(classes[0], bool):
+        words = {"true": True, "false": False}
+        return y.map(lambda each: words.get(each.strip().casefold(), each) if isinstance(each, str) else each)
+    if classes and isinstance(classes[0], str):
+        pair = next((pair for pair in PAIRS if {each.casefold() for each in classes} == set(pair)), None)
+        words = {word: each for each in classes for word in _words_of(each, pair)} if pair else {}
+        spelled = pd.Series(as_categories(y), index=y.index, name=y.name, dtype=object)
+        known = set(classes)
+        return spelled.map(lambda each: each if each in known else words.get(str(each).strip().casefold(), each))
+    numbers, strange = read_numbers(y, reading)
+    if strange.any() or np.isnan(numbers).any():
+        kept = y.astype(object).copy()
+        fine = ~strange & ~np.isnan(numbers)
+        kept[fine] = numbers[fine]
+        return kept
+    whole = bool(classes) and all(isinstance(each, int) for each in classes) and (np.abs(numbers) < 2**53).all()
+    return pd.Series(numbers.astype("int64") if whole and (numbers % 1 == 0).all() else numbers, y.index, name=y.name)
+
+
+def _words_of(label: str, pair: tuple[str, str] | None) -> set[str]:
+    """Give the words in small letters that mean a label of yes or no."""
+    word = label.casefold()
+    return {word, PAIRS[0][pair.index(word)]} if pair else {word}
 
 
 def check_present(frame: pd.DataFrame, kinds: Mapping[str, str], what: str) -> None:
@@ -118,11 +150,19 @@ def check_present(frame: pd.DataFrame, kinds: Mapping[str, str], what: str) -> N
         )
 
 
-def _labelled(frame: pd.DataFrame, target: str, task: str) -> pd.DataFrame:
-    """Give the rows that have a target, two different values of it at least."""
-    rows = frame if frame[target].notna().all() else frame[frame[target].notna()]
-    if not rows.empty and is_text(rows[target]) and rows[target].nunique() > MAX_INTEGER_CLASSES:
-        rows = _read_numbers(rows, target, task)
+def _labelled(frame: pd.DataFrame, target: str, task: str) -> tuple[pd.DataFrame, Reading, str]:
+    """Give the rows that have a target, two different values of it at least; how its text is read; what was seen."""
+    rows = _present(frame, target)
+    if not rows.empty and holds_decimals(rows[target]):
+        rows = rows.assign(**{target: rows[target].astype(np.float64)})
+    reading, told = PLAIN_READING, ""
+    if not rows.empty and is_text(rows[target]):
+        many = rows[target].nunique() > MAX_INTEGER_CLASSES
+        y, reading, told = settle_label_cells(rows[target], task == "regression" or (task == "auto" and many))
+        if task in ("auto", "regression") and many and is_text(y):
+            _check_text(y, target)
+        if y is not rows[target]:
+            rows = _present(rows.assign(**{target: y}), target)
     if rows.empty:
         raise UserError(f"Every value of the target {target!r} is missing: there is nothing to learn from.")
     if isinstance(rows[target].dtype, pd.CategoricalDtype):
@@ -130,30 +170,32 @@ def _labelled(frame: pd.DataFrame, target: str, task: str) -> pd.DataFrame:
     _check_labels(rows[target], target)
     if rows[target].nunique() < 2:
         raise UserError(
-            f"The target {target!r} has one value only, {rows[target].iloc[0]!r}: a model needs two classes or more "
-            "to tell apart."
+            f"The target {target!r} has one value only, {examples(rows[target].head(1))}: a model needs two classes or "
+            "more to tell apart."
         )
-    return rows
+    return rows, reading, told
 
 
-def _read_numbers(rows: pd.DataFrame, target: str, task: str) -> pd.DataFrame:
-    """Read a target of text that spells numbers as numbers; rows whose number is blank are left out.
+def _present(frame: pd.DataFrame, target: str) -> pd.DataFrame:
+    """Give the rows that have a target; text of blanks is none."""
+    gaps = missing(frame[target])
+    return frame[~gaps] if gaps.any() else frame
+
+
+def _check_text(y: pd.Series, target: str) -> None:
+    """Refuse a target of text most of whose values are numbers.
 
     Raises:
-        UserError: most values are numbers, but not all.
+        UserError: names three that are not.
     """
-    y = rows[target]
-    if task in ("binary", "multiclass"):
-        return rows
-    if spells_numbers(y):
-        rows = rows.assign(**{target: to_numeric(y)})
-        return rows[rows[target].notna()]
-    if share_numeric(y) > 0.5:
+    texts = list(different_texts(y))
+    spelled = settle_numbers(dict.fromkeys(texts, 1))
+    strange = list(spelled.words) if spelled else texts
+    if len(strange) < 0.5 * len(texts):
         raise UserError(
-            f"The target {target!r} holds text where numbers were meant, such as {first_non_numeric(y)!r}: mend or "
+            f"The target {target!r} holds text where numbers were meant, such as {examples(strange)}: mend or "
             "leave out those rows, or use task=multiclass if they are labels."
         )
-    return rows
 
 
 def _check_labels(y: pd.Series, target: str) -> None:
@@ -164,10 +206,12 @@ def _check_labels(y: pd.Series, target: str) -> None:
         if str not in {type(value) for value in y}:
             return
         raise UserError(
-            f"The target {target!r} mixes text with other values, such as {y.iloc[0]!r}: give every label one type."
+            f"The target {target!r} mixes text with other values, such as {examples(y.head(1))}: give every label one "
+            "type."
         )
     raise UserError(
-        f"The target {target!r} holds {y.iloc[0]!r}, which is no label: turn it into text, whole numbers or booleans."
+        f"The target {target!r} holds {examples(y.head(1))}, which is no label: turn it into text, whole numbers or "
+        "booleans."
     )
 
 
@@ -179,8 +223,8 @@ def _check_classes(counts: pd.Series, target: str, task: str) -> None:
         )
     if counts.iloc[-1] < 2:
         raise UserError(
-            f"The class {counts.index[-1]!r} of the target {target!r} has one row, too rare to split: it needs one row "
-            "at least on each side. Leave that row out or merge the class with another."
+            f"The class {examples(counts.index[-1:])} of the target {target!r} has one row, too rare to split: it "
+            "needs one row at least on each side. Leave that row out or merge the class with another."
             + (" Use task=regression if the target is a number." if pd.api.types.is_numeric_dtype(counts.index) else "")
         )
 
@@ -188,7 +232,7 @@ def _check_classes(counts: pd.Series, target: str, task: str) -> None:
 def _check_numbers(y: pd.Series, target: str) -> None:
     if not is_numeric(y):
         raise UserError(
-            f"The target {target!r} holds {y.iloc[0]!r}, not a number: task=regression needs numbers. "
+            f"The target {target!r} holds {examples(y)}, not numbers: task=regression needs numbers. "
             "Use task=multiclass."
         )
     if not np.isfinite(y.to_numpy(dtype=np.float64)).all():

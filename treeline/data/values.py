@@ -1,26 +1,76 @@
 """What a cell means: the one place that turns a value, however it came, into a number, a boolean, a moment, a category
 or a gap.
 
-A table file, an evaluation table, a batch, a request and a frame in Python are all read by these functions.
+How the text of a column is read is settled once, on the table that is trained on, and kept as a `Reading`. A table
+file, an evaluation table, a batch, a request and a frame in Python are all read by these functions and by that reading.
 """
 
-import re
-from collections.abc import Iterable
+import datetime
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-MISSING_MARKS = frozenset({"", "?", "-", "na", "n/a", "nan", "null", "none"})  # a missing number, as people spell it
-BOOLEAN_WORDS = {"true": 1.0, "false": 0.0}
+from treeline.data.moments import ISO, NO_DATES, parse, parse_duration, parse_plain
+from treeline.data.numbers import Signs, is_plain, marks_missing, parse_number, pattern
 
-ISO = "ISO8601"
-# Tried in this order; where a column fits both, the month stands before the day, as in most public tables.
-DATES = ["%Y/%m/%d", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%m-%d-%Y", "%d-%m-%Y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%y"]
-DATES += ["%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%B %d %Y"]
-TIMES = ["", " %H:%M:%S", " %H:%M", " %I:%M:%S %p", " %I:%M %p"]
-FORMATS = [ISO, *(date + time for date in DATES for time in TIMES), "%H:%M:%S", "%H:%M", "%I:%M %p", "%Y%m%d"]
-MIN_SHARE_READ = 0.99  # of the different values, by a format of dates
+# Two spellings of yes and no are one pair; 1 and 0 are numbers.
+PAIRS = (("true", "false"), ("t", "f"), ("yes", "no"), ("y", "n"))
+MAX_ROWS_IN_LOOP = 50  # cells up to which a loop beats Arrow
+DURATION = "duration"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the text of a column is read; the defaults read what programs write.
+
+    Attributes:
+        decimal, thousands, unit, scales: the signs of numbers, as in `treeline.data.numbers.Signs`.
+        form: of a moment its format, as in `treeline.data.moments.Dated`; `duration` for numbers that are one.
+        words: what stood for a missing value among numbers, booleans or moments of this column alone.
+        pair: the words for true and false, in small letters.
+        levels_are_numbers: whether a category's levels are numbers, so that 3, 3.0 and "3.0" are one level.
+    """
+
+    decimal: str = "."
+    thousands: str = ""
+    unit: str = ""
+    scales: bool = False
+    form: str = ""
+    words: tuple[str, ...] = ()
+    pair: tuple[str, str] = ("true", "false")
+    levels_are_numbers: bool = False
+
+    @classmethod
+    def from_dict(cls, kept: Mapping[str, Any] | None) -> "Reading":
+        """Take a reading back from what `to_dict` gave; None is the default one."""
+        if not kept:
+            return PLAIN_READING
+        made: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in kept.items()}
+        return cls(**made)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give what differs from the default, in types that JSON has."""
+        plain = asdict(PLAIN_READING)
+        mine = {name: each for name, each in asdict(self).items() if each != plain[name]}
+        return {name: list(each) if isinstance(each, tuple) else each for name, each in mine.items()}
+
+    @property
+    def signs(self) -> Signs:
+        """The signs of numbers."""
+        return Signs(self.decimal, self.thousands, self.unit, self.scales)
+
+    def is_gap(self, text: str) -> bool:
+        """Tell whether text stands for a missing value where numbers, booleans or moments stand."""
+        return marks_missing(text) or text in self.words or text.strip() in NO_DATES
+
+
+PLAIN_READING = Reading()
 
 
 # --- what a column holds
@@ -33,6 +83,8 @@ def is_numeric(column: pd.Series) -> bool:
 
 def is_text(column: pd.Series) -> bool:
     """Tell whether every value present is a string."""
+    if isinstance(column.dtype, pd.StringDtype):
+        return True
     return pd.api.types.infer_dtype(column, skipna=True) in ("string", "empty") and not is_numeric(column)
 
 
@@ -48,85 +100,9 @@ def is_datetime(column: pd.Series) -> bool:
     return pd.api.types.infer_dtype(column, skipna=True) in ("date", "datetime", "datetime64", "time", "period")
 
 
-def spells_numbers(column: pd.Series) -> bool:
-    """Tell whether text spells numbers, but for a few gaps; codes with leading zeros are none."""
-    values = [
-        value.strip() for value in column.dropna().unique() if isinstance(value, str) and not marks_missing(value)
-    ]
-    if not values or len(values) < column.nunique() - len(MISSING_MARKS):
-        return False
-    if any(re.match(r"[+-]?0\d", value) for value in values):
-        return False
-    try:
-        return bool(np.isfinite(np.array(values, dtype=np.float64)).all())
-    except ValueError:
-        return False
-
-
-# --- a gap
-
-
-def is_missing(value: Any) -> bool:
-    """Tell whether a value is none at all; text that marks a missing number is a value."""
-    return value is None or value is pd.NA or value is pd.NaT or bool(isinstance(value, float) and value != value)
-
-
-def marks_missing(value: str) -> bool:
-    """Tell whether text stands for a missing number, as people spell it."""
-    return value.strip().lower() in MISSING_MARKS
-
-
-# --- a number
-
-
-def to_numeric(column: pd.Series) -> np.ndarray:
-    """Read a column as numbers: float64 of shape (n_rows,), NaN where one is missing or marked so in text.
-
-    Raises:
-        ValueError, TypeError, OverflowError: a value is no number.
-    """
-    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "fiub":  # at once, for one row is asked most often
-        return column.to_numpy(dtype=np.float64)
-    if column.isna().all():
-        return np.full(len(column), np.nan)
-    if pd.api.types.is_timedelta64_dtype(column):
-        return column.dt.total_seconds().to_numpy()
-    if is_numeric(column) and not isinstance(column.dtype, pd.CategoricalDtype):
-        return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    values = column.to_numpy(dtype=object, na_value=np.nan)
-    read = (np.nan if isinstance(value, str) and marks_missing(value) else value for value in values)
-    return np.fromiter(read, np.float64, len(values))  # np.array would take lists of one length for a table of numbers
-
-
-def to_numeric_or_gap(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Read a column as numbers and tell which values are none.
-
-    Returns:
-        float64 of shape (n_rows,), NaN where a value is missing or no number; and a boolean for each value that stands
-        there and is no number. The words true and false are 1 and 0.
-    """
-    try:
-        return to_numeric(column).astype(np.float64), np.zeros(len(column), dtype=bool)
-    except (ValueError, TypeError, OverflowError):
-        one_by_one = [_number(value) for value in column]
-    unreadable = np.array([value is None for value in one_by_one])
-    return np.array([np.nan if value is None else value for value in one_by_one], dtype=np.float64), unreadable
-
-
-def first_non_numeric(values: Iterable[Any]) -> Any:
-    """Give the first of some values that is neither missing nor to be read as a number."""
-    for value in values:
-        try:
-            float(value)
-        except (TypeError, ValueError, OverflowError):
-            if not (is_missing(value) or (isinstance(value, str) and marks_missing(value))):
-                return value
-    raise AssertionError("every value is a number")
-
-
-def share_numeric(column: pd.Series) -> float:
-    """Give the share of a column's different values that are numbers or spell them, from 0 to 1."""
-    return float(pd.to_numeric(pd.Series(column.unique()), errors="coerce").notna().mean())
+def holds_decimals(column: pd.Series) -> bool:
+    """Tell whether every value present is a `decimal.Decimal`."""
+    return column.dtype == object and pd.api.types.infer_dtype(column, skipna=True) == "decimal"
 
 
 def whole_numbers(column: pd.Series) -> bool:
@@ -135,92 +111,340 @@ def whole_numbers(column: pd.Series) -> bool:
     return bool((np.abs(numbers) < 2**53).all() and (numbers % 1 == 0).all())
 
 
-def _number(value: Any) -> float | None:
-    """Read one value as a number, NaN where it marks a missing one; None where it is none."""
-    if is_missing(value) or (isinstance(value, str) and marks_missing(value)):
-        return np.nan
-    word = str(value).strip().lower()
-    if word in BOOLEAN_WORDS:
-        return BOOLEAN_WORDS[word]
+def arrow_text(column: pd.Series) -> pa.Array:
+    """Give a column of text to Arrow, which looks at all of it at once; without a copy where it lies there already."""
+    cells = pa.array(column if isinstance(column.dtype, pd.StringDtype) else column.astype("str"))
+    return pa.concat_arrays(cells.chunks) if isinstance(cells, pa.ChunkedArray) else cells
+
+
+def is_missing(value: Any) -> bool:
+    """Tell whether a value is none at all: a gap, or text without a sign but blanks."""
+    if isinstance(value, str):
+        return not value or value.isspace()
+    return value is None or value is pd.NA or value is pd.NaT or bool(isinstance(value, float) and value != value)
+
+
+def missing(column: pd.Series) -> np.ndarray:
+    """Tell which values are none at all: a boolean of shape (n_rows,); text without a sign but blanks is none."""
+    gaps = column.isna().to_numpy(copy=True)
+    if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
+        return gaps
+    if isinstance(column.dtype, pd.StringDtype):
+        blank = pc.fill_null(pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(arrow_text(column))), 0), False)
+        return gaps | np.asarray(blank, dtype=bool)
+    return np.fromiter((is_missing(value) for value in column.array), dtype=bool, count=len(column)) | gaps
+
+
+# --- a number
+
+
+def read_numbers(column: pd.Series, reading: Reading = PLAIN_READING) -> tuple[np.ndarray, np.ndarray]:
+    """Read a column as numbers and tell which values are none.
+
+    Returns:
+        float64 of shape (n_rows,), NaN where a value is missing or no number; and a boolean for each value that stands
+        there and is no number. Booleans are 1 and 0, durations seconds.
+    """
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "fiub":  # at once, for one row is asked most often
+        return column.to_numpy(dtype=np.float64), np.zeros(len(column), dtype=bool)
+    if pd.api.types.is_timedelta64_dtype(column):
+        return column.dt.total_seconds().to_numpy(dtype=np.float64), np.zeros(len(column), dtype=bool)
+    if is_numeric(column) and not isinstance(column.dtype, pd.CategoricalDtype):
+        return column.to_numpy(dtype=np.float64, na_value=np.nan), np.zeros(len(column), dtype=bool)
+    if isinstance(column.dtype, pd.StringDtype) and len(column) > MAX_ROWS_IN_LOOP and reading.form != DURATION:
+        return _read_text(column, reading)
+    read = [_number(value, reading) for value in column.array]
+    strange = np.fromiter((value is None for value in read), dtype=bool, count=len(read))
+    return np.array([np.nan if value is None else value for value in read], dtype=np.float64), strange
+
+
+def _read_text(column: pd.Series, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
+    """Read text as numbers at once; what is not written plainly is read value by value, each different one once."""
+    signs = reading.signs
+    cells = arrow_text(column)
+    plain = pc.fill_null(pc.match_substring_regex(cells, pattern(signs)), False)
+    written = pc.if_else(plain, cells, None)
+    if signs.thousands:
+        written = pc.replace_substring(written, signs.thousands, "")
+    if signs.decimal != ".":
+        written = pc.replace_substring(written, signs.decimal, ".")
+    numbers = cast_plain(written)
+    strange = np.zeros(len(numbers), dtype=bool)
+    rest = np.flatnonzero(~np.asarray(plain, dtype=bool) & column.notna().to_numpy())
+    if len(rest):
+        codes, different = pd.factorize(column.iloc[rest])
+        read = [_number(value, reading) for value in different]
+        numbers[rest] = np.array([np.nan if value is None else value for value in read], dtype=np.float64)[codes]
+        strange[rest] = np.array([value is None for value in read])[codes]
+    return numbers, strange
+
+
+def cast_plain(cells: pa.Array) -> np.ndarray:
+    """Read text that is plain numbers, or null, or empty: float64 of shape (n_rows,)."""
+    if pc.any(pc.starts_with(cells, "+"), min_count=0).as_py():  # which Arrow does not take
+        cells = pc.utf8_ltrim(cells, "+")
+    return np.array(pc.fill_null(pc.cast(cells, pa.float64()), math.nan))
+
+
+def _number(value: Any, reading: Reading) -> float | None:
+    """Read one value as a number, NaN where it is missing or marked so; None where it is none."""
+    if isinstance(value, str):
+        if reading.is_gap(value):
+            return math.nan
+        number = parse_duration(value) if reading.form == DURATION else parse_number(value, reading.signs)
+        return _truth(value, reading) if number is None else number
+    if is_missing(value):
+        return math.nan
+    if isinstance(value, complex | np.complexfloating):
+        return None
+    if isinstance(value, datetime.timedelta):
+        return value.total_seconds()
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):
         return None
 
 
+def _truth(value: str, reading: Reading) -> float | None:
+    """Read a word as 1 or 0: the column's own pair, or JSON's."""
+    word = value.strip().casefold()
+    for pair in (reading.pair, PAIRS[0]):
+        if word in pair:
+            return 1.0 - pair.index(word)
+    return None
+
+
+def to_numeric(column: pd.Series, reading: Reading = PLAIN_READING) -> np.ndarray:
+    """Read a column as numbers: float64 of shape (n_rows,), NaN where one is missing or marked so in text.
+
+    Raises:
+        ValueError: a value is no number.
+    """
+    numbers, strange = read_numbers(column, reading)
+    if strange.any():
+        raise ValueError(f"{column[strange].iloc[0]!r} is no number")
+    return numbers
+
+
+# --- a boolean
+
+
+def read_booleans(column: pd.Series, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
+    """Read a column as booleans, 1 and 0, and tell which values are none; as `read_numbers`."""
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "fiub":
+        return read_numbers(column)
+    codes, different = _factorize(column)
+    read = [_boolean(value, reading) for value in different]
+    numbers = np.array([np.nan if value is None else value for value in [*read, np.nan]], dtype=np.float64)
+    strange = np.array([value is None for value in [*read, np.nan]])
+    return numbers[codes], strange[codes]
+
+
+def _boolean(value: Any, reading: Reading) -> float | None:
+    if isinstance(value, str):
+        return math.nan if reading.is_gap(value) else _truth(value, reading)
+    return _number(value, reading)
+
+
 # --- a category
 
 
-def as_category(value: Any) -> Any:
-    """Spell a value as text, so that 3, 3.0 and "3" are one category; NaN where it is missing."""
+def as_category(value: Any, reading: Reading = PLAIN_READING) -> Any:
+    """Spell a value as text, so that 3 and 3.0 are one category; NaN where it is missing."""
     if isinstance(value, str):
-        return value
+        if reading.levels_are_numbers and is_plain(value):
+            return _shortest(value)
+        return value if value and not value.isspace() else np.nan
     if value is None or value is pd.NA or value is pd.NaT or value != value:
         return np.nan
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value))
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
     return str(value)
 
 
-def as_categories(column: pd.Series) -> np.ndarray:
+def as_categories(column: pd.Series, reading: Reading = PLAIN_READING) -> np.ndarray:
     """Spell a whole column as categories: an object array of strings and NaN, of shape (n_rows,)."""
-    if isinstance(column.dtype, pd.CategoricalDtype) or not isinstance(column.dtype, pd.StringDtype):
-        return np.array([as_category(value) for value in column.to_numpy(dtype=object)], dtype=object)
-    return column.to_numpy(dtype=object, na_value=np.nan)
+    if isinstance(column.dtype, pd.StringDtype) and not reading.levels_are_numbers:
+        values = column.to_numpy(dtype=object, na_value=np.nan)
+        blank = missing(column)
+        return np.where(blank, np.nan, values) if blank.any() else values
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind == "f" and column.dtype.itemsize < 8:
+        values = column.to_numpy()  # whose scalars know their width: 0.1 is spelled so
+        return np.array([as_category(value) for value in values], dtype=object)
+    return np.array([as_category(value, reading) for value in column.to_numpy(dtype=object)], dtype=object)
+
+
+def _shortest(text: str) -> str:
+    """Spell a number by the shortest text that means it; a whole one, however long, digit by digit."""
+    text = text.strip().removeprefix("+")
+    if text.lstrip("-").isdigit():
+        return text
+    number = float(text)
+    return str(int(number)) if number.is_integer() else str(number)
 
 
 # --- a moment
 
 
-def datetime_format(column: pd.Series) -> str:
-    """Find the format of dates and times written as text.
-
-    Args:
-        column: text, or real dates, which need none; missing values may stand anywhere.
-
-    Returns:
-        The first of the known formats that reads 99 % of the different values; empty where none does, or where the
-        column holds real dates.
-    """
-    if is_datetime(column):
-        return ""
-    values = pd.Series(column.dropna().unique()).map(_plain)
-    values = values[values != ""]
-    if values.empty:
-        return ""
-    head = values.head(50)
-    for each in FORMATS:
-        if all(_parse(some, each).notna().mean() >= MIN_SHARE_READ for some in (head, values)):
-            return each
-    return ""
-
-
-def to_datetimes(column: pd.Series, written: str) -> np.ndarray:
-    """Read a column as moments, datetime64[ns] of shape (n_rows,); what cannot be read is NaT.
+def read_datetimes(column: pd.Series, reading: Reading = PLAIN_READING) -> tuple[np.ndarray, np.ndarray]:
+    """Read a column as moments, and tell which values are none.
 
     Args:
         column: real dates, text, or numbers, which are milliseconds since 1970, as pandas writes dates into JSON.
-        written: the format of text; empty for ISO 8601, as JSON carries real dates.
+        reading: whose `form` text has; text in ISO 8601 is read by every column, as JSON carries real dates.
+
+    Returns:
+        datetime64[us] of shape (n_rows,), without a zone and in UTC where there was one, NaT where a value is missing
+        or no moment; and a boolean for each value that stands there and is no moment.
     """
+    fine = np.zeros(len(column), dtype=bool)
     if isinstance(column.dtype, pd.PeriodDtype):
         column = column.dt.to_timestamp()
     if pd.api.types.is_datetime64_any_dtype(column):
-        return column.dt.tz_localize(None).to_numpy(dtype="datetime64[ns]")
-    if pd.api.types.is_numeric_dtype(column) and written != "%Y%m%d":
-        return pd.to_datetime(column, unit="ms", errors="coerce").to_numpy(dtype="datetime64[ns]")
-    text = column.map(_plain, na_action="ignore")
-    read = _parse(text, written or ISO)
-    if written not in ("", ISO) and read.isna().sum() > text.isna().sum():
-        read = read.fillna(_parse(text, ISO))  # a caller who has parsed the text sends ISO 8601
-    return read.dt.tz_localize(None).to_numpy(dtype="datetime64[ns]")
+        if isinstance(column.dtype, pd.DatetimeTZDtype | pd.ArrowDtype):
+            column = (
+                column.dt.tz_localize(None)
+                if column.dt.tz is None
+                else column.dt.tz_convert("UTC").dt.tz_localize(None)
+            )
+        return column.to_numpy(dtype="datetime64[us]"), fine
+    if is_numeric(column) and reading.form != "%Y%m%d":
+        return pd.to_datetime(column, unit="ms", errors="coerce").to_numpy(dtype="datetime64[us]"), fine
+    if isinstance(column.dtype, pd.StringDtype) and len(column) > MAX_ROWS_IN_LOOP:
+        moments = parse_plain(column, reading.form or ISO)
+        rest = np.flatnonzero(np.isnat(moments) & column.notna().to_numpy())
+        if len(rest):
+            moments[rest], fine[rest] = _read_moments(column.iloc[rest], reading)
+        return moments, fine
+    return _read_moments(column, reading)
 
 
-def _plain(value: object) -> str:
-    """Spell a value as text: whole floats, which a missing value makes of integers, without their point."""
+def _read_moments(column: pd.Series, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
+    """Read values as moments, each different one once."""
+    codes, different = _factorize(column)
+    values = pd.Series([_plain_moment(value, reading) for value in different], dtype=object)
+    moments = parse(values, reading.form or ISO)
+    if reading.form not in ("", ISO):
+        again = np.isnat(moments) & values.notna().to_numpy()
+        moments[again] = parse(values[again], ISO)  # a caller who has parsed the text sends ISO 8601
+    unread = np.isnat(moments) & values.notna().to_numpy()
+    moments, unread = np.append(moments, np.datetime64("NaT")), np.append(unread, False)  # a gap has the code -1
+    return moments[codes], unread[codes]
+
+
+def _plain_moment(value: Any, reading: Reading) -> Any:
+    """Spell a value as text in ISO 8601 where it is a real date or time; None where it is missing."""
+    if isinstance(value, str):
+        return None if reading.is_gap(value) else value
+    if is_missing(value):
+        return None
+    if isinstance(value, datetime.time):
+        return f"1900-01-01T{value.replace(tzinfo=None).isoformat()}"
+    if isinstance(value, datetime.datetime | datetime.date):
+        return value.isoformat()
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return str(value).strip()
+    return str(value)
 
 
-def _parse(text: pd.Series, written: str) -> pd.Series:
-    return pd.to_datetime(text, format=written, errors="coerce", utc=True)
+def to_datetimes(column: pd.Series, written: str = "") -> np.ndarray:
+    """Read a column as moments, datetime64[us] of shape (n_rows,); what cannot be read is NaT.
+
+    Args:
+        column: as `read_datetimes` takes it.
+        written: the format of text; empty for ISO 8601.
+    """
+    return read_datetimes(column, Reading(form=written))[0]
+
+
+def _factorize(column: pd.Series) -> tuple[np.ndarray, Iterable[Any]]:
+    """Number the different values, so that each is read once; a missing one has the number -1."""
+    try:
+        codes, different = pd.factorize(column)
+        return codes, list(np.asarray(different, dtype=object))
+    except TypeError:  # a list among them, which is no value of any kind
+        return np.arange(len(column)), list(column)
+
+
+# --- any kind
+
+
+def read_column(column: pd.Series, kind: str, reading: Reading = PLAIN_READING) -> tuple[pd.Series, np.ndarray]:
+    """Read a column as its kind wants it: the values, and which of them stand there and are none of the kind.
+
+    Args:
+        column: as it came.
+        kind: as in `treeline.data.columns.Columns`.
+        reading: settled on the table that is trained on.
+
+    Returns:
+        Under the column's index: numbers as float64, booleans as such (as objects, None where one is missing), moments
+        as datetime64[us], everything else as it came, or as the reading spells it. And a boolean of shape (n_rows,).
+    """
+    values: Any
+    if kind == "number":
+        values, strange = read_numbers(column, reading)
+    elif kind == "boolean":
+        numbers, strange = read_booleans(column, reading)
+        values, gaps = (numbers > 0).astype(object), np.isnan(numbers)
+        values[gaps] = None
+        values = values if gaps.any() else values.astype(bool)
+    elif kind == "datetime":
+        values, strange = read_datetimes(column, reading)
+    else:
+        values = as_categories(column, reading) if reading.levels_are_numbers else column
+        strange = np.zeros(len(column), dtype=bool)
+    return pd.Series(values, index=column.index, name=column.name), strange
+
+
+def replaced(frame: pd.DataFrame, columns: Mapping[Any, pd.Series] | pd.DataFrame) -> pd.DataFrame:
+    """Put columns in place of those of the same names, without a copy of the others."""
+    if all(columns[name] is frame[name] for name in columns):
+        return frame
+    made = {name: columns[name] if name in columns else frame[name] for name in frame.columns}
+    return pd.DataFrame(made, index=frame.index, copy=False)
+
+
+def refusal(name: str, kind: str, value: Any) -> str:
+    """Say that a column holds what is none of its kind: one sentence, the same in a request, a batch and a frame."""
+    wanted = {"boolean": "true or false", "datetime": "a date or time"}.get(kind, f"a {kind}")
+    return f"The column {name!r} holds {examples([value])}, not {wanted}."
+
+
+def spell(value: Any) -> str:
+    """Spell a value for a sentence as a person knows it from the table, whatever type of a library holds it.
+
+    Text stands in quotes; a number in as few digits as tell it from every other of its own width, a whole one without
+    its point; a moment as ISO 8601, without the time of day where that is midnight.
+    """
+    if isinstance(value, np.datetime64):
+        value = pd.Timestamp(value)
+    if isinstance(value, str):
+        return repr(str(value))
+    if is_missing(value):
+        return "an empty cell"
+    if isinstance(value, datetime.datetime):
+        return value.isoformat(" ").removesuffix(" 00:00:00")
+    if isinstance(value, np.generic):
+        return str(int(value)) if isinstance(value, np.floating) and _is_plainly_whole(value) else str(value)
+    if isinstance(value, float) and _is_plainly_whole(value):
+        return str(int(value))
+    return str(value)
+
+
+def _is_plainly_whole(number: Any) -> bool:
+    return float(number).is_integer() and abs(float(number)) < 1e16
+
+
+def examples(values: Iterable[Any], most: int = 3) -> str:
+    """Name the first few different values, each as a person would spell it."""
+    different = dict.fromkeys(map(spell, values))
+    return ", ".join(list(different)[:most])
+
+
+def different_texts(column: pd.Series) -> dict[str, int]:
+    """Count the cells of each different text; what is no text or missing is left aside."""
+    counts = column[~missing(column)].value_counts(sort=False)
+    return {text: int(count) for text, count in counts.items() if isinstance(text, str)}

@@ -10,7 +10,7 @@ from sklearn.metrics import classification_report, confusion_matrix
 
 from treeline.data.names import free_name
 from treeline.data.problem import Problem
-from treeline.data.values import as_categories, to_numeric
+from treeline.data.values import as_categories, spell, to_numeric
 from treeline.evaluation.predictions import Predictions, losses, predict
 from treeline.metrics import metrics_of
 
@@ -117,14 +117,9 @@ def _slice_names(column: pd.Series, kind: str) -> pd.Series:
         quarters = pd.qcut(numbers, SLICES_PER_NUMBER, labels=False, duplicates="drop")
     ends = numbers.groupby(quarters).agg(["min", "max"])
     names = {
-        key: _spell(low) if low == high else f"{_spell(low)} to {_spell(high)}" for key, low, high in ends.itertuples()
+        key: spell(low) if low == high else f"{spell(low)} to {spell(high)}" for key, low, high in ends.itertuples()
     }
     return quarters.map(names).astype(object).fillna("(missing)")
-
-
-def _spell(number: float) -> str:
-    """Spell a number as it stands in the table: in as few digits as tell it from every other one."""
-    return str(int(number)) if number.is_integer() and abs(number) < 1e16 else repr(float(number))
 
 
 def worst_rows(problem: Problem, frame: pd.DataFrame, predictions: Predictions) -> pd.DataFrame:

@@ -12,7 +12,8 @@ from sklearn.feature_selection import f_classif, f_regression
 from sklearn.model_selection import KFold
 from sklearn.preprocessing import TargetEncoder
 
-from treeline.data.values import as_categories, as_category, datetime_format, to_datetimes
+from treeline.data.looks import is_unspaced
+from treeline.data.values import as_categories, as_category
 
 MAX_TFIDF_CELLS = 50_000_000  # of a matrix of words, beyond which fewer words are kept
 MAX_TFIDF_VOCABULARY, MAX_TFIDF_WORDS = 20_000, 1000
@@ -20,7 +21,8 @@ MAX_ROWS_IN_LOOP = 50  # values up to which a loop beats pandas
 TFIDF_STEPS = 32  # to which a word's weight is rounded, so that XGBoost keeps 32 bins of it rather than 256
 
 DATETIME_PARTS = ["year", "month", "day", "weekday", "hour", "minute", "days"]
-NANOSECONDS_PER_DAY = 86_400e9
+MICROSECONDS_PER_DAY = 86_400e6
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)")
 
 
 class Encoder(Protocol):
@@ -103,19 +105,22 @@ class TargetMeanEncoder:
     def transform(self, column: pd.Series) -> np.ndarray:
         """Give the means of the levels, or of the target."""
         get, unseen = self.means_.get, self.target_mean_
-        rows = [get(value if isinstance(value, str) else str(as_category(value)), unseen) for value in column.array]
+        rows = [get(str(as_category(value)), unseen) for value in column.array]
         return np.array(rows, dtype=np.float32).reshape(len(column), len(unseen))
 
 
 class DatetimeEncoder:
-    """Dates and times: the calendar and clock parts that vary, and the days elapsed since the first of them."""
+    """Dates and times, datetime64: the calendar and clock parts that vary, and the days elapsed since the middle one.
+
+    Since the middle one and not the first, for 32 bits tell the minutes of a few years apart, and not those of the
+    centuries since 0001-01-01, which may stand for an unknown day.
+    """
 
     def fit_transform(self, column: pd.Series, y: np.ndarray | None) -> np.ndarray:
-        """Learn the format of text, the first moment and which parts vary, and give these."""
-        self.format_ = datetime_format(column)
-        values = to_datetimes(column, self.format_)
+        """Learn the middle moment and which parts vary, and give these."""
+        values = column.to_numpy(dtype="datetime64[us]")
         seen = values[~np.isnat(values)]
-        self.start_ = str(seen.min()) if len(seen) else "1970-01-01"
+        self.start_ = str(np.sort(seen)[len(seen) // 2]) if len(seen) else "1970-01-01"
         found = datetime_parts(seen, np.datetime64(self.start_))
         self.parts_ = [name for name in DATETIME_PARTS if len(seen) and found[name].min() != found[name].max()] or [
             "days"
@@ -128,8 +133,24 @@ class DatetimeEncoder:
 
     def transform(self, column: pd.Series) -> np.ndarray:
         """Give the parts; NaN where there is no moment to be read."""
-        found = datetime_parts(to_datetimes(column, self.format_), np.datetime64(self.start_))
+        found = datetime_parts(column.to_numpy(dtype="datetime64[us]"), np.datetime64(self.start_))
         return np.column_stack([found[name] for name in self.parts_]).astype(np.float32)
+
+
+class PairEncoder:
+    """Text of two numbers, such as `52.51,13.40`, `POINT (13.4 52.5)` or `10-19`: both of them."""
+
+    def fit_transform(self, column: pd.Series, y: np.ndarray | None) -> np.ndarray:
+        """Give the numbers; there is nothing to learn."""
+        return self.transform(column)
+
+    def names(self, name: str) -> list[str]:
+        """Put the place behind the name."""
+        return [f"{name} first", f"{name} second"]
+
+    def transform(self, column: pd.Series) -> np.ndarray:
+        """Give the numbers, of three or more the first two; NaN where there are none."""
+        return np.array([_two_numbers(value) for value in column.array], dtype=np.float32).reshape(len(column), 2)
 
 
 class TfidfEncoder:
@@ -155,6 +176,8 @@ class TfidfEncoder:
             dtype=np.float32,
         )
         text = _text(column)
+        if np.mean([is_unspaced(each) for each in text[:1000] if each] or [False]) > 0.5:  # no blanks between its words
+            self.vectorizer_.set_params(analyzer="char", ngram_range=(1, 2))
         try:
             weights = self.vectorizer_.fit_transform(text)
         except ValueError:  # no word is common enough: keep whatever there is
@@ -177,6 +200,7 @@ ENCODERS: dict[str, type[Encoder]] = {
     "category": CategoryEncoder,
     "high_cardinality": TargetMeanEncoder,
     "datetime": DatetimeEncoder,
+    "pair": PairEncoder,
     "text": TfidfEncoder,
 }
 
@@ -185,7 +209,7 @@ def datetime_parts(values: np.ndarray, start: np.datetime64) -> dict[str, np.nda
     """Give the calendar and clock parts of moments, and the days elapsed since a start.
 
     Args:
-        values: datetime64[ns] of shape (n_rows,).
+        values: datetime64[us] of shape (n_rows,).
         start: where the days are counted from.
 
     Returns:
@@ -196,8 +220,8 @@ def datetime_parts(values: np.ndarray, start: np.datetime64) -> dict[str, np.nda
     found = {
         name: np.asarray(getattr(at, attributes.get(name, name)), dtype=np.float64) for name in DATETIME_PARTS[:-1]
     }
-    since = (values - start) / np.timedelta64(1, "ns")
-    found["days"] = np.where(np.isnat(values), np.nan, since / NANOSECONDS_PER_DAY)
+    since = (values - start) / np.timedelta64(1, "us")
+    found["days"] = np.where(np.isnat(values), np.nan, since / MICROSECONDS_PER_DAY)
     return found
 
 
@@ -206,6 +230,12 @@ def _crossing(folds: int) -> dict[str, Any]:
     if tuple(map(int, sklearn.__version__.split(".")[:2])) >= (1, 9):
         return {"cv": KFold(folds, shuffle=True, random_state=0)}
     return {"cv": folds, "random_state": 0}
+
+
+def _two_numbers(value: Any) -> tuple[float, float]:
+    """Find the two numbers in a text; a dash between digits is no minus."""
+    found = _NUMBER.findall(re.sub(r"(?<=\d)\s?[-–]\s?(?=\d)", " ", value)) if isinstance(value, str) else []
+    return (float(found[0]), float(found[1])) if len(found) > 1 else (np.nan, np.nan)
 
 
 def _text(column: pd.Series) -> list[str]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from treeline.data.target import label_codes
@@ -42,7 +42,7 @@ class _TreelineEstimator(BaseEstimator):
         self.cpus = cpus
 
     def _fit(self, X: pd.DataFrame, y: np.ndarray, task: str, n_classes: int = 0) -> None:
-        self.features_ = Features(self.features.kinds, self.features.derived)
+        self.features_ = clone(self.features)
         matrix = self.features_.fit_transform(X, y)
         self.feature_names_in_ = self.features_.feature_names_in_
         self.n_features_in_ = self.features_.n_features_in_
@@ -132,4 +132,4 @@ def make_estimator(
         cpus: the CPU budget of fitting.
     """
     kind = TreelineRegressor if problem.task == "regression" else TreelineClassifier
-    return kind(Features(problem.kinds, problem.derived), params, rounds, cpus)
+    return kind(Features(problem.kinds, problem.derived, problem.readings), params, rounds, cpus)

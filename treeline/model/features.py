@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from treeline import UserError
-from treeline.data.values import first_non_numeric, to_numeric
+from treeline.data.cells import settle_cells
+from treeline.data.values import Reading, read_booleans, read_column, read_numbers, refusal
 from treeline.model.encoders import ENCODERS
 from treeline.model.expressions import Expression
 
@@ -29,16 +31,25 @@ class Features(TransformerMixin, BaseEstimator):
     Args:
         kinds: the kind of each raw column, as in `treeline.data.columns.Columns`.
         derived: name and expression of each derived column; they follow the raw ones.
+        readings: how the text of each column is read, as in `treeline.data.columns.Columns`; None settles it on the
+            rows that are fitted.
 
     Attributes:
+        readings_: of the columns whose text is not read by default.
         encoders_: the fitted encoder of each column that is no plain number.
         feature_names_in_: the raw columns it wants, shape (n_raw,).
         n_features_in_: how many those are.
     """
 
-    def __init__(self, kinds: Mapping[str, str], derived: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        kinds: Mapping[str, str],
+        derived: Mapping[str, str] | None = None,
+        readings: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
         self.kinds = kinds
         self.derived = derived
+        self.readings = readings
 
     def fit(self, X: pd.DataFrame, y: np.ndarray | None = None) -> "Features":
         """Fit the encoders on training rows, as `fit_transform` does."""
@@ -54,23 +65,27 @@ class Features(TransformerMixin, BaseEstimator):
                 `high_cardinality`.
 
         Raises:
-            UserError: a column is missing, or a number column holds what is not a number.
+            UserError: a column is missing, or holds what is not of its kind.
         """
         X = self._check(X)
+        kept = self.readings if self.readings is not None else settle_cells(X[list(self.kinds)]).readings
+        self.readings_ = {name: dict(each) for name, each in kept.items() if name in self.kinds}
         self.encoders_ = {name: ENCODERS[kind]() for name, kind in self.kinds.items() if kind in ENCODERS}
         self.feature_names_in_ = np.array(list(self.kinds), dtype=object)
         self.n_features_in_ = len(self.kinds)
-        return self._fill(X, {name: each.fit_transform(X[name], y) for name, each in self.encoders_.items()})
+        return self._fill(
+            X, {name: each.fit_transform(self._read(name, X), y) for name, each in self.encoders_.items()}
+        )
 
     def transform(self, X: pd.DataFrame) -> np.ndarray:
         """Turn raw rows into a float32 matrix of shape (n_rows, n_features); zero rows are fine.
 
         Raises:
-            UserError: a column is missing, or a number column holds what is not a number.
+            UserError: a column is missing, or holds what is not of its kind.
         """
         check_is_fitted(self)
         X = self._check(X)
-        return self._fill(X, {name: each.transform(X[name]) for name, each in self.encoders_.items()})
+        return self._fill(X, {name: each.transform(self._read(name, X)) for name, each in self.encoders_.items()})
 
     def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
         """Name the columns of the matrix, shape (n_features,): the raw and derived names, unique, and without the
@@ -128,7 +143,7 @@ class Features(TransformerMixin, BaseEstimator):
                     matrix[:, j : j + width] = made[name]
                     j += width
                     continue
-                values = _numbers(name, X[name])
+                values = self._numbers(name, X[name])
                 matrix[:, j] = values
                 j += 1
                 if name in read:
@@ -139,14 +154,27 @@ class Features(TransformerMixin, BaseEstimator):
         matrix[np.isinf(matrix)] = np.nan
         return matrix
 
+    def _read(self, name: str, X: pd.DataFrame) -> pd.Series:
+        """Read a column as its encoder wants it: moments as such, words as they stand.
 
-def _numbers(name: str, column: pd.Series) -> np.ndarray:
-    """Read a number column; dates and categories of text are none.
+        Raises:
+            UserError: a value is none of the column's kind.
+        """
+        kind = self.kinds[name]
+        values, strange = read_column(X[name], kind, Reading.from_dict(self.readings_.get(name)))
+        if strange.any():
+            raise UserError(refusal(name, kind, X[name][strange].iloc[0]))
+        return values
 
-    Raises:
-        UserError: a value is no number.
-    """
-    try:
-        return to_numeric(column)
-    except (ValueError, TypeError, OverflowError):
-        raise UserError(f"The column {name!r} wants numbers, got {first_non_numeric(column)!r}.") from None
+    def _numbers(self, name: str, column: pd.Series) -> np.ndarray:
+        """Read a column of numbers or booleans.
+
+        Raises:
+            UserError: a value is none.
+        """
+        kind = self.kinds[name]
+        read = read_booleans if kind == "boolean" else read_numbers
+        values, strange = read(column, Reading.from_dict(self.readings_.get(name)))
+        if strange.any():
+            raise UserError(refusal(name, kind, column[strange].iloc[0]))
+        return values

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import xgboost as xgb
 from scipy.stats import skew
+from sklearn.base import clone
 
 from treeline.model.features import Features
 
@@ -56,7 +57,7 @@ def make_folds(
     """
     folds = []
     for train, valid in parts:
-        fitted = Features(features.kinds, features.derived)
+        fitted = clone(features)
         binned = quantile_matrix(fitted, fitted.fit_transform(X.iloc[train], y[train]), y[train])
         held = fitted.transform(X.iloc[valid])
         folds.append(Fold(binned, quantile_matrix(fitted, held, y[valid], ref=binned)))

@@ -15,10 +15,11 @@ import pyarrow as pa
 from treeline import UserError
 from treeline.data.chunks import WRITABLE, Chunk, atomic_writer, chunks
 from treeline.data.drift import sample_rows
+from treeline.data.files import AS_IT_STANDS, FileSettings
 from treeline.data.names import free_name
 from treeline.data.problem import Problem
 from treeline.data.target import check_present
-from treeline.data.values import is_text, to_numeric_or_gap
+from treeline.data.values import read_column, refusal
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,6 @@ class Scorer:
             return pd.DataFrame({"prediction": values})
         return pd.DataFrame(values, columns=[f"prediction_{i}" for i in range(values.shape[1])])
 
-    def text_columns(self) -> list[str]:
-        """Name the columns that were text in training, whatever a few rows of them look like."""
-        return [str(name) for name in self.train.columns if is_text(self.train[name])]
-
 
 @dataclass
 class Tally:
@@ -60,6 +57,7 @@ class Tally:
         reasons: how many rows were rejected for each reason.
         milliseconds: that the model took for each chunk, a thousand rows of it.
         renamed: the answers whose names the file has taken, and what they are called beside it.
+        notes: how the file was read, in sentences.
     """
 
     read: int = 0
@@ -67,6 +65,7 @@ class Tally:
     reasons: Counter[str] = field(default_factory=Counter)
     milliseconds: list[float] = field(default_factory=list)
     renamed: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 def prepare_rows(frame: pd.DataFrame, problem: Problem | None) -> tuple[pd.DataFrame, np.ndarray]:
@@ -77,23 +76,25 @@ def prepare_rows(frame: pd.DataFrame, problem: Problem | None) -> tuple[pd.DataF
         problem: that names the model's columns; None takes the rows as they are.
 
     Returns:
-        The rows in the model's columns, numbers as numbers; and why each row cannot be scored, empty where it can.
+        The rows in the model's columns, read; and why each row cannot be scored, empty where it can.
     """
     reasons = np.full(len(frame), "", dtype=object)
     if problem is None:
         return frame, reasons
     made = {}
     for name, kind in problem.kinds.items():
-        if kind not in ("number", "boolean"):
-            continue
-        made[name], unreadable = to_numeric_or_gap(frame[name])
-        for i in np.flatnonzero(unreadable):
-            reasons[i] = reasons[i] or f"column {name!r} holds {frame[name].iloc[i]!r}, not a {kind}"
-    return problem.rows(frame).assign(**made), reasons
+        made[name], strange = read_column(frame[name], kind, problem.reading(name))
+        for i in np.flatnonzero(strange):
+            reasons[i] = reasons[i] or refusal(name, kind, frame[name].iloc[i])
+    return pd.DataFrame(made, index=frame.index, copy=False), reasons
 
 
 def score(
-    scorer: Scorer, source: Path, output: Path, on_rows: Callable[[int], object] = lambda rows: None
+    scorer: Scorer,
+    source: Path,
+    output: Path,
+    on_rows: Callable[[int], object] = lambda rows: None,
+    files: FileSettings = AS_IT_STANDS,
 ) -> tuple[Tally, pd.DataFrame]:
     """Score a file chunk by chunk into another; rows that cannot be scored go to `rejected_path(output)`.
 
@@ -102,6 +103,7 @@ def score(
         source: the file.
         output: appears when it is whole; a name that the file has taken gets a `_` at its end.
         on_rows: told after each chunk how many rows it had.
+        files: what the user says of the file.
 
     Returns:
         The tally, and a sample of the scored rows with their answers.
@@ -115,7 +117,8 @@ def score(
         reject = stack.enter_context(atomic_writer(rejected))
 
         def scored() -> Iterator[pd.DataFrame]:
-            for chunk in chunks(source, scorer.text_columns()):
+            for chunk in chunks(source, files):
+                tally.notes += chunk.notes
                 found = _score_chunk(scorer, chunk, source.name, tally)
                 append(_beside(chunk.raw.filter(found.reasons == ""), found.answers, tally))
                 _reject(reject, chunk, found.reasons, tally)
@@ -188,5 +191,5 @@ def _reject(reject: Callable[[pa.Table], None], chunk: Chunk, reasons: np.ndarra
         empty = [pa.nulls(len(chunk.broken), each.type) for each in chunk.raw.schema]
         rows = pa.table(empty, schema=chunk.raw.schema)
         reject(rows.append_column(name, pa.array(chunk.broken, pa.string())))
-    tally.reasons.update(reason.partition(" holds ")[0] + " holds no number" for reason in reasons[apart])
+    tally.reasons.update(f"{each.partition(' holds ')[0]}:{each.rpartition(',')[2][:-1]}" for each in reasons[apart])
     tally.reasons.update("a line has too few or too many fields" for _ in chunk.broken)

@@ -132,7 +132,7 @@ def make_objective(
     unit = 1.0 if problem.classes else target_unit(y)
     params = {**task_params(problem.task, len(problem.classes), y), **fixed, "seed": settings.seed}
     y = y / unit if unit != 1 else y
-    folds = make_folds(Features(problem.kinds, problem.derived), problem.rows(train), y, parts)
+    folds = make_folds(Features(problem.kinds, problem.derived, problem.readings), problem.rows(train), y, parts)
     return Objective(Measure(problem.task, metric, unit), folds, space, fixed, params, y, cpus)
 
 

@@ -56,7 +56,7 @@ def test_no_group_is_on_both_sides_or_in_two_folds(frame: pd.DataFrame, y: np.nd
             assert not set(frame.who.iloc[early]) & set(frame.who.iloc[late])
 
 
-@pytest.mark.parametrize("form", [lambda c: c, lambda c: c.dt.strftime("%d.%m.%Y"), lambda c: c.astype("int64")])
+@pytest.mark.parametrize("form", [lambda c: c, lambda c: c.dt.strftime("%Y-%m-%d"), lambda c: c.astype("int64")])
 def test_train_is_before_test_and_folds_go_forward(form: object, frame: pd.DataFrame, y: np.ndarray) -> None:
     when = frame.when
     frame = frame.assign(when=form(when))  # type: ignore[operator]

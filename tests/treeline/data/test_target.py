@@ -9,7 +9,14 @@ import pytest
 from tables_maker import CLASSES, KINDS, TARGET, TASKS, make_table
 
 from treeline import UserError
-from treeline.data.target import MAX_INTEGER_CLASSES, Target, check_columns, guess_task, label_codes, settle_target
+from treeline.data.target import (
+    MAX_INTEGER_CLASSES,
+    Target,
+    check_present,
+    guess_task,
+    label_codes,
+    settle_target,
+)
 
 
 def values(*items: Any, dtype: Any = None) -> pd.Series:
@@ -68,7 +75,7 @@ def test_the_target_of_a_made_table_poses_its_task(target: str) -> None:
         (values(7.5, 7.5), "regression", r"one value only, .*7\.5"),
         (values("a", "a", "b"), "auto", "The class 'b' of the target 'the target' has one row"),
         (values(1, 1, 2, 2, 3), "auto", "The class .*3.* has one row.*Use task=regression if the target is a number"),
-        (values("a", "b", "a", "b"), "regression", "holds 'a', not a number: task=regression needs numbers"),
+        (values("a", "b", "a", "b"), "regression", "holds 'a', 'b', not numbers: task=regression needs numbers"),
         (values(1.5, np.inf, 2.5), "regression", "holds an infinite value"),
         (values(*range(30), -np.inf), "auto", "holds an infinite value"),
         (
@@ -94,9 +101,8 @@ def test_a_target_that_cannot_be_learned_is_named(y: pd.Series, task: str, compl
         values(*pd.to_timedelta([1, 2, 1, 2])),
         values(1j, 2, 1j, 2),
         values(b"a", b"b", b"a", b"b"),
-        values(decimal.Decimal(1), decimal.Decimal(2), decimal.Decimal(1), decimal.Decimal(2)),
     ],
-    ids=["list", "dict", "datetime", "timedelta", "complex", "bytes", "decimal"],
+    ids=["list", "dict", "datetime", "timedelta", "complex", "bytes"],
 )
 @pytest.mark.parametrize("task", ["auto", "multiclass", "regression"])
 def test_a_target_whose_labels_json_cannot_hold_is_refused(y: pd.Series, task: str) -> None:
@@ -127,11 +133,13 @@ def test_two_rows_may_have_the_same_index(target: str) -> None:
         (values(1, 2, None, 1, 2, dtype="float32"), [1, 2]),
         (values(1, 2, 1, 2, dtype="int8"), [1, 2]),
         (values(0.5, 1.0, 0.5, 1.0), [0.5, 1.0]),
+        (values(*map(decimal.Decimal, ["0.5", "1", "0.5", "1"])), [0.5, 1.0]),
         (values(True, False, True, False), [False, True]),
         (values(True, None, False, True, False, dtype=object), [False, True]),
         (values(True, None, False, True, False, dtype="boolean"), [False, True]),
         (values("b", None, "a", "b", "a", dtype="string"), ["a", "b"]),
-        (values("1", "2", "1", "2"), ["1", "2"]),
+        (values("1", "2", "1", "2"), [1, 2]),
+        (values("01", "02", "01", "02"), ["01", "02"]),
         (values(*np.array([2**63 + 1, 5, 2**63 + 1, 5], dtype="uint64"), dtype="uint64"), [5, 2**63 + 1]),
         (values(1e300, 0.0, 1e300, 0.0), [0.0, 1e300]),
     ],
@@ -166,22 +174,12 @@ def test_levels_of_a_category_that_no_row_has_are_no_classes(task: str) -> None:
 
 def test_the_columns_of_a_model_may_stand_in_any_order_among_others() -> None:
     frame = make_table()
-    check_columns(frame[frame.columns[::-1]].assign(more="text"), KINDS, "rows.csv")
+    check_present(frame[frame.columns[::-1]].assign(more="text"), KINDS, "rows.csv")
 
 
 def test_missing_columns_are_counted_and_named() -> None:
     with pytest.raises(UserError, match=r"rows\.csv lacks 2 of the model's columns: 'length', 'town'"):
-        check_columns(make_table().drop(columns=["length", "town"]), KINDS, "rows.csv")
-
-
-@pytest.mark.parametrize("name", ["length", "count", "checked"])
-def test_text_where_a_number_is_wanted_is_named(name: str) -> None:
-    with pytest.raises(UserError, match=rf"'{name}' of rows\.csv holds 'many'; the model wants a"):
-        check_columns(make_table().assign(**{name: "many"}), KINDS, "rows.csv")
-
-
-def test_a_column_without_any_value_is_text_nowhere() -> None:
-    check_columns(make_table().assign(length=pd.Series([None] * 200, dtype="string")), KINDS, "rows.csv")
+        check_present(make_table().drop(columns=["length", "town"]), KINDS, "rows.csv")
 
 
 @pytest.mark.parametrize(

@@ -77,15 +77,15 @@ def test_rows_that_cannot_be_scored_stand_apart_with_the_first_reason(model: Tre
     tally, sample = score(scorer(model), Path("in.csv"), Path("out.csv"))
     apart = read("out.rejected.csv")
     assert apart["reason"].tolist() == [
-        "column 'length' holds 'long', not a number",
-        "column 'checked' holds 'perhaps', not a boolean",
+        "The column 'length' holds 'long', not a number.",
+        "The column 'checked' holds 'perhaps', not true or false.",
         "line 32 has 2 fields, the header 5: one,two",
     ]
     assert apart["length"][0] == "long"
     assert (tally.read, tally.scored) == (N + 1, N - 2)
     assert tally.reasons == {
-        "column 'length' holds no number": 1,
-        "column 'checked' holds no number": 1,
+        "The column 'length': not a number": 1,
+        "The column 'checked': not true or false": 1,
         "a line has too few or too many fields": 1,
     }
     assert len(read("out.csv")) == len(sample) == N - 2
@@ -101,7 +101,7 @@ def test_rows_that_cannot_be_scored_stand_apart_with_the_first_reason(model: Tre
         (lambda frame: frame.drop(columns="town"), r"^in\.parquet lacks 1 of the model's columns: 'town'"),
         (
             lambda frame: frame.assign(length="long"),
-            r"^None of the 60 rows can be scored: column 'length' holds no",
+            r"^None of the 60 rows can be scored: The column 'length': not",
         ),
     ],
 )
@@ -194,8 +194,8 @@ def test_rows_are_made_ready_in_the_model_s_columns_with_numbers_as_numbers() ->
     frame.loc[0, ["length", "count", "checked"]] = ["1.5", " ", "True"]
     ready, reasons = prepare_rows(frame[frame.columns[::-1]], make_problem())
     assert list(ready.columns) == list(KINDS)
-    assert {str(ready[name].dtype) for name, kind in KINDS.items() if kind != "category"} == {"float64"}
-    assert (ready["length"][0], ready["checked"][0]) == (1.5, 1.0)
+    assert {str(ready[name].dtype) for name, kind in KINDS.items() if kind == "number"} == {"float64"}
+    assert (ready["length"][0], ready["checked"][0]) == (1.5, True)
     assert np.isnan(ready["count"][0])
     assert set(reasons) == {""}
 

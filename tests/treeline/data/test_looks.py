@@ -1,0 +1,37 @@
+"""What words look like."""
+
+import pytest
+
+from treeline.data.looks import is_index_name, is_unspaced, looks_like, word_count
+
+
+@pytest.mark.parametrize(
+    ("texts", "look"),
+    [
+        (["https://a.org/1", "http://b.org"], "a URL"),
+        (["a@b.org", "c.d@e.com"], "an e-mail address"),
+        (["192.168.0.1", "10.0.0.1"], "an IP address"),
+        (["735-739", "10 - 19"], "a range"),
+        (["16:9", "2:1"], "a ratio"),
+        (["10.11.12", "v1.2.3"], "a version"),
+        (["12 Main St", "5 Elm Road"], "a street address"),
+        (["550e8400-e29b-41d4-a716-446655440000"], "a UUID"),
+        (["img/a.png", "b.jpg"], "a file name"),
+        (["red", "blue"], ""),
+        ([], ""),
+    ],
+    ids=str,
+)
+def test_words_look_like_what_they_are(texts: list[str], look: str) -> None:
+    assert looks_like(texts) == look
+
+
+def test_words_without_blanks_are_counted_by_their_signs() -> None:
+    assert word_count("這部電影非常好看") == 4
+    assert word_count("a film of some kind") == 5
+    assert (is_unspaced("とても良い映画"), is_unspaced("a film"), is_unspaced("")) == (True, False, False)
+
+
+def test_names_of_row_numbers_are_known() -> None:
+    assert all(map(is_index_name, ["Unnamed: 0", "index", "__index_level_0__", "rownames", "row.names", ""]))
+    assert not any(map(is_index_name, ["id", "x", "indexed", "level"]))

@@ -1,0 +1,179 @@
+"""Text that spells numbers: the signs of a column, and what is no number."""
+
+import math
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from treeline.data.numbers import (
+    Signs,
+    are_few,
+    has_leading_zero,
+    is_plain,
+    marks_missing,
+    parse_number,
+    settle_numbers,
+)
+
+
+def read(*texts: str, comma_elsewhere: bool = False) -> list[float | None]:
+    spelled = settle_numbers(Counter(texts), comma_elsewhere)
+    return [] if spelled is None else [parse_number(text, spelled.signs) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("texts", "numbers"),
+    [
+        (["1,5", "2,75", "3"], [1.5, 2.75, 3]),
+        (["1,234", "56,789", "12"], [1234, 56789, 12]),
+        (["1,234,567", "12"], [1234567, 12]),
+        (["12,34,567", "1,00,000"], [1234567, 100000]),
+        (["1.234,56", "12,50", "1.234.567,00"], [1234.56, 12.5, 1234567]),
+        (["1 234,5", "12,0"], [1234.5, 12]),
+        (["1\u202f234,5", "1\u00a0234"], [1234.5, 1234]),
+        (["1'234.5", "1’000"], [1234.5, 1000]),
+        (["1.234", "12.345", "987"], [1234, 12345, 987]),
+        (["1.250", "2.500", "3"], [1.25, 2.5, 3]),
+        (["0.125", "12.345", "987"], [0.125, 12.345, 987]),
+        (["1.234", "12.345", "123.456"], [1.234, 12.345, 123.456]),
+        (["$1,234.50", "$5.00", "($3.00)", "-$2", "$.50"], [1234.5, 5, -3, -2, 0.5]),
+        (["USD 5", "USD 1,200"], [5, 1200]),
+        (["Rs.500", "Rs. 1,500"], [500, 1500]),
+        (["5,5 €", "100 €"], [5.5, 100]),
+        (["R$ 1.234,50", "R$ 20,00"], [1234.5, 20]),
+        (["12.5%", "3 %"], [12.5, 3]),
+        (["13 kmpl", "14.5 kmpl"], [13, 14.5]),
+        (["36 months", "60 months", "1 month"], [36, 60, 1]),
+        (["10+ years", "< 1 year", "3 years"], [10, 1, 3]),
+        (["12 m2", "13 m²"], [12, 13]),
+        (["€110.5M", "€565K", "€0"], [110.5e6, 565e3, 0]),
+        (["1.2k", "300", "3M"], [1200, 300, 3e6]),
+        (["100-", "20"], [-100, 20]),
+        (["−5", "4"], [-5, 4]),
+        (["1.5e-05", "2.0E5", "1e+16"], [1.5e-5, 2e5, 1e16]),
+        ([".5", "-.25", "5."], [0.5, -0.25, 5]),
+        (["12.5", "<0.5", "1,5", "inf"], [12.5, 0.5, 1.5, math.inf]),
+    ],
+    ids=str,
+)
+def test_numbers_are_read_as_their_column_writes_them(texts: list[str], numbers: list[float]) -> None:
+    assert read(*texts) == numbers
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["1E5", "2E3"],
+        ["1_2", "3_4"],
+        ["2:1", "16:9"],
+        ["10.11.12", "1.2.3"],
+        ["735-739", "1-2"],
+        ["A1", "A2"],
+        ["00501 a", "00502 a"],
+        ["00000-XY", "00001-XY"],
+        ["10 Jan", "11 Jan"],
+        ["5 PM", "6 PM"],
+        ["street 12", "street 5"],
+        ["1 2", "3 4"],
+        ["1/2"],
+        ["36:15:00"],
+        ["52.51,13.40", "52.1,13.2"],
+        ["192.168.0.1"],
+        ["a", "b"],
+        ["", "n/a"],
+        ["0x1F"],
+        ["٣"],
+    ],
+    ids=str,
+)
+def test_what_only_looks_like_a_number_is_none(texts: list[str]) -> None:
+    assert read(*texts) == []
+
+
+def test_groups_of_three_follow_the_rest_of_the_table() -> None:
+    assert read("1.234", "12.345", comma_elsewhere=True) == [1234, 12345]
+    assert read("1,234", "12,345", comma_elsewhere=True) == [1.234, 12.345]
+
+
+def test_two_units_are_no_unit() -> None:
+    spelled = settle_numbers(Counter(["5 km", "3 km", "2 mi"]))
+    assert spelled is not None
+    assert dict(spelled.words) == {"2 mi": 1}
+
+
+def test_what_was_seen_is_told() -> None:
+    spelled = settle_numbers(Counter(["1.234,5 €", "(2,0 €)", "<3 €", "x"]))
+    assert spelled is not None
+    assert spelled.details == (
+        "decimal commas",
+        "thousands set apart by '.'",
+        "in '€'",
+        "1 bounds read as their number, such as '<3 €'",
+        "1 negative by brackets or a sign behind, such as '(2,0 €)'",
+    )
+    assert dict(spelled.words) == {"x": 1}
+
+
+def test_a_column_that_does_not_decide_is_told() -> None:
+    spelled = settle_numbers(Counter(["1,234", "5,678"]))
+    assert spelled is not None
+    assert "which the column does not decide" in spelled.details[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "signs"),
+    [
+        ("1,234", Signs()),
+        ("12.345", Signs(decimal=",")),
+        ("12.5", Signs(decimal=",", thousands=".")),
+        ("1,5", Signs(thousands=",")),
+        ("5 km", Signs()),
+        ("5 mi", Signs(unit="km")),
+        ("1 234", Signs()),
+    ],
+)
+def test_what_could_mean_two_things_is_no_number(text: str, signs: Signs) -> None:
+    assert parse_number(text, signs) is None
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e12, max_value=1e12).map(lambda x: round(x, 2)))
+def test_every_number_is_read_back_from_every_way_to_write_it(number: float) -> None:
+    english = f"{number:,.2f}"
+    german = english.translate(str.maketrans(",.", ".,"))
+    assert parse_number(english, Signs(thousands=",")) == number
+    assert parse_number(german, Signs(decimal=",", thousands=".")) == number
+    assert parse_number(english.replace(",", " "), Signs(thousands=" ")) == number
+    assert parse_number(f"{german} kg", Signs(decimal=",", thousands=".", unit="kg")) == number
+    assert parse_number(repr(number)) == number
+
+
+@given(st.text(max_size=20))
+def test_no_text_is_too_strange(text: str) -> None:
+    number = parse_number(text)
+    assert number is None or isinstance(number, float)
+    settle_numbers({text: 1, "1": 1})
+
+
+def test_marks_are_told_without_case_and_blanks() -> None:
+    assert all(map(marks_missing, ["", " NA", "#DIV/0!", "\\N", "Unknown", "—", "..", "None"]))
+    assert not any(map(marks_missing, ["0", "no", "a", "x"]))
+
+
+def test_codes_and_plain_numbers_are_told_apart() -> None:
+    assert [has_leading_zero(text) for text in ("007", "0", "0.5", "-01", "10")] == [True, False, False, True, False]
+    assert [is_plain(text) for text in ("1", "-1.5", "1e+5", "1E5", "1,5", "")] == [
+        True,
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
+
+
+def test_few_are_few_cells_and_few_words() -> None:
+    assert are_few({"a": 5}, 100)
+    assert not are_few({"a": 6}, 100)
+    assert not are_few({str(i): 1 for i in range(6)}, 1000)

@@ -1,0 +1,215 @@
+"""Tables in files of records: Excel sheets, JSON lines, lists of records in JSON. Values keep their types."""
+
+import codecs
+import io
+import json
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from treeline import UserError, nearest
+from treeline.data.encodings import tell_encoding
+from treeline.data.files import FileSettings, TableFile, unpacked
+from treeline.data.headers import Row, check_second_header, find_layout, mangled
+from treeline.data.parquet_files import frame_of
+
+SHAPES = "a list of records, or what pandas' to_json writes"
+
+
+def read_excel(path: Path, files: FileSettings, called: str) -> TableFile:
+    """Read the table of a sheet: the only one that holds a table, or the one that is named.
+
+    Raises:
+        UserError: the reader is not installed, the file or the sheet is not there, or several sheets hold tables.
+    """
+    try:
+        import openpyxl
+    except ImportError:
+        raise UserError(f"Reading {called} needs openpyxl: pip install openpyxl.") from None
+    try:
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+    except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile, SyntaxError) as error:
+        raise UserError(f"Cannot read {called}: {_first_line(error)}. Is it an Excel workbook?") from error
+    try:
+        name, cells, notes = _sheet(book, files.sheet, called)
+    finally:
+        book.close()
+    rows = [Row(number, [_spelled(cell) for cell in row]) for number, row in enumerate(cells, 1)]
+    rows = [row for row in rows if row.number not in files.skipped and row.filled()]
+    first = min((i for row in rows for i, field in enumerate(row.fields) if field.strip()), default=0)
+    last = max((i for row in rows for i, field in enumerate(row.fields) if field.strip()), default=0)
+    rows = [Row(row.number, row.fields[first : last + 1]) for row in rows]
+    layout = find_layout(rows)
+    if layout is None:
+        raise UserError(f"The sheet {name!r} of {called} holds no table: give one row of names above the rows.")
+    check_second_header(rows, layout, called)
+    names, twins = mangled(layout.named)
+    body = [cells[row.number - 1][first : last + 1] for row in rows if row.number > layout.header]
+    columns = [[_value(row[i]) if i < len(row) else None for row in body] for i in range(layout.width)]
+    columns = columns[layout.row_names :]
+    notes += [*layout.notes, *twins]
+    if files.skipped:
+        notes.append(f"Left out, as skip_rows asks: {files.skip_rows}.")
+    return TableFile(_frame(dict(zip(names, columns, strict=True)), called), notes)
+
+
+def read_json(path: Path, files: FileSettings, called: str, *, lines: bool) -> TableFile:
+    """Read JSON lines, or a list of records; nothing is guessed: "007" is text, a whole number stays one.
+
+    Raises:
+        UserError: it holds no table.
+        ValueError: it is no JSON.
+    """
+    encoding = tell_encoding(path, files.encoding)
+    with unpacked(path) as file, io.TextIOWrapper(file, encoding=_plain(encoding.name)) as text:
+        content = text.read()
+    notes = [*filter(None, [encoding.note])]
+    if not content.strip():
+        raise pd.errors.EmptyDataError("it is empty")
+    if lines:
+        return TableFile(_of_records(_json_lines(content, files.skipped), called), notes)
+    try:
+        found = json.loads(content)
+    except json.JSONDecodeError as error:
+        if not error.msg.startswith("Extra data"):
+            raise
+        return TableFile(_of_records(_json_lines(content, files.skipped), called), notes)
+    return TableFile(_of_json(found, called), notes)
+
+
+def _plain(encoding: str) -> str:
+    return "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
+
+
+def _json_lines(content: str, skip: frozenset[int]) -> list[Any]:
+    records = []
+    for number, line in enumerate(content.split("\n"), 1):
+        if not line.strip() or number in skip:
+            continue
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"line {number} is no JSON ({error.msg})") from error
+    return records
+
+
+def _of_json(found: Any, called: str) -> pd.DataFrame:
+    """Make a frame of what a JSON file holds, in one of the shapes that pandas writes."""
+    if isinstance(found, dict) and isinstance(found.get("data"), list) and set(found) <= {"columns", "index", "data"}:
+        names, rows = found.get("columns", []), found["data"]
+        if not all(isinstance(row, list) and len(row) == len(names) for row in rows):
+            raise UserError(f"{called} is no table: each row of its data needs a value for each of its columns.")
+        if len({str(name) for name in names}) < len(names):
+            raise UserError(f"{called} names a column twice: rename one.")
+        return _frame({str(name): [row[i] for row in rows] for i, name in enumerate(names)}, called)
+    if isinstance(found, dict) and isinstance(found.get("data"), list) and set(found) <= {"schema", "data"}:
+        found = found["data"]
+    if isinstance(found, list):
+        return _of_records(found, called)
+    if isinstance(found, dict) and found and all(isinstance(each, list) for each in found.values()):
+        if len({len(each) for each in found.values()}) == 1:
+            return _frame(found, called)
+    elif isinstance(found, dict) and found and all(isinstance(each, dict) for each in found.values()):
+        keys = list(dict.fromkeys(key for each in found.values() for key in each))
+        return _frame({name: [each.get(key) for key in keys] for name, each in found.items()}, called)
+    raise UserError(f"{called} holds JSON that is no table: give {SHAPES}.")
+
+
+def _of_records(records: Sequence[Any], called: str) -> pd.DataFrame:
+    """Make a frame of records; a column that a record lacks is missing there.
+
+    Raises:
+        UserError: one is no record.
+    """
+    for number, record in enumerate(records, 1):
+        if not isinstance(record, dict):
+            raise UserError(f"{called} is no table: its record {number} is {str(record)[:40]!r}. Give {SHAPES}.")
+    names = dict.fromkeys(name for record in records for name in record)
+    return _frame({name: [record.get(name) for record in records] for name in names}, called)
+
+
+def _frame(columns: Mapping[str, Iterable[Any]], called: str) -> pd.DataFrame:
+    """Make a frame of columns of Python's values, each typed as Arrow types them where it can."""
+    typed, mixed = {}, {}
+    for name, values in columns.items():
+        values = list(values)
+        try:
+            typed[name] = pa.array(values, from_pandas=True)
+        except (pa.ArrowException, ValueError, TypeError, OverflowError):
+            mixed[name] = pd.Series(values, dtype=object)
+    if not columns:
+        return pd.DataFrame()
+    frame, _ = frame_of(pa.table(typed), called)
+    for name, values in mixed.items():
+        frame[name] = values
+    return frame[list(columns)]
+
+
+def _sheet(book: Any, asked: str, called: str) -> tuple[str, list[Sequence[Any]], list[str]]:
+    """Choose a sheet and give its cells."""
+    if asked:
+        if asked not in book.sheetnames:
+            raise UserError(
+                f"{called} has no sheet {asked!r}.{nearest(asked, book.sheetnames)} Its sheets are "
+                f"{', '.join(map(repr, book.sheetnames))}."
+            )
+        return asked, _cells(book[asked]), []
+    cells = {sheet.title: _cells(sheet) for sheet in book.worksheets}
+    tables = [name for name, rows in cells.items() if _holds_table(rows)]
+    if len(tables) > 1:
+        raise UserError(
+            f"{called} has tables on {len(tables)} sheets: name one of {', '.join(map(repr, tables))} with the setting "
+            "sheet."
+        )
+    if not tables:
+        tables = [name for name, rows in cells.items() if rows][:1]
+    if not tables:
+        raise pd.errors.EmptyDataError("it is empty")
+    notes = [f"Read is the sheet {tables[0]!r}, the only one that holds a table."] if len(cells) > 1 else []
+    return tables[0], cells[tables[0]], notes
+
+
+def _cells(sheet: Any) -> list[Sequence[Any]]:
+    rows: list[Sequence[Any]] = []
+    if hasattr(sheet, "iter_rows"):  # a sheet of a chart has none
+        rows = list(sheet.iter_rows(values_only=True))
+    while rows and all(cell is None for cell in rows[-1]):
+        rows.pop()
+    return rows
+
+
+def _holds_table(rows: Sequence[Sequence[Any]]) -> bool:
+    """Tell whether a sheet holds two rows of two cells at least, rather than a remark."""
+    return sum(sum(cell is not None for cell in row) > 1 for row in rows) > 1
+
+
+def _spelled(cell: Any) -> str:
+    return "" if cell is None else str(cell)
+
+
+def _value(cell: Any) -> Any:
+    """Give a cell's value; an error that Excel shows in it is none."""
+    if isinstance(cell, str) and cell in ("#N/A", "#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!"):
+        return None
+    return None if isinstance(cell, str) and not cell.strip() else cell
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
+def spelled_out(frame: pd.DataFrame) -> pa.Table:
+    """Make a table of Arrow of a frame; columns of mixed values as text."""
+    columns = {}
+    for name in frame.columns:
+        try:
+            columns[name] = pa.array(frame[name], from_pandas=True)
+        except (pa.ArrowException, ValueError, TypeError, OverflowError):
+            values = frame[name].to_numpy(dtype=object, na_value=np.nan)
+            columns[name] = pa.array([None if value != value else str(value) for value in values], pa.string())
+    return pa.table(columns)
