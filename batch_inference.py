@@ -38,7 +38,7 @@ from treeline.data.drift import drift
 from treeline.data.files import KINDS, exists, is_csv, is_remote, local_copy, path_kind
 from treeline.data.tables import check_exists
 from treeline.reporting.plots import bars
-from treeline.serving.scoring import Scorer, Tally, prepare_rows, rejected_path, score
+from treeline.serving.scoring import Scorer, Tally, answers_beside, prepare_rows, rejected_path, score
 from utils import command
 
 
@@ -169,6 +169,8 @@ def run(settings: BatchSettings) -> str:
         logger.info(
             f"{tally.scored} of {tally.read} rows scored by {model.tags['model_uri']} in {seconds:.1f} s: {output}"
         )
+        for old, new in tally.renamed.items():
+            logger.info(f"the file has a column {old!r} of its own: the model's answer stands in {new!r}")
         if tally.reasons:
             log_rejected(tally, rejected_path(output))
         if model.reference is not None and len(model.reference.train) and tally.scored:
@@ -203,7 +205,7 @@ def log_drift(reference: Reference, sample: pd.DataFrame) -> None:
     """Compare the scored rows with the training rows, and the answers with those to the rows that judged the model: its
     answers to its own training rows are too sure of themselves. Warn where they differ much.
     """
-    problem, answers = reference.problem, reference.answers
+    problem, answers = reference.problem, answers_beside(reference.answers, reference.problem.kinds)
     train, _ = prepare_rows(problem.rows(reference.train).reset_index(drop=True), problem)
     found = drift(train, sample, problem.kinds)
     if len(answers):

@@ -15,6 +15,7 @@ from pydantic_settings import (
 )
 
 from treeline.data.files import FileSettings
+from treeline.data.names import FORM_ENDINGS, MAX_MODEL_NAME
 from treeline.data.problem import AskedTask, TableSettings, check_split_column
 from treeline.data.splits import SplitKind
 from treeline.data.tables import BUILT_IN, check_exists, check_target_named
@@ -33,15 +34,22 @@ def _whole(value: Any) -> Any:
 
 
 Whole = Annotated[int, BeforeValidator(_whole)]
-MAX_MODEL_NAME = 200  # signs
 
 
 def _model_name(name: str) -> str:
-    """Refuse a name that MLflow, its URIs or a file system would not take; empty is none."""
-    if name != name.strip() or len(name) > MAX_MODEL_NAME or re.search(r"[/:.%\"'@?#\\\x00-\x1f\x7f]", name):
+    """Refuse a name that MLflow, its URIs or a file system would not take, or another model has; empty is none."""
+    strange = not name.isprintable() or re.search(r"[/:.%\"'@?#\\]", name)
+    if name != name.strip() or len(name.encode()) > MAX_MODEL_NAME or strange:
         raise ValueError(
-            f"a model's name has {MAX_MODEL_NAME} signs at most, no blank at an end, and none of / : . % \" ' @ ? # \\"
+            f"a model's name has {MAX_MODEL_NAME} signs at most (one beyond ASCII counts for two or more), no blank at "
+            "an end, no line break, and none of / : . % \" ' @ ? # \\"
         )
+    for ending in FORM_ENDINGS:
+        if name.endswith(ending):
+            raise ValueError(
+                f"a name that ends in {ending} is that of a form of a model; name the model itself"
+                + (f", {name.removesuffix(ending)!r}, or another" if name != ending else "")
+            )
     return name
 
 

@@ -20,6 +20,7 @@ from config import DataSettings
 from tracking.datasets import download_artifact, log_problem, log_split
 from tracking.runs import Lineage, stage_run
 from treeline import UserError
+from treeline.data.names import one_line
 from treeline.data.oddities import inspect_cells
 from treeline.data.problem import Problem, settle_problem
 from treeline.data.quality import inspect_table
@@ -113,9 +114,9 @@ def describe(prepared: Prepared) -> str:
         *(f"Read       {note}" for note in problem.notes),
         *([f"Left out   {told_unlabelled(sizes)}"] if sizes["rows_without_target"] else []),
         "Columns",
-        *(f"  {name: <32} {kind: <16} {problem.reasons[name]}" for name, kind in problem.kinds.items()),
-        *(f"  {name: <32} {'derived': <16} {text}" for name, text in problem.derived.items()),
-        *(f"  {name: <32} {'left out': <16} {why}" for name, why in problem.left_out.items()),
+        *(f"  {one_line(name): <32} {kind: <16} {problem.reasons[name]}" for name, kind in problem.kinds.items()),
+        *(f"  {one_line(name): <32} {'derived': <16} {one_line(text)}" for name, text in problem.derived.items()),
+        *(f"  {one_line(name): <32} {'left out': <16} {why}" for name, why in problem.left_out.items()),
         *(f"Warning    {warning}" for warning in problem.warnings),
     ]
     return "\n".join(lines)

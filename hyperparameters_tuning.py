@@ -25,6 +25,7 @@ from tracking.runs import Lineage, find_run, stage_run
 from tracking.store import store_folder
 from tracking.trial_log import RunLog, gather_runs
 from treeline.cpus import cpu_budget
+from treeline.data.names import file_name
 from treeline.data.problem import Problem
 from treeline.reporting.study_plots import study_pictures
 from treeline.tuning.objective import Objective, gaps_of_folds, make_objective
@@ -133,7 +134,7 @@ def run(settings: TuningSettings) -> str:
         if warning := gaps_of_folds(objective, problem.classes):
             logger.warning(warning)
         objective = replace(objective, deadline=watch.clock + (settings.timeout or float("inf")))
-        name = settings.study_name or f"{problem.table}-{active.info.run_id[:8]}"
+        name = settings.study_name or f"{file_name(problem.table)}-{active.info.run_id[:8]}"
         study = open_tuning_study(problem, objective, settings, name)
 
         lineage = Lineage(data_run_id=data_run.info.run_id, data_digest=problem.digest)

@@ -27,8 +27,8 @@ from tracking.registry import register_in_step
 from tracking.runs import Lineage, find_run, stage_run
 from treeline import UserError, __version__
 from treeline.cpus import cpu_budget
+from treeline.data.names import is_dated, model_name
 from treeline.data.problem import Problem
-from treeline.data.tables import model_name
 from treeline.model.estimator import TreelineClassifier, TreelineRegressor, make_estimator
 from treeline.reporting.fonts import legible, missing_signs
 from treeline.reporting.plots import bars
@@ -92,6 +92,8 @@ def run(settings: TrainingSettings) -> str:
         best = mlflow.artifacts.load_dict(f"{tuning_run.info.artifact_uri}/best.json")
         frame = load_split(data_run.info.run_id, "train")
         name = settings.model_name or model_name(problem.table)
+        if not settings.model_name and is_dated(problem.table):
+            logger.info(f"the model is {name}: the date in the table's name {problem.table!r} is no part of it")
         lineage = Lineage(data_run.info.run_id, tuning_run.info.run_id, data_digest=problem.digest)
         packages = " ".join(requirements())
         mlflow.set_tags({**lineage.tags(), "model_name": name, "metric": best["metric"], "packages": packages})

@@ -22,6 +22,13 @@ def raw_column(name: str) -> Column:
     return col("`{}`".format(name.replace("`", "``")))
 
 
+def free_name(name: str, rows: DataFrame) -> str:
+    """Name an answer so that it can stand beside the rows: `prediction_` where they have a column `prediction`."""
+    while name.lower() in {each.lower() for each in rows.columns}:  # Spark does not tell upper case from lower
+        name += "_"
+    return name
+
+
 def scored(rows: DataFrame, model_uri: str) -> DataFrame:
     """Put the model's answers beside the rows.
 
@@ -31,7 +38,7 @@ def scored(rows: DataFrame, model_uri: str) -> DataFrame:
     """
     signature = mlflow.models.get_model_info(model_uri).signature
     # Said in full: MLflow would guess no struct for a single output, and its own schema forbids the nulls Spark allows.
-    answers = StructType([StructField(spec.name, spec.type.to_spark()) for spec in signature.outputs])
+    answers = StructType([StructField(free_name(spec.name, rows), spec.type.to_spark()) for spec in signature.outputs])
     answer = mlflow.pyfunc.spark_udf(rows.sparkSession, model_uri, result_type=answers, env_manager="local")
     told = rows.withColumn("answer of the model", answer(*map(raw_column, signature.inputs.input_names())))
     return told.select("*", "`answer of the model`.*").drop("answer of the model")

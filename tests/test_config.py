@@ -87,9 +87,14 @@ def test_a_legal_value_is_taken(kind: type[Settings], argv: list[str], name: str
         (("promote",), "yes", "'better', 'not-worse', 'always' or 'never'"),
         *(
             (("model_name",), name, "none of / : . %")
-            for name in ("a/b", "a:b", "a?b", "a@b", "a#b", "a\\b", "a\nb", "x" * 201)
+            for name in ("a/b", "a:b", "a?b", "a@b", "a#b", "a\\b", "a\nb", "a\tb", "a\u200bb", "x" * 201, "東" * 67)
         ),
-        *((("model_name",), name, "no blank at an end") for name in (" ", "a ", "\ta")),
+        *(
+            (("model_name",), name, "name the model itself, 'Iris', or another")
+            for name in ("IrisService", "IrisBooster")
+        ),
+        *((("model_name",), name, "name the model itself") for name in ("Service", "Booster")),
+        *((("model_name",), name, "no blank at an end") for name in (" ", "   ", "a ", "\ta", "a\n")),
     ],
 )
 def test_an_illegal_value_is_named_with_what_is_allowed(names: tuple[str, ...], value: str, allowed: str) -> None:

@@ -212,9 +212,9 @@ def test_callers_at_once_have_each_their_own_answer(served: Served) -> None:
 # --- Wrong requests: a function of a right record that gives the wrong body, and what the answer must say
 
 
-def refused(served: Served, body: Any) -> str:
+def refused(served: Served, body: Any, content_type: str = "application/json") -> str:
     """Send a wrong request; give the sentence of its 400."""
-    status, answer = served.ask(body)
+    status, answer = served.ask(body, content_type)
     assert status == 400, answer
     told = json.loads(answer)
     assert "stack_trace" not in told
@@ -274,11 +274,11 @@ def test_what_is_no_number_is_named_with_its_column(served: Served, form: str, n
         ({"dataframe_records": {"a": 1}}, "must be a list of records"),
         ({"dataframe_records": []}, "Missing columns"),
         ({"inputs": [[1.5]]}, "Missing columns"),
-        ({"inputs": [{"a": 1}, 2]}, "Missing columns"),
+        ({"inputs": [{"a": 1}, 2]}, "are no table"),
         ({"inputs": {"a": [1, 2], "b": [1]}}, "are no table"),
         ({"inputs": "three"}, "are no table"),
         ({"input": [1.5]}, "Missing columns"),
-        ({"prompt": "three"}, "are no table"),
+        ({"prompt": "three"}, "Missing columns"),
     ],
     ids=str,
 )
@@ -297,6 +297,48 @@ def test_another_content_type_is_told_which_ones_there_are(served: Served) -> No
     status, answer = served.ask({"dataframe_split": served.split(1)}, "application/x-www-form-urlencoded")
     assert status == 415
     assert "application/json" in answer
+
+
+@EVERY_TABLE
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("", "The CSV is empty: its first line must name the columns."),
+        ("a,b\n1,2,3\n", "Line 2 of the CSV has 3 cells, the header has 2."),
+        ('a,b\n1,"2\n', "Line 2 of the CSV cannot be read: unexpected end of data."),
+        ("a,b\n1,2\n", "Missing columns: "),
+    ],
+)
+def test_a_csv_that_cannot_be_read_is_told_why(served: Served, body: str, words: str) -> None:
+    assert words in refused(served, body, "text/csv")
+
+
+# --- mlflow models serve, which checks each request by the signature before the pipeline does
+
+
+def test_a_server_without_our_script_reads_requests_alike(cancer: Store) -> None:
+    import mlflow
+
+    uri, port = "models:/CancerModelService@champion", free_port()
+    rows = cancer.table(cancer.last("data-preprocessing").info.run_id, "test").drop(columns="target").head(20).round()
+    expected = mlflow.pyfunc.load_model(uri).predict(rows).to_dict(orient="records")
+    whole = rows.astype("int64")
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", uri, "--env-manager", "local", "-p", str(port)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    try:
+        wait_for(process, port)
+        served = Served(port, whole, expected)
+        assert same(served.predictions({"dataframe_split": served.split(20)}), expected)
+        assert same(served.predictions({"instances": served.records(20)}), expected)
+        assert same(served.predictions(whole.to_csv(index=False, sep=";"), "text/csv"), expected)
+        assert same(served.predictions({"inputs": whole.astype(str).to_dict(orient="list")}), expected)
+        assert "cells, the header has" in refused(served, "a,b\n1,2,3\n", "text/csv")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        process.communicate(timeout=60)
 
 
 # --- make serve

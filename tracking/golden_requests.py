@@ -27,10 +27,7 @@ def record_golden_requests(estimator: TreelineClassifier | TreelineRegressor, ro
         `request`, in MLflow's `dataframe_split` shape, and `answer`, a record a row.
     """
     asked = rows.sample(min(len(rows), MAX_GOLDEN_REQUESTS), random_state=0).reset_index(drop=True)
-    return {
-        "request": split_of(asked),
-        "answer": json.loads(estimator.answer(asked).to_json(orient="records", double_precision=15)),
-    }
+    return {"request": split_of(asked), "answer": estimator.answer(asked).to_dict(orient="records")}
 
 
 def replay_golden_requests(service_uri: str, golden: Mapping[str, Any]) -> list[str]:

@@ -15,6 +15,7 @@ from mlflow.types.schema import AnyType, ColSpec, DataType, Schema, TensorSpec
 import treeline
 from treeline.data.problem import Problem
 from treeline.model.estimator import TreelineClassifier, TreelineRegressor
+from treeline.serving.requests import split_of
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ def log_models(
         The URI of the logged model of each registered name.
     """
     made = signatures(estimator, rows, problem)
-    example, pins = rows.head(3), requirements()
+    few, pins = rows.head(3), requirements()
+    example = pd.DataFrame(**split_of(few))  # as JSON carries it: MLflow knows no decimals, and no durations
     pipeline = mlflow.sklearn.log_model(
         estimator,
         name=name + PIPELINE.suffix,
@@ -96,7 +98,7 @@ def log_models(
         estimator.booster_,
         name=name + BOOSTER.suffix,
         signature=made[BOOSTER],
-        input_example=estimator.feature_frame(example),
+        input_example=estimator.feature_frame(few),
         pip_requirements=pins,
         model_format="ubj",
     )

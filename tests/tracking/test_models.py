@@ -34,6 +34,7 @@ from tracking.models import (
     signatures,
 )
 from treeline.data import tables
+from treeline.data.names import FORM_ENDINGS
 from treeline.data.problem import Problem, TableSettings, settle_problem
 from treeline.model.estimator import TreelineClassifier, TreelineRegressor, make_estimator
 
@@ -219,3 +220,7 @@ def _fitted_binary() -> tuple[Estimator, pd.DataFrame, Problem]:
 
 def test_the_server_script_knows_the_served_form_by_its_suffix() -> None:
     assert SERVICE.suffix == serve.SERVICE
+
+
+def test_the_endings_of_the_other_forms_are_no_endings_of_a_models_name() -> None:
+    assert tuple(form.suffix for form in FORMS if form.suffix) == FORM_ENDINGS

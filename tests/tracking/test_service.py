@@ -115,17 +115,31 @@ class Spy:
         return pd.DataFrame({"prediction": np.zeros(len(rows))})
 
 
-def test_the_cells_of_a_csv_reach_the_pipeline_as_they_stand(
-    houses_service: PyFuncModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def spy(houses_service: PyFuncModel, monkeypatch: pytest.MonkeyPatch) -> Spy:
     spy = Spy()
     monkeypatch.setattr(houses_service.unwrap_python_model(), "estimator", spy)
+    return spy
+
+
+def test_the_cells_of_a_csv_reach_the_pipeline_as_they_stand(houses_service: PyFuncModel, spy: Spy) -> None:
     columns = ["city", "rooms", "floor", "garden", "heated", "area [m²]"]
     rows = pd.DataFrame([["00501", "None", "NA", "null", "TRUE", "1,5"], ["x\ny", "-", " 1", None, "0", "1e5"]])
     ask(houses_service, rows.set_axis(columns, axis=1).to_csv(index=False), "text/csv")
     assert spy.asked[columns].astype(object).where(rows.notna().to_numpy(), None).to_numpy().tolist() == (
         rows.astype(object).where(rows.notna(), None).to_numpy().tolist()
     )
+
+
+@EVERY_SHAPE
+def test_a_large_whole_number_beside_a_gap_keeps_its_digits(houses_service: PyFuncModel, spy: Spy, shape: str) -> None:
+    ask(houses_service, SHAPES[shape]([A_HOUSE | {"city": 2**53 + 1}, A_HOUSE | {"city": None}]))
+    assert spy.asked["city"].tolist()[0] == str(2**53 + 1)
+
+
+def test_columns_of_text_are_as_many_rows_in_python_too(houses_service: PyFuncModel, spy: Spy) -> None:
+    houses_service.predict({name: ["1", "2", "3"] for name in A_HOUSE})
+    assert spy.asked[[*A_HOUSE]].to_numpy().tolist() == [[each] * len(A_HOUSE) for each in ("1", "2", "3")]
 
 
 @pytest.mark.parametrize(

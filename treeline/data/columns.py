@@ -1,16 +1,15 @@
 """What kind each column of a table is, and why; which ones are left out."""
 
-import csv
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from treeline import UserError, nearest
+from treeline import UserError
 from treeline.data.cells import settle_cells
 from treeline.data.looks import is_index_name, looks_like, word_count
 from treeline.data.values import (
@@ -91,25 +90,6 @@ def settle_columns(frame: pd.DataFrame, asked: Mapping[str, str] | None = None) 
             settled.kinds[name], settled.reasons[name] = "number", "numbers"
             del settled.left_out[name]
     return settled
-
-
-def read_names(text: str, known: Iterable[str], setting: str) -> list[str]:
-    """Read a list of column names, separated by commas; a name that holds a comma stands in double quotes.
-
-    Raises:
-        UserError: a name is not among the known ones.
-    """
-    known = list(known)
-    if text.strip() in known:
-        return [text.strip()]
-    names = [name.strip() for name in next(csv.reader([text], skipinitialspace=True), []) if name.strip()]
-    for name in names:
-        if name not in known:
-            raise UserError(
-                f"{setting} names {name!r}, which is not among the columns beside the target.{nearest(name, known)} A "
-                "name that holds a comma stands in double quotes."
-            )
-    return list(dict.fromkeys(names))
 
 
 def _kind(name: str, column: pd.Series, asked: str, spelled: str) -> tuple[str, str]:

@@ -9,7 +9,8 @@ import pandas as pd
 
 from treeline import UserError, nearest
 from treeline.data.cells import settle_cells
-from treeline.data.columns import KINDS_BY_SETTING, Columns, read_names, settle_columns
+from treeline.data.columns import KINDS_BY_SETTING, Columns, settle_columns
+from treeline.data.names import read_names
 from treeline.data.splits import Split, SplitKind
 from treeline.data.tables import Table, digest
 from treeline.data.target import Task, check_present, label_codes, read_labels, settle_target

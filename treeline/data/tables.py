@@ -1,7 +1,6 @@
 """Read a table from a file, or one of scikit-learn's built-in ones, into a frame with its target."""
 
 import hashlib
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -211,16 +210,6 @@ def hash_rows(frame: pd.DataFrame, kinds: Mapping[str, str], target: str) -> np.
             )
         hashes = hashes * np.uint64(1_000_003) ^ pd.util.hash_array(values if plain else values.astype(object))
     return hashes
-
-
-def model_name(table: str) -> str:
-    """Name the registered model after the table: `CancerModel` for the default one, `HousePricesModel` for a file
-    `house_prices.csv`; `TableModel` where nothing of the name can be kept.
-    """
-    if table == "breast_cancer":
-        return "CancerModel"
-    words = re.findall(r"[^\W_]+", table)
-    return "".join(word[0].upper() + word[1:] for word in words or ["Table"]) + "Model"
 
 
 def _built_in(name: str) -> pd.DataFrame:

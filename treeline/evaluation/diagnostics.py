@@ -8,6 +8,7 @@ import pandas as pd
 from sklearn.inspection import permutation_importance
 from sklearn.metrics import classification_report, confusion_matrix
 
+from treeline.data.names import free_name
 from treeline.data.problem import Problem
 from treeline.data.values import as_categories, spell, to_numeric
 from treeline.evaluation.predictions import Predictions, losses, predict
@@ -158,7 +159,8 @@ def worst_rows(problem: Problem, frame: pd.DataFrame, predictions: Predictions) 
     predicted: list[Any] = [problem.classes[k] for k in y_pred] if problem.classes else list(y_pred)
     rows = problem.rows(frame).iloc[places]
     true = frame[problem.target].iloc[places].to_numpy()
-    judged = {f"true {problem.target}": true, "predicted": predicted, "loss": loss[places]}
+    told = {f"true {problem.target}": true, "predicted": predicted, "loss": loss[places]}
+    judged = {free_name(name, rows.columns): values for name, values in told.items()}
     return pd.concat([pd.DataFrame(judged, index=rows.index), rows], axis=1)
 
 

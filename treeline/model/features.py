@@ -74,7 +74,7 @@ class Features(TransformerMixin, BaseEstimator):
         self.feature_names_in_ = np.array(list(self.kinds), dtype=object)
         self.n_features_in_ = len(self.kinds)
         cells = self._read(X)
-        return self._fill(cells, {name: each.fit_transform(cells[name], y) for name, each in self.encoders_.items()})
+        return self._fill(X, cells, {name: each.fit_transform(cells[name], y) for name, each in self.encoders_.items()})
 
     def transform(self, X: pd.DataFrame) -> np.ndarray:
         """Turn raw rows into a float32 matrix of shape (n_rows, n_features); zero rows are fine.
@@ -83,8 +83,9 @@ class Features(TransformerMixin, BaseEstimator):
             UserError: a column is missing, or holds what is not of its kind.
         """
         check_is_fitted(self)
-        cells = self._read(self._check(X))
-        return self._fill(cells, {name: each.transform(cells[name]) for name, each in self.encoders_.items()})
+        X = self._check(X)
+        cells = self._read(X)
+        return self._fill(X, cells, {name: each.transform(cells[name]) for name, each in self.encoders_.items()})
 
     def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
         """Name the columns of the matrix, shape (n_features,): the raw and derived names, unique, and without the
@@ -128,9 +129,9 @@ class Features(TransformerMixin, BaseEstimator):
             )
         return X
 
-    def _fill(self, cells: dict[str, Any], made: dict[str, np.ndarray]) -> np.ndarray:
+    def _fill(self, X: pd.DataFrame, cells: dict[str, Any], made: dict[str, np.ndarray]) -> np.ndarray:
         """Put numbers, what the encoders made, and derived columns side by side."""
-        matrix = np.empty((len(next(iter(cells.values()), ())), len(self.feature_types)), dtype=np.float32)
+        matrix = np.empty((len(X), len(self.feature_types)), dtype=np.float32)
         expressions = [Expression(text) for text in (self.derived or {}).values()]
         read = {column for expression in expressions for column in expression.columns}
         numbers: dict[str, np.ndarray] = {}

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from treeline import UserError
 from treeline.data.chunks import WRITABLE, Chunk, atomic_writer, chunks
 from treeline.data.drift import sample_rows
 from treeline.data.files import AS_IT_STANDS, FileSettings
+from treeline.data.names import free_name
 from treeline.data.problem import Problem
 from treeline.data.target import check_present
 from treeline.data.values import read_column, refusal
@@ -55,6 +56,7 @@ class Tally:
         read, scored: counts of rows.
         reasons: how many rows were rejected for each reason.
         milliseconds: that the model took for each chunk, a thousand rows of it.
+        renamed: the answers whose names the file has taken, and what they are called beside it.
         notes: how the file was read, in sentences.
     """
 
@@ -62,6 +64,7 @@ class Tally:
     scored: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     milliseconds: list[float] = field(default_factory=list)
+    renamed: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
@@ -98,7 +101,7 @@ def score(
     Args:
         scorer: the model.
         source: the file.
-        output: appears when it is whole.
+        output: appears when it is whole; a name that the file has taken gets a `_` at its end.
         on_rows: told after each chunk how many rows it had.
         files: what the user says of the file.
 
@@ -117,10 +120,10 @@ def score(
             for chunk in chunks(source, files):
                 tally.notes += chunk.notes
                 found = _score_chunk(scorer, chunk, source.name, tally)
-                append(_beside(chunk.raw.filter(found.reasons == ""), found.answers, source))
+                append(_beside(chunk.raw.filter(found.reasons == ""), found.answers, tally))
                 _reject(reject, chunk, found.reasons, tally)
                 on_rows(len(found.reasons))
-                yield pd.concat([found.rows, found.answers], axis=1)
+                yield pd.concat([found.rows, answers_beside(found.answers, found.rows.columns)], axis=1)
 
         sample = sample_rows(scored())
         if tally.read and not tally.scored:
@@ -159,23 +162,34 @@ def rejected_path(output: Path) -> Path:
     return output.with_name(f"{output.name[: -len(ending)]}.rejected{output.name[-len(ending) :]}")
 
 
-def _beside(raw: pa.Table, answers: pd.DataFrame, source: Path) -> pa.Table:
-    """Put the answers beside the rows."""
+def answers_beside(answers: pd.DataFrame, columns: Collection[str]) -> pd.DataFrame:
+    """Name answers so that they can stand beside rows: where the rows have a column `prediction`, the answer's is
+    `prediction_`.
+    """
+    names: dict[str, None] = {}
     for name in answers.columns:
-        if name in raw.column_names:
-            raise UserError(f"{source.name} has a column {name!r}, as the model's answer is called: rename it.")
-        raw = raw.append_column(name, pa.Array.from_pandas(answers[name]))
+        names[free_name(name, {*columns, *names})] = None
+    return answers.set_axis(list(names), axis=1)
+
+
+def _beside(raw: pa.Table, answers: pd.DataFrame, tally: Tally) -> pa.Table:
+    """Put the answers beside the rows; note which of them got another name."""
+    named = answers_beside(answers, raw.column_names)
+    for old, new in zip(answers.columns, named.columns, strict=True):
+        raw = raw.append_column(new, pa.Array.from_pandas(named[new]))
+        if new != old:
+            tally.renamed[old] = new
     return raw
 
 
 def _reject(reject: Callable[[pa.Table], None], chunk: Chunk, reasons: np.ndarray, tally: Tally) -> None:
     """Write rows apart, with their reasons; a line that is no row is kept within its reason."""
-    apart = reasons != ""
+    apart, name = reasons != "", free_name("reason", chunk.raw.column_names)
     if apart.any():
-        reject(chunk.raw.filter(apart).append_column("reason", pa.array(reasons[apart], pa.string())))
+        reject(chunk.raw.filter(apart).append_column(name, pa.array(reasons[apart], pa.string())))
     if chunk.broken:
         empty = [pa.nulls(len(chunk.broken), each.type) for each in chunk.raw.schema]
         rows = pa.table(empty, schema=chunk.raw.schema)
-        reject(rows.append_column("reason", pa.array(chunk.broken, pa.string())))
+        reject(rows.append_column(name, pa.array(chunk.broken, pa.string())))
     tally.reasons.update(f"{each.partition(' holds ')[0]}:{each.rpartition(',')[2][:-1]}" for each in reasons[apart])
     tally.reasons.update("a line has too few or too many fields" for _ in chunk.broken)

@@ -10,7 +10,7 @@ import pytest
 from tables_maker import KINDS, TARGET, make_table
 
 from treeline import UserError
-from treeline.data.columns import KINDS_BY_SETTING, MAX_NATIVE_CATEGORIES, Columns, read_names, settle_columns
+from treeline.data.columns import KINDS_BY_SETTING, MAX_NATIVE_CATEGORIES, Columns, settle_columns
 
 
 def values(*items: Any, dtype: Any = None) -> pd.Series:
@@ -154,23 +154,3 @@ def test_what_cannot_be_read_as_asked_is_named(asked: str, complaint: str) -> No
 
 def test_blanks_are_said() -> None:
     assert settled(values("1.5", " ", "?", "2")).reasons["größe"] == "numbers; 1 cell read as missing: '?'"
-
-
-@pytest.mark.parametrize(
-    ("text", "names"),
-    [
-        ("", []),
-        ("a", ["a"]),
-        ("a, b", ["a", "b"]),
-        ('"x, y", a', ["x, y", "a"]),
-        ("x, y", ["x, y"]),
-        ("a,a,", ["a"]),
-    ],
-)
-def test_names_are_read_from_a_list(text: str, names: list[str]) -> None:
-    assert read_names(text, ["a", "b", "x, y"], "drop") == names
-
-
-def test_a_name_that_is_unknown_is_named_with_the_one_that_was_meant() -> None:
-    with pytest.raises(UserError, match=r"^drop names 'lenght'.*Did you mean 'length'"):
-        read_names("lenght", ["length"], "drop")

@@ -13,7 +13,7 @@ from sklearn import datasets
 from tables_maker import TARGET, make_table
 
 from treeline import UserError, nearest
-from treeline.data.tables import check_exists, digest, hash_rows, model_name, read_table
+from treeline.data.tables import check_exists, digest, hash_rows, read_table
 from treeline.data.tables import make_table as table_of
 
 ROWS = pd.DataFrame({"größe": [1.5, 2.5, 3.5], "Straße": ["a;b", 'sagt "ja"', "zwei\nZeilen"], "y": ["é", "ß", "€"]})
@@ -151,26 +151,6 @@ def test_the_digest_changes_with_a_dtype_of_the_same_values(dtype: str, other: s
 def test_the_digest_does_not_depend_on_the_index() -> None:
     frame = make_table()
     assert digest(frame) == digest(frame.set_axis(frame.index[::-1]))
-
-
-@pytest.mark.parametrize(
-    ("table", "name"),
-    [
-        ("breast_cancer", "CancerModel"),
-        ("house_prices", "HousePricesModel"),
-        ("iris", "IrisModel"),
-        ("camelCase table", "CamelCaseTableModel"),
-        ("v1.2-final", "V12FinalModel"),
-        ("123", "123Model"),
-        ("a/b:c", "ABCModel"),
-        ("größe_tabelle", "GrößeTabelleModel"),
-        ("表", "表Model"),
-        ("---", "TableModel"),
-        ("", "TableModel"),
-    ],
-)
-def test_the_model_is_named_after_the_table(table: str, name: str) -> None:
-    assert model_name(table) == name
 
 
 @pytest.mark.parametrize(

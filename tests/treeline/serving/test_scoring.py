@@ -11,7 +11,7 @@ from tables_maker import KINDS, TARGET, make_problem, make_table
 
 from treeline import UserError
 from treeline.model.estimator import TreelineClassifier, TreelineRegressor, make_estimator
-from treeline.serving.scoring import Scorer, prepare_rows, rejected_path, score
+from treeline.serving.scoring import Scorer, answers_beside, prepare_rows, rejected_path, score
 
 N = 60
 
@@ -99,7 +99,6 @@ def test_rows_that_cannot_be_scored_stand_apart_with_the_first_reason(model: Tre
     ("change", "complaint"),
     [
         (lambda frame: frame.drop(columns="town"), r"^in\.parquet lacks 1 of the model's columns: 'town'"),
-        (lambda frame: frame.assign(prediction=1), r"^in\.parquet has a column 'prediction', as the model's answer is"),
         (
             lambda frame: frame.assign(length="long"),
             r"^None of the 60 rows can be scored: The column 'length': not",
@@ -115,6 +114,28 @@ def test_what_cannot_be_scored_at_all_is_a_sentence_and_leaves_the_files_of_befo
         score(scorer(model), Path("in.parquet"), Path("out.parquet"))
     assert Path("out.parquet").read_text() == "of yesterday"
     assert not [path for path in Path().iterdir() if "partial" in path.name]
+
+
+@pytest.mark.parametrize("name", ["in.csv", "in.parquet"])
+def test_a_column_that_is_called_as_an_answer_stands_beside_it(model: TreelineClassifier, name: str) -> None:
+    taken = {"prediction": "mine", "prediction_": "mine too", "reason": "because"}
+    frame = rows().astype({"length": object}).assign(**taken)
+    frame.loc[3, "length"] = "long"
+    frame.to_csv(name, index=False) if name.endswith("csv") else frame.astype({"length": "str"}).to_parquet(name)
+    tally, _ = score(scorer(model), Path(name), Path(f"out.{name[3:]}"))
+    written, apart = read(f"out.{name[3:]}"), read(f"out.rejected.{name[3:]}")
+    expected = model.answer(rows().drop(index=3))
+    assert {each: written[each].unique().tolist() for each in taken} == {each: [text] for each, text in taken.items()}
+    assert written["prediction__"].tolist() == expected["prediction"].tolist()
+    assert list(written.columns) == [*frame.columns, "prediction__", *expected.columns[1:]]
+    assert apart["reason"].tolist() == ["because"]
+    assert "'long'" in apart["reason_"][0]
+    assert tally.renamed == {"prediction": "prediction__"}
+
+
+def test_answers_keep_apart_from_each_other_too() -> None:
+    answers = pd.DataFrame([[1, 2]], columns=["probability_a", "probability_a_"])
+    assert list(answers_beside(answers, ["probability_a"]).columns) == ["probability_a_", "probability_a__"]
 
 
 def test_a_model_that_fails_in_the_middle_leaves_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
