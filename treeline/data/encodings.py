@@ -14,6 +14,7 @@ from treeline.data.files import unpacked
 
 BLOCK_BYTES = 1 << 22
 GUESS_BYTES = 1 << 16  # of lines with signs beyond ASCII, by which an encoding is guessed
+FEW_LETTERS = 4  # different ones
 MARKS = (
     (b"\xef\xbb\xbf", "utf-8-sig"),
     (b"\xff\xfe\x00\x00", "utf-32"),
@@ -96,7 +97,7 @@ def _guess(path: Path, head: bytes) -> Encoding:
         ValueError: none does.
     """
     telling = b"\n".join(_telling_lines(path)) or head
-    if _only_western_signs(telling):
+    if _only_western_signs(telling) or _few_western_letters(telling):
         return Encoding(WESTERN, _told(WESTERN, 90))
     found = list(from_bytes(telling, cp_isolation=LIKELY))
     texts = {each.encoding: str(each) for each in found}
@@ -126,6 +127,12 @@ def _doubt(encoding: str, texts: Mapping[str, str]) -> int:
 def _only_western_signs(telling: bytes) -> bool:
     """Tell whether nothing beyond ASCII stands there but signs of money and measure, which letters tell apart best."""
     return not re.search(r"[^\x00-\x7f€£§°²³µ]", telling.decode(WESTERN, errors="replace"))
+
+
+def _few_western_letters(telling: bytes) -> bool:
+    """Tell whether there are so few signs beyond ASCII, all of them Western letters, that a detector sees no words."""
+    strange = set(re.findall(rb"[\x80-\xff]", telling))
+    return len(strange) <= FEW_LETTERS and _latin(telling.decode(WESTERN, errors="replace"))
 
 
 def _latin(text: str) -> bool:
