@@ -14,6 +14,19 @@ from treeline.data.files import unpacked
 
 BLOCK_BYTES = 1 << 22
 GUESS_BYTES = 1 << 16  # of lines with signs beyond ASCII, by which an encoding is guessed
+SIGNS = "€£§°²³µ’“”„–—«»…"
+ALPHABETS = (
+    "ÄÖÜäöüß",  # German
+    "ÀÂÆÇÈÉÊËÎÏÔŒÙÛÜàâæçèéêëîïôœùûü",  # French
+    "ÁÉÍÑÓÚÜáéíñóúü¿¡ªº",  # Spanish
+    "ÀÁÂÃÇÉÊÍÓÔÕÚàáâãçéêíóôõúªº",  # Portuguese
+    "ÀÈÉÌÒÙàèéìòù",  # Italian
+    "ÅÄÖÆØåäöæøé",  # of the North
+    "ĄĆĘŁŃÓŚŹŻąćęłńóśźż",  # Polish
+    "ÁČĎÉĚÍŇÓŘŠŤÚŮÝŽáčďéěíňóřšťúůýžÄäĹĺĽľÔôŔŕ",  # Czech, Slovak
+    "ÁÉÍÓÖŐÚÜŰáéíóöőúüű",  # Hungarian
+    "ÇĞİÖŞÜçğıöşüâîû",  # Turkish
+)
 FEW_LETTERS = 4  # different ones
 MARKS = (
     (b"\xef\xbb\xbf", "utf-8-sig"),
@@ -99,7 +112,7 @@ def _guess(path: Path, head: bytes) -> Encoding:
     telling = b"\n".join(_telling_lines(path)) or head
     if _only_western_signs(telling) or _few_western_letters(telling):
         return Encoding(WESTERN, _told(WESTERN, 90))
-    found = list(from_bytes(telling, cp_isolation=LIKELY))
+    found = list(from_bytes(telling, cp_isolation=LIKELY, threshold=1.0))
     texts = {each.encoding: str(each) for each in found}
     ranked = sorted(found, key=lambda each: (_doubt(each.encoding, texts), each.chaos, -each.coherence))
     for match in ranked:
@@ -118,7 +131,10 @@ def _told(encoding: str, percent: int) -> str:
 
 
 def _doubt(encoding: str, texts: Mapping[str, str]) -> int:
-    """Put Western encodings first where the text is such, and last where it is not."""
+    """Put first what makes the letters of one language or of Western words of the bytes, last Western ones that do not."""
+    strange = set(re.findall(r"[^\x00-\x7f]", texts[encoding])) - set(SIGNS)
+    if any(strange <= set(alphabet) for alphabet in ALPHABETS):
+        return 0
     if encoding not in (WESTERN, "iso8859_15") and texts[encoding] != texts.get(WESTERN):
         return 1
     return 0 if _latin(texts[encoding]) else 2

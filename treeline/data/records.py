@@ -75,9 +75,11 @@ def read_excel(path: Path, files: FileSettings, called: str) -> Records:
         book.close()
     rows = [Row(number, [_spelled(cell) for cell in row]) for number, row in enumerate(cells, 1)]
     rows = [row for row in rows if row.number not in files.skipped and row.filled()]
-    first = min((i for row in rows for i, field in enumerate(row.fields) if field.strip()), default=0)
-    last = max((i for row in rows for i, field in enumerate(row.fields) if field.strip()), default=0)
+    wide = [row for row in rows if row.filled() > 1] or rows  # a title may stand beside the table's columns
+    places = [i for row in wide for i, field in enumerate(row.fields) if field.strip()] or [0]
+    first, last = min(places), max(places)
     rows = [Row(row.number, row.fields[first : last + 1]) for row in rows]
+    rows = [row for row in rows if row.filled()]
     layout = find_layout(rows)
     if layout is None:
         raise UserError(f"The sheet {name!r} of {called} holds no table: give one row of names above the rows.")
