@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from charset_normalizer import from_bytes
-
 from treeline import UserError
 from treeline.data.files import unpacked
 
@@ -112,6 +110,8 @@ def _guess(path: Path, head: bytes) -> Encoding:
     telling = b"\n".join(_telling_lines(path)) or head
     if _only_western_signs(telling) or _few_western_letters(telling):
         return Encoding(WESTERN, _told(WESTERN, 90))
+    from charset_normalizer import from_bytes  # a served model, which brings this module, reads no files
+
     found = list(from_bytes(telling, cp_isolation=LIKELY, threshold=1.0))
     texts = {each.encoding: str(each) for each in found}
     ranked = sorted(found, key=lambda each: (_doubt(each.encoding, texts), each.chaos, -each.coherence))
@@ -131,7 +131,7 @@ def _told(encoding: str, percent: int) -> str:
 
 
 def _doubt(encoding: str, texts: Mapping[str, str]) -> int:
-    """Put first what makes the letters of one language or of Western words of the bytes, last Western ones that do not."""
+    """Put first what makes the letters of one language or of Western words of the bytes, last Western that does not."""
     strange = set(re.findall(r"[^\x00-\x7f]", texts[encoding])) - set(SIGNS)
     if any(strange <= set(alphabet) for alphabet in ALPHABETS):
         return 0

@@ -1,6 +1,7 @@
 """Encodings: read from the bytes where they say so, guessed and told where not, and named by the user."""
 
 import random
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def test_a_few_western_signs_are_enough(tmp_path: Path, words: str) -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "ascii"])
 def test_what_the_bytes_say_is_no_guess(tmp_path: Path, encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("treeline.data.encodings.from_bytes", None)
+    monkeypatch.setitem(sys.modules, "charset_normalizer", None)
     text = text_of("plain words" if encoding == "ascii" else "Köln 東京 😀")
     (tmp_path / "t.csv").write_bytes(text.encode(encoding))
     assert tell_encoding(tmp_path / "t.csv").note == ""
