@@ -83,14 +83,14 @@ def test_rows_that_cannot_be_scored_are_kept_apart_with_their_reason(mixed_copy:
     rows = houses(60, seed=7).drop(columns="kind of house").astype({"floor": object, "garden": object})
     rows.loc[3, "floor"], rows.loc[9, "garden"], rows.loc[20, "floor"] = "third", "perhaps", ""
     lines = rows.to_csv(index=False).splitlines()
-    lines.insert(31, "one,two")
+    lines.insert(31, "one,two,3,4,5,6,7")
     Path("new.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     score("new.csv", "scores.csv")
     apart = pd.read_csv("scores.rejected.csv")
     assert apart["reason"].tolist() == [
         "The column 'floor' holds 'third', not a number.",
         "The column 'garden' holds 'perhaps', not true or false.",
-        "line 32 has 2 fields, the header 6: one,two",
+        "line 32 has 7 fields, the header 6: one,two,3,4,5,6,7",
     ]
     assert apart["floor"][0] == "third"
     written = pd.read_csv("scores.csv")

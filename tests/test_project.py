@@ -178,7 +178,7 @@ def test_the_package_asks_for_the_oldest_versions_that_are_proven_and_for_all_th
             assert str(requirement.specifier) == str(oldest[name].specifier).replace("==", ">="), name
     core = {name for name in ROOMS if name.startswith("treeline")}
     imported = {each.imported.partition(".")[0] for each in imports(REPOSITORY) if each.importer in core}
-    distributions = {"yaml": "pyyaml", "sklearn": "scikit-learn"}
+    distributions = {"yaml": "pyyaml", "sklearn": "scikit-learn", "charset_normalizer": "charset-normalizer"}
     theirs = imported - sys.stdlib_module_names - {"treeline"}
     assert {distributions.get(name, name) for name in theirs} == set(asked)
 

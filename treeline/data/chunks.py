@@ -19,7 +19,7 @@ from treeline.data.dialects import csv_dialect
 from treeline.data.files import AS_IT_STANDS, FileSettings, is_csv, path_kind, unpacked
 from treeline.data.parquet_files import arrow_table, find_parts, frame_of
 from treeline.data.reading import readable, unread_settings
-from treeline.data.records import read_excel, read_json, spelled_out
+from treeline.data.records import read_excel, read_json
 
 ROWS_PER_CHUNK = 50_000  # of a chunk of Parquet
 BYTES_PER_CHUNK = 1 << 24  # of a chunk of CSV
@@ -188,7 +188,7 @@ def _slices(path: Path, files: FileSettings) -> Iterator[Chunk]:
             found = read_excel(path, files, path.name)
         else:
             found = read_json(path, files, path.name, lines=kind == "lines")
-        frame, notes, raw = found.frame, found.notes, spelled_out(found.frame)
+        frame, notes, raw = found.frame(path.name), found.notes, found.table()
     notes = [*notes, *unread_settings(kind, files)]
     for start in range(0, max(len(frame), 1), ROWS_PER_CHUNK):
         rows = frame.iloc[start : start + ROWS_PER_CHUNK].reset_index(drop=True)

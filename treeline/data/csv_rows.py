@@ -109,7 +109,7 @@ def _from_first_row(path: Path, dialect: Dialect, stack: ExitStack) -> io.IOBase
         return file  # type: ignore[return-value]
     text = stack.enter_context(io.TextIOWrapper(file, encoding=dialect.encoding, newline=""))
     text.read(dialect.start)
-    return _Utf8(dialect.first, text)
+    return io.BufferedReader(_Utf8(dialect.first, text), 1 << 20)
 
 
 class _Utf8(io.RawIOBase):

@@ -114,7 +114,7 @@ def csv_dialect(path: Path, files: FileSettings = AS_IT_STANDS, called: str = ""
         start=len(start),
         start_bytes=len(start.encode("utf-8", errors="surrogatepass")),
         first=first,
-        whole=head.whole or max(files.skipped, default=0) <= len(parsed.rows),
+        whole=max(files.skipped, default=0) <= len(parsed.rows) or (head.whole and len(parsed.rows) < MAX_HEAD_ROWS),
         notes=notes,
     )
 

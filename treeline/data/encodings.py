@@ -7,13 +7,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from charset_normalizer import from_bytes
-
 from treeline import UserError
 from treeline.data.files import unpacked
 
 BLOCK_BYTES = 1 << 22
 GUESS_BYTES = 1 << 16  # of lines with signs beyond ASCII, by which an encoding is guessed
+SIGNS = "€£§°²³µ’“”„–—«»…"
+ALPHABETS = (
+    "ÄÖÜäöüß",  # German
+    "ÀÂÆÇÈÉÊËÎÏÔŒÙÛÜàâæçèéêëîïôœùûü",  # French
+    "ÁÉÍÑÓÚÜáéíñóúü¿¡ªº",  # Spanish
+    "ÀÁÂÃÇÉÊÍÓÔÕÚàáâãçéêíóôõúªº",  # Portuguese
+    "ÀÈÉÌÒÙàèéìòù",  # Italian
+    "ÅÄÖÆØåäöæøé",  # of the North
+    "ĄĆĘŁŃÓŚŹŻąćęłńóśźż",  # Polish
+    "ÁČĎÉĚÍŇÓŘŠŤÚŮÝŽáčďéěíňóřšťúůýžÄäĹĺĽľÔôŔŕ",  # Czech, Slovak
+    "ÁÉÍÓÖŐÚÜŰáéíóöőúüű",  # Hungarian
+    "ÇĞİÖŞÜçğıöşüâîû",  # Turkish
+)
+FEW_LETTERS = 4  # different ones
 MARKS = (
     (b"\xef\xbb\xbf", "utf-8-sig"),
     (b"\xff\xfe\x00\x00", "utf-32"),
@@ -96,9 +108,11 @@ def _guess(path: Path, head: bytes) -> Encoding:
         ValueError: none does.
     """
     telling = b"\n".join(_telling_lines(path)) or head
-    if _only_western_signs(telling):
+    if _only_western_signs(telling) or _few_western_letters(telling):
         return Encoding(WESTERN, _told(WESTERN, 90))
-    found = list(from_bytes(telling, cp_isolation=LIKELY))
+    from charset_normalizer import from_bytes  # a served model, which brings this module, reads no files
+
+    found = list(from_bytes(telling, cp_isolation=LIKELY, threshold=1.0))
     texts = {each.encoding: str(each) for each in found}
     ranked = sorted(found, key=lambda each: (_doubt(each.encoding, texts), each.chaos, -each.coherence))
     for match in ranked:
@@ -117,7 +131,10 @@ def _told(encoding: str, percent: int) -> str:
 
 
 def _doubt(encoding: str, texts: Mapping[str, str]) -> int:
-    """Put Western encodings first where the text is such, and last where it is not."""
+    """Put first what makes the letters of one language or of Western words of the bytes, last Western that does not."""
+    strange = set(re.findall(r"[^\x00-\x7f]", texts[encoding])) - set(SIGNS)
+    if any(strange <= set(alphabet) for alphabet in ALPHABETS):
+        return 0
     if encoding not in (WESTERN, "iso8859_15") and texts[encoding] != texts.get(WESTERN):
         return 1
     return 0 if _latin(texts[encoding]) else 2
@@ -126,6 +143,12 @@ def _doubt(encoding: str, texts: Mapping[str, str]) -> int:
 def _only_western_signs(telling: bytes) -> bool:
     """Tell whether nothing beyond ASCII stands there but signs of money and measure, which letters tell apart best."""
     return not re.search(r"[^\x00-\x7f€£§°²³µ]", telling.decode(WESTERN, errors="replace"))
+
+
+def _few_western_letters(telling: bytes) -> bool:
+    """Tell whether there are so few signs beyond ASCII, all of them Western letters, that a detector sees no words."""
+    strange = set(re.findall(rb"[\x80-\xff]", telling))
+    return len(strange) <= FEW_LETTERS and _latin(telling.decode(WESTERN, errors="replace"))
 
 
 def _latin(text: str) -> bool:

@@ -77,7 +77,8 @@ def find_layout(rows: Sequence[Row]) -> Layout | None:
         named.pop()
     over = width - len(named)
     full = [row.fields for row in body if len(row.fields) == width]
-    extra = over if over > 0 and not any(field.strip() for row in full for field in row[len(named) :]) else 0
+    held = sum(any(field.strip() for field in row[len(named) :]) for row in full)
+    extra = over if over > 0 and held <= 0.1 * len(full) else 0  # a line that holds more is told when it is read
     row_names = over == 1 and not extra and _name_rows([row[0] for row in full], named[0])
     if over > 0 and not extra and not row_names:
         return None
@@ -201,6 +202,9 @@ def _heads(row: Row, beneath: Sequence[Row], *, strict: bool) -> bool:
     numbers = [_share_of_data(column) > 0.8 for column in columns]
     words = [bool(field.strip()) and not looks_like_data(field) for field in row.fields]
     if any(number and word for number, word in zip(numbers, words, strict=True)):
+        return True
+    years = [re.fullmatch(r"(18|19|20)\d\d", field.strip()) is not None for field in row.fields]
+    if words[0] and len(years) > 2 and all(years[1:]) and row.fields[1:] == sorted(set(row.fields[1:])):
         return True
     return not strict and not any(numbers) and all(words)
 

@@ -328,7 +328,7 @@ def _settle_separators(cores: Iterable[str], comma_elsewhere: bool) -> tuple[str
             decimal = ("." if sign == "," else ",") if decimal == sign else decimal
         else:
             decimal = sign
-        if not decimals and not groups:
+        if not decimals and not groups and not (sign == "," and any(len(each) < 4 for each in plain)):
             meant = "thousands" if thousands == sign else "decimals"
             seen.append(f"{found[0]!r} is taken for {meant}, which the column does not decide")
     return decimal, thousands, seen, decisive or (1 if groups["."] else 0)

@@ -212,5 +212,6 @@ def _infinite(frame: pd.DataFrame, kinds: Mapping[str, str]) -> list[str]:
         if kind == "number" and pd.api.types.is_float_dtype(frame[name]):
             count = int(np.isinf(frame[name].to_numpy(dtype=np.float64, na_value=np.nan)).sum())
             if count:
-                found.append(f"The column {name!r} holds {count} infinite values, which are read as missing.")
+                are = "1 infinite value, which is" if count == 1 else f"{count} infinite values, which are"
+                found.append(f"The column {name!r} holds {are} read as missing.")
     return found

@@ -64,9 +64,11 @@ def read_path(path: Path, data: str, files: FileSettings = AS_IT_STANDS) -> Tabl
         if kind == "csv":
             found = _read_csv(path, data, files)
         elif kind == "excel":
-            found = read_excel(path, files, data)
+            records = read_excel(path, files, data)
+            found = TableFile(records.frame(data), records.notes)
         elif kind in ("json", "lines"):
-            found = read_json(path, files, data, lines=kind == "lines")
+            records = read_json(path, files, data, lines=kind == "lines")
+            found = TableFile(records.frame(data), records.notes)
         else:
             found = _read_arrow(path, data)
     frame = found.frame

@@ -4,24 +4,58 @@ import codecs
 import io
 import json
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from treeline import UserError, nearest
 from treeline.data.encodings import tell_encoding
-from treeline.data.files import FileSettings, TableFile, unpacked
+from treeline.data.files import FileSettings, unpacked
 from treeline.data.headers import Row, check_second_header, find_layout, mangled
 from treeline.data.parquet_files import frame_of
 
+Columns = dict[str, list[Any]]
 SHAPES = "a list of records, or what pandas' to_json writes"
 
 
-def read_excel(path: Path, files: FileSettings, called: str) -> TableFile:
+@dataclass(frozen=True)
+class Records:
+    """What a file of records holds: its columns, of Python's values, and how it was read."""
+
+    columns: Columns
+    notes: list[str]
+
+    def frame(self, called: str) -> pd.DataFrame:
+        """Make a frame, each column typed as Arrow types it where it can; the others hold Python's values."""
+        typed = {name: array for name, values in self.columns.items() if (array := _typed(values)) is not None}
+        frame = frame_of(pa.table(typed), called)[0] if typed else pd.DataFrame()
+        mixed = {name: pd.Series(self.columns[name], dtype=object) for name in self.columns.keys() - typed.keys()}
+        return frame.assign(**mixed)[list(self.columns)]
+
+    def table(self) -> pa.Table:
+        """Make a table of Arrow; columns of mixed values as text."""
+        columns = {}
+        for name, values in self.columns.items():
+            array = _typed(values)
+            if array is None:
+                array = pa.array([None if value is None else str(value) for value in values], pa.string())
+            columns[name] = array
+        return pa.table(columns)
+
+
+def _typed(values: list[Any]) -> pa.Array | None:
+    """Type values as Arrow does; None where they are of mixed types."""
+    try:
+        return pa.array(values, from_pandas=True)
+    except (pa.ArrowException, ValueError, TypeError, OverflowError):
+        return None
+
+
+def read_excel(path: Path, files: FileSettings, called: str) -> Records:
     """Read the table of a sheet: the only one that holds a table, or the one that is named.
 
     Raises:
@@ -41,9 +75,11 @@ def read_excel(path: Path, files: FileSettings, called: str) -> TableFile:
         book.close()
     rows = [Row(number, [_spelled(cell) for cell in row]) for number, row in enumerate(cells, 1)]
     rows = [row for row in rows if row.number not in files.skipped and row.filled()]
-    first = min((i for row in rows for i, field in enumerate(row.fields) if field.strip()), default=0)
-    last = max((i for row in rows for i, field in enumerate(row.fields) if field.strip()), default=0)
+    wide = [row for row in rows if row.filled() > 1] or rows  # a title may stand beside the table's columns
+    places = [i for row in wide for i, field in enumerate(row.fields) if field.strip()] or [0]
+    first, last = min(places), max(places)
     rows = [Row(row.number, row.fields[first : last + 1]) for row in rows]
+    rows = [row for row in rows if row.filled()]
     layout = find_layout(rows)
     if layout is None:
         raise UserError(f"The sheet {name!r} of {called} holds no table: give one row of names above the rows.")
@@ -55,10 +91,10 @@ def read_excel(path: Path, files: FileSettings, called: str) -> TableFile:
     notes += [*layout.notes, *twins]
     if files.skipped:
         notes.append(f"Left out, as skip_rows asks: {files.skip_rows}.")
-    return TableFile(_frame(dict(zip(names, columns, strict=True)), called), notes)
+    return Records(dict(zip(names, columns, strict=True)), notes)
 
 
-def read_json(path: Path, files: FileSettings, called: str, *, lines: bool) -> TableFile:
+def read_json(path: Path, files: FileSettings, called: str, *, lines: bool) -> Records:
     """Read JSON lines, or a list of records; nothing is guessed: "007" is text, a whole number stays one.
 
     Raises:
@@ -72,14 +108,14 @@ def read_json(path: Path, files: FileSettings, called: str, *, lines: bool) -> T
     if not content.strip():
         raise pd.errors.EmptyDataError("it is empty")
     if lines:
-        return TableFile(_of_records(_json_lines(content, files.skipped), called), notes)
+        return Records(_of_records(_json_lines(content, files.skipped), called), notes)
     try:
         found = json.loads(content)
     except json.JSONDecodeError as error:
         if not error.msg.startswith("Extra data"):
             raise
-        return TableFile(_of_records(_json_lines(content, files.skipped), called), notes)
-    return TableFile(_of_json(found, called), notes)
+        return Records(_of_records(_json_lines(content, files.skipped), called), notes)
+    return Records(_of_json(found, called), notes)
 
 
 def _plain(encoding: str) -> str:
@@ -98,30 +134,30 @@ def _json_lines(content: str, skip: frozenset[int]) -> list[Any]:
     return records
 
 
-def _of_json(found: Any, called: str) -> pd.DataFrame:
-    """Make a frame of what a JSON file holds, in one of the shapes that pandas writes."""
+def _of_json(found: Any, called: str) -> Columns:
+    """Give the columns of what a JSON file holds, in one of the shapes that pandas writes."""
     if isinstance(found, dict) and isinstance(found.get("data"), list) and set(found) <= {"columns", "index", "data"}:
         names, rows = found.get("columns", []), found["data"]
         if not all(isinstance(row, list) and len(row) == len(names) for row in rows):
             raise UserError(f"{called} is no table: each row of its data needs a value for each of its columns.")
         if len({str(name) for name in names}) < len(names):
             raise UserError(f"{called} names a column twice: rename one.")
-        return _frame({str(name): [row[i] for row in rows] for i, name in enumerate(names)}, called)
+        return {str(name): [row[i] for row in rows] for i, name in enumerate(names)}
     if isinstance(found, dict) and isinstance(found.get("data"), list) and set(found) <= {"schema", "data"}:
         found = found["data"]
     if isinstance(found, list):
         return _of_records(found, called)
     if isinstance(found, dict) and found and all(isinstance(each, list) for each in found.values()):
         if len({len(each) for each in found.values()}) == 1:
-            return _frame(found, called)
+            return dict(found)
     elif isinstance(found, dict) and found and all(isinstance(each, dict) for each in found.values()):
         keys = list(dict.fromkeys(key for each in found.values() for key in each))
-        return _frame({name: [each.get(key) for key in keys] for name, each in found.items()}, called)
+        return {name: [each.get(key) for key in keys] for name, each in found.items()}
     raise UserError(f"{called} holds JSON that is no table: give {SHAPES}.")
 
 
-def _of_records(records: Sequence[Any], called: str) -> pd.DataFrame:
-    """Make a frame of records; a column that a record lacks is missing there.
+def _of_records(records: Sequence[Any], called: str) -> Columns:
+    """Give the columns of records; a column that a record lacks is missing there.
 
     Raises:
         UserError: one is no record.
@@ -130,24 +166,7 @@ def _of_records(records: Sequence[Any], called: str) -> pd.DataFrame:
         if not isinstance(record, dict):
             raise UserError(f"{called} is no table: its record {number} is {str(record)[:40]!r}. Give {SHAPES}.")
     names = dict.fromkeys(name for record in records for name in record)
-    return _frame({name: [record.get(name) for record in records] for name in names}, called)
-
-
-def _frame(columns: Mapping[str, Iterable[Any]], called: str) -> pd.DataFrame:
-    """Make a frame of columns of Python's values, each typed as Arrow types them where it can."""
-    typed, mixed = {}, {}
-    for name, values in columns.items():
-        values = list(values)
-        try:
-            typed[name] = pa.array(values, from_pandas=True)
-        except (pa.ArrowException, ValueError, TypeError, OverflowError):
-            mixed[name] = pd.Series(values, dtype=object)
-    if not columns:
-        return pd.DataFrame()
-    frame, _ = frame_of(pa.table(typed), called)
-    for name, values in mixed.items():
-        frame[name] = values
-    return frame[list(columns)]
+    return {name: [record.get(name) for record in records] for name in names}
 
 
 def _sheet(book: Any, asked: str, called: str) -> tuple[str, list[Sequence[Any]], list[str]]:
@@ -201,15 +220,3 @@ def _value(cell: Any) -> Any:
 
 def _first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), "") or type(error).__name__
-
-
-def spelled_out(frame: pd.DataFrame) -> pa.Table:
-    """Make a table of Arrow of a frame; columns of mixed values as text."""
-    columns = {}
-    for name in frame.columns:
-        try:
-            columns[name] = pa.array(frame[name], from_pandas=True)
-        except (pa.ArrowException, ValueError, TypeError, OverflowError):
-            values = frame[name].to_numpy(dtype=object, na_value=np.nan)
-            columns[name] = pa.array([None if value != value else str(value) for value in values], pa.string())
-    return pa.table(columns)

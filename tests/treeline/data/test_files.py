@@ -2,10 +2,12 @@
 
 import bz2
 import gzip
+import io
 import lzma
 import zipfile
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -14,12 +16,32 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from treeline import UserError
-from treeline.data.files import CSV_ENDINGS, PARQUET_ENDINGS, local_copy, read_path
+from treeline.data.chunks import chunks
+from treeline.data.files import (
+    CSV_ENDINGS,
+    LINES_ENDINGS,
+    PARQUET_ENDINGS,
+    FileSettings,
+    TableFile,
+    is_remote,
+    local_copy,
+    unpacked,
+)
+from treeline.data.reading import read_path
 from treeline.data.tables import read_file
 
 JUNK = bytes(np.random.default_rng(0).integers(0, 256, 500, dtype=np.uint8))
 SPOILT = gzip.compress(b"a,b\n1,2\n" * 100)[:12] + JUNK
 ROWS = pd.DataFrame({"größe": [1.5, 2.5, 3.5], "Straße": ["a;b", 'sagt "ja"', "zwei\nZeilen"], "y": ["é", "ß", "€"]})
+
+
+def as_text(frame: pd.DataFrame) -> pd.DataFrame:
+    """What a file of text gives: its cells, an empty one missing."""
+    return pd.read_csv(io.StringIO(frame.to_csv(index=False)), dtype="str", keep_default_na=False, na_values=[""])
+
+
+def read(path: Path, files: FileSettings = FileSettings()) -> TableFile:  # noqa: B008
+    return read_path(path, str(path), files)
 
 
 def nowhere(uri: str, folder: Path) -> Path:
@@ -38,17 +60,17 @@ def plain() -> pd.DataFrame:
 def test_a_csv_file_is_read_under_every_ending(tmp_path: Path, plain: pd.DataFrame, ending: str) -> None:
     path = tmp_path / f"house_prices{ending}"
     plain.to_csv(path, index=False)
-    assert_frame_equal(read_path(path, str(path)), plain, check_dtype=False)
+    assert_frame_equal(read(path).frame, as_text(plain), check_dtype=False)
 
 
 @pytest.mark.parametrize("ending", PARQUET_ENDINGS)
 def test_a_parquet_file_is_read_under_every_ending(tmp_path: Path, plain: pd.DataFrame, ending: str) -> None:
     path = tmp_path / f"house_prices{ending}"
     plain.to_parquet(path, index=False)
-    assert_frame_equal(read_path(path, str(path)), plain, check_dtype=False)
+    assert_frame_equal(read(path).frame, plain, check_dtype=False)
 
 
-@pytest.mark.parametrize("name", ["t.xlsx", "t", "t.csv.tar", "csv", "t.json"])
+@pytest.mark.parametrize("name", ["t.xls", "t", "t.csv.tar", "csv", "t.xml"])
 def test_an_unknown_ending_is_named_with_those_that_are_known(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("a,b\n1,2\n")
     with pytest.raises(UserError, match=rf"{name}.*must end in \.csv.*\.parquet"):
@@ -78,13 +100,31 @@ def test_a_file_that_is_not_what_its_name_says_is_named(tmp_path: Path, ending: 
     assert str(path) in str(caught.value)
 
 
-def test_an_archive_of_two_files_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("inside", "held"),
+    [(["a.csv", "b.csv"], "2 files, 'a.csv', 'b.csv'"), ([], "no file"), (["__MACOSX/._a.csv", ".b"], "no file")],
+)
+def test_a_zip_holds_one_table(tmp_path: Path, inside: list[str], held: str) -> None:
     path = tmp_path / "two.csv.zip"
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("a.csv", "x\n1\n")
-        archive.writestr("b.csv", "x\n1\n")
-    with pytest.raises(UserError, match=r"two\.csv\.zip"):
-        read_path(path, str(path))
+        for name in inside:
+            archive.writestr(name, "x\n1\n")
+    for reader in (read, lambda path: list(chunks(path))):
+        with pytest.raises(UserError, match=rf"^two\.csv\.zip holds {held}: a zip must hold one table"):
+            reader(path)
+
+
+def test_what_macos_adds_to_a_zip_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "mac.csv.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in (
+            ("__MACOSX/._t.csv", b"\0\5"),
+            ("data/", b""),
+            ("data/t.csv", b"x\n1\n"),
+            (".DS_Store", b""),
+        ):
+            archive.writestr(name, content)
+    assert read(path).frame["x"].tolist() == ["1"]
 
 
 def test_a_header_without_rows_is_named(tmp_path: Path, plain: pd.DataFrame) -> None:
@@ -97,7 +137,7 @@ def test_a_header_without_rows_is_named(tmp_path: Path, plain: pd.DataFrame) -> 
 
 def test_an_empty_file_is_told_from_one_without_rows(tmp_path: Path) -> None:
     (tmp_path / "t.csv").touch()
-    with pytest.raises(UserError, match=r"t\.csv is empty"):
+    with pytest.raises(UserError, match=r"t\.csv: it is empty"):
         read_path(tmp_path / "t.csv", str(tmp_path / "t.csv"))
 
 
@@ -112,33 +152,33 @@ def test_a_column_that_stands_twice_in_parquet_is_named(tmp_path: Path) -> None:
 def test_encoding_and_separator_are_told_from_the_file(tmp_path: Path, encoding: str, separator: str) -> None:
     path = tmp_path / "rows.csv"
     ROWS.to_csv(path, index=False, sep=separator, encoding=encoding)
-    pd.testing.assert_frame_equal(read_path(path, str(path)), ROWS)
+    assert_frame_equal(read(path).frame, as_text(ROWS), check_dtype=False)
 
 
 @pytest.mark.parametrize("ending", [".csv.gz", ".csv.bz2", ".csv.xz", ".csv.zip", ".tsv"])
 def test_packed_files_are_read_alike(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"rows{ending}"
     ROWS.to_csv(path, index=False, sep="\t", encoding="cp1252")
-    pd.testing.assert_frame_equal(read_path(path, str(path)), ROWS)
+    assert_frame_equal(read(path).frame, as_text(ROWS), check_dtype=False)
 
 
-def test_a_decimal_comma_is_read_where_the_separator_is_another_sign(tmp_path: Path) -> None:
+def test_a_decimal_comma_stands_as_it_is_written(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     ROWS.to_csv(path, index=False, sep=";", decimal=",")
-    pd.testing.assert_frame_equal(read_path(path, str(path)), ROWS)
+    assert read(path).frame["größe"].tolist() == ["1,5", "2,5", "3,5"]
 
 
 def test_text_with_commas_does_not_fool_the_separator(tmp_path: Path) -> None:
     path = tmp_path / "reviews.csv"
     reviews = pd.DataFrame({"review": [f"well, {'so, ' * (i % 4)}fine; or not" for i in range(50)], "y": range(50)})
     reviews.to_csv(path, index=False)
-    pd.testing.assert_frame_equal(read_path(path, str(path)), reviews)
+    assert_frame_equal(read(path).frame, as_text(reviews), check_dtype=False)
 
 
 def test_one_column_is_one_column(tmp_path: Path) -> None:
     path = tmp_path / "one.csv"
     path.write_text("x\n1\n2\n")
-    assert list(read_path(path, str(path)).columns) == ["x"]
+    assert list(read(path).frame.columns) == ["x"]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +199,7 @@ def test_an_artifact_is_fetched_by_what_the_caller_gives_and_gone_afterwards(dat
         return folder / "rows.csv"
 
     with local_copy(data, download) as path:
-        pd.testing.assert_frame_equal(read_path(path, data), ROWS)
+        assert_frame_equal(read_path(path, data).frame, as_text(ROWS), check_dtype=False)
     assert asked == [data]
     assert not path.exists()
 
@@ -196,4 +236,89 @@ def test_a_local_file_is_read_where_it_lies(tmp_path: Path) -> None:
 def test_a_named_index_of_a_parquet_file_is_a_column(tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     ROWS.set_index("y").to_parquet(path)
-    assert set(read_path(path, str(path)).columns) == set(ROWS.columns)
+    assert set(read(path).frame.columns) == set(ROWS.columns)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "my table.csv",
+        "x(1) [a] & 'b' + c, d.csv",
+        "50%.csv",
+        "100%25.csv",
+        "x#1.csv",
+        "a:b.csv",
+        "a::b.csv",
+        "zip::b.csv",
+        "preis_€.csv",
+        "~x?*.csv",
+        "n" * 236 + ".csv",
+        "x#1.csv.gz",
+        "a:b.parquet",
+        "x#1 50%.parquet",
+        "a:b.jsonl",
+        "a:b.feather",
+    ],
+)
+def test_any_name_of_a_file_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = pd.DataFrame({"a": ["x", "y"]})
+    if name.endswith("parquet"):
+        rows.to_parquet(io_path := Path("plain.parquet"))
+    elif name.endswith("feather"):
+        rows.to_feather(io_path := Path("plain.feather"))
+    elif name.endswith("jsonl"):
+        rows.to_json(io_path := Path("plain.jsonl"), orient="records", lines=True)
+    else:
+        content = rows.to_csv(index=False).encode()
+        (io_path := Path("plain")).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    io_path.rename(name)
+    assert not is_remote(name)
+    assert read_file(name).frame["a"].tolist() == ["x", "y"]
+    assert [row for chunk in chunks(Path(name)) for row in chunk.frame["a"]] == ["x", "y"]
+
+
+@pytest.mark.parametrize("name", ["n" * 5000 + ".csv", "a\0b.csv", "nosuch://x.csv", "runs:/1/x.csv"])
+def test_a_name_that_no_file_can_have_is_a_sentence(name: str) -> None:
+    with pytest.raises(UserError):
+        read_file(name)
+
+
+def test_a_folder_on_another_file_system_is_fetched_whole(tmp_path: Path) -> None:
+    memory = fsspec.filesystem("memory")
+    for i in range(2):
+        ROWS.to_parquet(tmp_path / "p.parquet")
+        memory.put(str(tmp_path / "p.parquet"), f"/parts/table.parquet/part-{i}.parquet")
+    memory.touch("/parts/table.parquet/_SUCCESS")
+    assert len(read_file("memory://parts/table.parquet").frame) == 6
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"encoding": "latin-99"}, "encoding got 'latin-99', which is none that Python knows"),
+        ({"encoding": "base64"}, "encoding got 'base64'"),
+        ({"encoding": 8}, "encoding got 8: give text"),
+        ({"skip_rows": "two"}, "skip_rows got 'two': name rows by their numbers, counted from 1, such as 1-3 or 2,3"),
+        ({"skip_rows": "0"}, "skip_rows got '0'"),
+        ({"skip_rows": "3-1"}, "skip_rows got '3-1'"),
+        ({"skip_rows": "-1"}, "skip_rows got '-1'"),
+        ({"skip_rows": "1-99999999"}, "skip_rows got '1-99999999'"),
+    ],
+)
+def test_a_setting_of_a_file_that_cannot_be_is_refused(given: dict[str, str], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        FileSettings(**given)
+
+
+def test_rows_to_skip_are_numbers_and_ranges() -> None:
+    assert FileSettings(skip_rows=" 1-3, 7 ,9 - 9").skipped == {1, 2, 3, 7, 9}
+    assert FileSettings().skipped == set()
+
+
+@pytest.mark.parametrize("ending", LINES_ENDINGS)
+def test_packed_bytes_are_unpacked(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"t{ending}"
+    pd.DataFrame({"a": [1]}).to_json(path, orient="records", lines=True)
+    with unpacked(path) as file:
+        assert file.read().strip() == b'{"a":1}'

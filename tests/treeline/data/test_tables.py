@@ -58,6 +58,7 @@ def test_another_column_of_a_built_in_table_may_be_the_target() -> None:
 
 
 def test_csv_and_parquet_of_one_frame_are_one_table(tmp_path: Path, plain: pd.DataFrame) -> None:
+    plain = plain.astype("str").where(plain.notna())
     plain.to_csv(tmp_path / "t.csv", index=False)
     plain.to_parquet(tmp_path / "t.parquet", index=False)
     one, other = (read_table(str(tmp_path / name), "größe") for name in ("t.csv", "t.parquet"))
@@ -220,5 +221,27 @@ def test_only_a_local_file_is_looked_for(tmp_path: Path) -> None:
         check_exists(data)
     with pytest.raises(UserError, match=r"^No file '.*/iriss'\. Did you mean 'iris'\? .* or one of: iris, wine\.$"):
         check_exists("iriss", ["iris", "wine"])
-    with pytest.raises(UserError, match=r"Give a CSV or Parquet file\.$"):
+    with pytest.raises(UserError, match=r"Give a CSV, .*folder of Parquet parts\.$"):
         check_exists(str(tmp_path))
+
+
+def test_a_table_says_how_its_file_was_read(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("Report\na,b,y\n1,2,3\n4,5,6\n")
+    assert read_table(str(tmp_path / "t.csv"), "y").notes == [
+        "The header stands in line 2; what stands above it is left out: 'Report'."
+    ]
+    assert read_table("iris").notes == []
+
+
+def test_the_digest_takes_lists_and_dicts() -> None:
+    frames = [pd.DataFrame({"a": [[1, 2], each], "b": [{"x": 1}, None]}) for each in ([3], [4], None)]
+    assert len({digest(frame) for frame in frames}) == 3
+
+
+def test_a_folder_without_parts_is_no_table(tmp_path: Path) -> None:
+    (tmp_path / "_SUCCESS").touch()
+    (tmp_path / "_tmp.parquet").touch()
+    with pytest.raises(UserError, match="holds no Parquet file"):
+        check_exists(str(tmp_path))
+    (tmp_path / "part-0.parquet").touch()
+    check_exists(str(tmp_path))
