@@ -186,5 +186,6 @@ def _fingerprint(column: pd.Series) -> bytes:
     """Hash a column's values, so that two columns that say the same are found."""
     if is_numeric(column):
         return hashlib.sha256(column.to_numpy(dtype=np.float64, na_value=np.nan).tobytes()).digest()
-    text = pd.Series(as_categories(column)).fillna("\0").to_numpy(dtype=object)
-    return hashlib.sha256(pd.util.hash_array(text).tobytes()).digest()
+    if is_datetime(column):
+        return hashlib.sha256(column.to_numpy(dtype="datetime64[us]").tobytes()).digest()
+    return hashlib.sha256(pd.util.hash_pandas_object(column.astype("str"), index=False).to_numpy().tobytes()).digest()

@@ -26,7 +26,7 @@ from treeline.data.files import (
 )
 from treeline.data.parquet_files import has_parts
 from treeline.data.reading import read_path
-from treeline.data.values import as_categories, is_numeric, to_numeric
+from treeline.data.values import as_categories, is_numeric, to_datetimes, to_numeric
 
 BUILT_IN: dict[str, Callable[..., Any]] = {
     "breast_cancer": datasets.load_breast_cancer,
@@ -202,14 +202,19 @@ def hash_rows(frame: pd.DataFrame, kinds: Mapping[str, str], target: str) -> np.
     """
     hashes = np.zeros(len(frame), dtype=np.uint64)
     for name, kind in {**kinds, target: "category"}.items():  # column by column: a copy of the frame may not fit
-        plain = kind in ("number", "boolean") or is_numeric(frame[name])
-        # In float32, as the model sees numbers: pandas may read the last digit of a float64 wrong. -0.0 is 0.0.
-        with np.errstate(over="ignore"):
-            values = (
-                (to_numeric(frame[name]) + 0.0).astype(np.float32) if plain else as_categories(frame[name]).astype(str)
-            )
-        hashes = hashes * np.uint64(1_000_003) ^ pd.util.hash_array(values if plain else values.astype(object))
+        hashes = hashes * np.uint64(1_000_003) ^ pd.util.hash_array(_seen(frame[name], kind))
     return hashes
+
+
+def _seen(column: pd.Series, kind: str) -> np.ndarray:
+    """Give what a model sees of a column, in one type however it is typed."""
+    if kind in ("number", "boolean") or is_numeric(column):
+        with np.errstate(over="ignore"):  # in float32, as the model sees numbers; -0.0 is 0.0
+            return np.asarray((to_numeric(column) + 0.0).astype(np.float32))
+    if kind == "datetime":
+        return to_datetimes(column).astype("int64")
+    words = as_categories(column)
+    return np.where(pd.isna(words), "\0", words)
 
 
 def _built_in(name: str) -> pd.DataFrame:
