@@ -180,3 +180,16 @@ def test_words_asked_for_stay_words_and_levels_that_are_numbers_are_known_as_suc
 )
 def test_a_target_is_numbers_true_and_false_or_labels(texts: list[str], numbers: bool, labels: list[Any]) -> None:
     assert settle_label_cells(pd.Series(texts, dtype="str"), numbers)[0].tolist() == pytest.approx(labels, nan_ok=True)
+
+
+def test_a_few_words_hide_no_places_and_no_durations() -> None:
+    places = [f"{47 + i / 10:.4f},{6 + i / 20:.4f}" for i in range(N)]
+    found = cells(*places, "online")
+    assert found.kinds == {"c": "pair"}
+    assert found.told["c"] == "such as '47.0000,6.0000'; 1 cell is written otherwise: 'online'"
+    took = cells(*(f"{20 + i}:{i % 60:02}" for i in range(N)), "DNF")
+    assert took.kinds == {"c": "number"}
+    assert took.frame["c"].iloc[-2:].fillna(-1).tolist() == [99 * 60 + 19, -1]
+    assert took.told["c"] == (
+        "a duration, in seconds; '20:00' is taken for minutes and seconds; 1 cell read as missing: 'DNF'"
+    )
