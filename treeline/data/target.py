@@ -9,6 +9,7 @@ import pandas as pd
 
 from treeline import UserError
 from treeline.data.cells import settle_label_cells
+from treeline.data.moments import is_duration, settle_moments
 from treeline.data.numbers import settle_numbers
 from treeline.data.values import (
     PAIRS,
@@ -227,7 +228,18 @@ def _check_classes(counts: pd.Series, target: str, task: str) -> None:
             f"The class {examples(counts.index[-1:])} of the target {target!r} has one row, too rare to split: it "
             "needs one row at least on each side. Leave that row out or merge the class with another."
             + (" Use task=regression if the target is a number." if pd.api.types.is_numeric_dtype(counts.index) else "")
+            + (
+                " A moment or a duration is predicted as a number, such as days: write it so."
+                if _is_time(counts)
+                else ""
+            )
         )
+
+
+def _is_time(counts: pd.Series) -> bool:
+    """Tell whether labels are moments or durations, each as good as different."""
+    texts = {str(label): 1 for label in counts.index}
+    return len(texts) > MAX_INTEGER_CLASSES and (is_duration(texts) or settle_moments(texts) is not None)
 
 
 def _check_numbers(y: pd.Series, target: str) -> None:

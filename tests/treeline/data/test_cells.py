@@ -193,3 +193,23 @@ def test_a_few_words_hide_no_places_and_no_durations() -> None:
     assert took.told["c"] == (
         "a duration, in seconds; '20:00' is taken for minutes and seconds; 1 cell read as missing: 'DNF'"
     )
+
+
+@pytest.mark.parametrize(
+    ("values", "mark", "kind"),
+    [
+        (list(range(5, 5 + N)), "n/a", "number"),
+        ([value / 4 for value in range(N)], "refused", "number"),
+        ([datetime.datetime(2021, 1, 1) + datetime.timedelta(hours=7 * i) for i in range(N)], "ongoing", "datetime"),
+        ([datetime.date(2021, 1, 1) + datetime.timedelta(days=i) for i in range(N)], "-", "datetime"),
+        ([datetime.time(i % 24, 5) for i in range(N)], "unknown", "datetime"),
+        ([i % 3 == 0 for i in range(N)], "n/a", "boolean"),
+    ],
+    ids=str,
+)
+def test_a_few_words_among_values_of_a_sheet_are_gaps(values: list[Any], mark: str, kind: str) -> None:
+    values = [mark if i in (5, 40) else value for i, value in enumerate(values)]
+    found = settle_cells(pd.DataFrame({"c": pd.Series(values, dtype=object)}))
+    assert found.kinds == {"c": kind}
+    assert np.flatnonzero(found.frame["c"].isna()).tolist() == [5, 40]
+    assert found.told["c"].endswith(f"2 cells read as missing: {mark!r}")

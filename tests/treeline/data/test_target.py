@@ -75,6 +75,8 @@ def test_the_target_of_a_made_table_poses_its_task(target: str) -> None:
         (values(7.5, 7.5), "regression", r"one value only, .*7\.5"),
         (values("a", "a", "b"), "auto", "The class 'b' of the target 'the target' has one row"),
         (values(1, 1, 2, 2, 3), "auto", "The class .*3.* has one row.*Use task=regression if the target is a number"),
+        (values(*(f"{i}:15:00" for i in range(20, 60))), "auto", "has one row.*a duration is predicted as a number"),
+        (values(*pd.date_range("2021-01-01", periods=40).astype("str")), "auto", "has one row.*A moment or a duration"),
         (values("a", "b", "a", "b"), "regression", "holds 'a', 'b', not numbers: task=regression needs numbers"),
         (values(1.5, np.inf, 2.5), "regression", "holds an infinite value"),
         (values(*range(30), -np.inf), "auto", "holds an infinite value"),
