@@ -193,7 +193,7 @@ def _check_text(y: pd.Series, target: str) -> None:
     texts = list(different_texts(y))
     spelled = settle_numbers(dict.fromkeys(texts, 1))
     strange = list(spelled.words) if spelled else texts
-    if len(strange) < 0.5 * len(texts):
+    if 0 < len(strange) < 0.5 * len(texts):  # none at all, and still text: codes such as 007
         raise UserError(
             f"The target {target!r} holds text where numbers were meant, such as {examples(strange)}: mend or "
             "leave out those rows, or use task=multiclass if they are labels."

@@ -112,6 +112,12 @@ def test_a_target_whose_labels_json_cannot_hold_is_refused(y: pd.Series, task: s
         settled(y, task)
 
 
+def test_many_codes_with_zeros_in_front_are_labels() -> None:
+    found = settled(values(*(f"{i:03}" for i in range(40)), *(f"{i:03}" for i in range(40))))
+    assert found.task == "multiclass"
+    assert found.rows["the target"].iloc[7] == "007"
+
+
 def test_rows_without_a_target_are_left_out_and_the_rest_stays() -> None:
     frame = make_table()
     frame.loc[[3, 7, 199], TARGET] = None
