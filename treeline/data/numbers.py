@@ -35,6 +35,7 @@ NO_UNITS = frozenset(_NO_UNITS.split("|"))
 BOUNDS = ("<=", ">=", "<", ">", "≤", "≥", "~", "≈")
 MAX_WORDS = 5  # different words that are no numbers, up to which a column of numbers may hold them as gaps
 MAX_SHARE_OF_WORDS = 0.05  # of the cells, likewise
+MAX_RARE_WORDS, MAX_SHARE_OF_RARE = 100, 0.001  # or so many in so few of the cells, for long tables have more typos
 MIN_GROUPS = 20  # different numbers of three digits behind a point, from which none with fewer means something
 
 # A number as programs write it. 1E5 is a code: no program writes an exponent with neither a sign nor a point before it.
@@ -176,7 +177,9 @@ def are_few(words: Mapping[str, int], cells: int) -> bool:
         words: texts that are no numbers, with the count of their cells.
         cells: of the column that hold anything.
     """
-    return len(words) <= MAX_WORDS and sum(words.values()) <= MAX_SHARE_OF_WORDS * cells
+    held = sum(words.values())
+    rare = len(words) <= MAX_RARE_WORDS and held <= MAX_SHARE_OF_RARE * cells
+    return rare or (len(words) <= MAX_WORDS and held <= MAX_SHARE_OF_WORDS * cells)
 
 
 def pattern(signs: Signs) -> str:
@@ -220,9 +223,11 @@ def _take_apart(text: str) -> _Parts | None:
     if not any(sign.isdigit() for sign in text) or len(text) > 60:
         return None
     text = unicodedata.normalize("NFKC", text).replace("−", "-").replace("’", "'").strip()
-    text = re.sub(r"^–(?=\D{0,3}[0-9])", "-", text)
-    text = re.sub(r"(?<=[0-9])[.,](?:-|–|—)+(?![0-9])", "", text)  # 5.- and 5,- have no cents
-    text = re.sub(r"^([+-]?[0-9]*\.[0-9]*[eE])(?=[0-9]+$)", r"\1+", text)
+    if not text.isascii() or "-" in text:
+        text = re.sub(r"^–(?=\D{0,3}[0-9])", "-", text)
+        text = re.sub(r"(?<=[0-9])[.,](?:-|–|—)+(?![0-9])", "", text)  # 5.- and 5,- have no cents
+    if "e" in text or "E" in text:
+        text = re.sub(r"^([+-]?[0-9]*\.[0-9]*[eE])(?=[0-9]+$)", r"\1+", text)
     text = re.sub(r"(?<=[0-9])[\s'](?=[0-9])", lambda found: "'" if found[0] == "'" else " ", text)
     bound = next((sign for sign in BOUNDS if text.startswith(sign)), "")
     text = text.removeprefix(bound).strip()

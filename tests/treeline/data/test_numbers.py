@@ -192,3 +192,10 @@ def test_who_writes_whole_numbers_without_a_point_writes_no_zero_behind_one() ->
     assert read("7", "250", "5.600", *dotted)[:3] == [7, 250, 5600]
     assert read("7", "250", "5.601", *(each[:-1] + "5" for each in dotted))[2] == 5.601  # as before: nearer in size
     assert read("0", "5.600", *dotted)[1] == 5.6  # a lone 0 is written so by anyone
+
+
+def test_more_words_are_few_where_they_are_rare() -> None:
+    typos = dict.fromkeys("abcdefgh", 1)
+    assert not are_few(typos, 4000)
+    assert are_few(typos, 8000)
+    assert not are_few(dict.fromkeys(map(str, range(200)), 1), 10**6)
