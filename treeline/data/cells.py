@@ -16,6 +16,7 @@ from treeline.data.numbers import PLAIN, Spelled, are_few, has_leading_zero, is_
 from treeline.data.values import (
     DURATION,
     PAIRS,
+    TIME,
     Reading,
     arrow_text,
     cast_plain,
@@ -100,6 +101,7 @@ def settle_cells(frame: pd.DataFrame, asked: Mapping[str, str] | None = None) ->
     told |= {name: _told(each, frame[name], read[name]) for name, each in found.items()}
     kept = {name: each.reading.to_dict() for name, each in found.items()}
     kept |= {name: Reading(form=DURATION).to_dict() for name, each in told.items() if each == DURATION_TOLD}
+    kept |= {name: Reading(form=TIME).to_dict() for name in set(read) - set(found) if _holds_times(frame[name])}
     return Cells(
         replaced(frame, read),
         {name: each for name, each in kept.items() if each},
@@ -133,6 +135,11 @@ def settle_label_cells(column: pd.Series, numbers: bool) -> tuple[pd.Series, Rea
     settled = _as_number(spelled)
     read = _typed(column, settled)
     return read, settled.reading, _told(settled, column, read)
+
+
+def _holds_times(column: pd.Series) -> bool:
+    """Tell whether a column holds times of the day, which text and JSON carry without a date."""
+    return pd.api.types.infer_dtype(column, skipna=True) == "time"
 
 
 def _holds_text(column: pd.Series) -> bool:

@@ -10,6 +10,7 @@ import pytest
 
 from treeline import UserError
 from treeline.data.cells import Cells, settle_cells, settle_label_cells
+from treeline.data.values import Reading, read_datetimes
 
 N = 80
 RNG = np.random.default_rng(0)
@@ -213,3 +214,13 @@ def test_a_few_words_among_values_of_a_sheet_are_gaps(values: list[Any], mark: s
     assert found.kinds == {"c": kind}
     assert np.flatnonzero(found.frame["c"].isna()).tolist() == [5, 40]
     assert found.told["c"].endswith(f"2 cells read as missing: {mark!r}")
+
+
+@pytest.mark.parametrize("written", ["%H:%M:%S", "%I:%M %p", "%H:%M", ""])
+def test_a_time_of_the_day_is_read_however_it_is_sent(written: str) -> None:
+    times = [datetime.time(i % 24, i % 60) for i in range(N)]
+    column = pd.Series([f"{time:{written}}" for time in times] if written else times, dtype=None if written else object)
+    reading = Reading.from_dict(settle_cells(pd.DataFrame({"c": column})).readings["c"])
+    for sent in ("22:35", "22:35:00", "22:35:00.000000", "1900-01-01T22:35:00", datetime.time(22, 35)):
+        found, strange = read_datetimes(pd.Series([sent], dtype=object), reading)
+        assert (found[0], strange[0]) == (np.datetime64("1900-01-01T22:35:00"), False), sent
