@@ -171,7 +171,7 @@ def _row_number(name: str, column: pd.Series) -> str:
     if len(column) < 2 or not column.is_unique:
         return ""
     numbers = column.to_numpy(dtype=np.float64)
-    if not (numbers % 1 == 0).all():
+    if not np.isfinite(numbers).all() or not (numbers % 1 == 0).all():
         return ""
     if is_index_name(name) and numbers.min() >= 0 and numbers.max() < MAX_INDEX_PER_ROW * len(numbers):
         return "it is an index, which numbers the rows"

@@ -16,6 +16,7 @@ from treeline.data.values import (
     PLAIN_READING,
     Reading,
     as_categories,
+    as_text,
     different_texts,
     examples,
     holds_decimals,
@@ -158,9 +159,11 @@ def _labelled(frame: pd.DataFrame, target: str, task: str) -> tuple[pd.DataFrame
     if not rows.empty and holds_decimals(rows[target]):
         rows = rows.assign(**{target: rows[target].astype(np.float64)})
     reading, told = PLAIN_READING, ""
+    rows = _spelled(rows, target)
     if not rows.empty and is_text(rows[target]):
         many = rows[target].nunique() > MAX_INTEGER_CLASSES
-        y, reading, told = settle_label_cells(rows[target], task == "regression" or (task == "auto" and many))
+        numbers = task == "regression" or (task == "auto" and many)
+        y, reading, told = settle_label_cells(rows[target], numbers)
         if task in ("auto", "regression") and many and is_text(y):
             _check_text(y, target)
         if y is not rows[target]:
@@ -176,6 +179,18 @@ def _labelled(frame: pd.DataFrame, target: str, task: str) -> tuple[pd.DataFrame
             "more to tell apart."
         )
     return rows, reading, told
+
+
+def _spelled(rows: pd.DataFrame, target: str) -> pd.DataFrame:
+    """Spell a target of text and of numbers or booleans as text alone, as a CSV has it, where that text is numbers or
+    booleans with a few marks.
+    """
+    y = rows[target]
+    types = {type(value) for value in y} if y.dtype == object else set()
+    if str not in types or not types & {int, float, bool} or types - {str, int, float, bool}:
+        return rows
+    text = pd.Series([as_text(value) for value in y], index=y.index, name=target, dtype="str")
+    return rows if is_text(settle_label_cells(text, numbers=False)[0]) else rows.assign(**{target: text})
 
 
 def _present(frame: pd.DataFrame, target: str) -> pd.DataFrame:

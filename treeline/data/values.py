@@ -453,10 +453,10 @@ def different_texts(column: pd.Series) -> dict[str, int]:
     """Count the cells of each different text; what is missing is left aside, and other values are spelled as text."""
     present = column[~missing(column)]
     if not isinstance(present.dtype, pd.StringDtype):
-        present = present.map(_as_text)
+        present = present.map(as_text)
     return {str(text): int(count) for text, count in present.value_counts(sort=False).items()}
 
 
-def _as_text(value: Any) -> str:
+def as_text(value: Any) -> str:
     """Spell a value that stands among text, a moment as JSON carries it."""
     return value.isoformat() if isinstance(value, datetime.date | datetime.time) else str(as_category(value))

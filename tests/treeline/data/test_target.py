@@ -215,3 +215,21 @@ def test_a_target_whose_square_no_float_holds_is_refused(unit: float, told: str)
     frame = pd.DataFrame({"x": range(30), "y": np.linspace(1, 2, 30) * unit})
     with pytest.raises(UserError, match=f"The target 'y' reaches 2e.*{told} for its errors to be squared"):
         settle_target(frame, "y", "auto")
+
+
+@pytest.mark.parametrize(
+    ("y", "task", "rows"),
+    [
+        (values(*(i / 4 for i in range(60)), "n/a", "-", dtype=object), "regression", 60),
+        (values(*(i % 2 for i in range(60)), "?", dtype=object), "binary", 60),
+        (values(*(i % 3 for i in range(60)), "?", dtype=object), "multiclass", 60),
+        (values(*(i % 2 for i in range(60)), "1", dtype=object), "binary", 61),
+    ],
+    ids=str,
+)
+def test_marks_among_numbers_mean_in_a_sheet_what_they_mean_in_text(y: pd.Series, task: str, rows: int) -> None:
+    text = pd.Series([str(value) for value in y], dtype="str")
+    for each in (y, text):
+        found = settled(each)
+        assert (found.task, len(found.rows)) == (task, rows)
+    assert settled(y).rows["the target"].tolist() == settled(text).rows["the target"].tolist()
