@@ -101,6 +101,8 @@ def _kind(name: str, column: pd.Series, asked: str, spelled: str) -> tuple[str, 
         asked: the kind that the user has named.
         spelled: the kind that its text spelled.
     """
+    if not name:  # MLflow's signature takes it for a column without one
+        return "", "it has no name"
     gaps = missing(column)
     present = column[~gaps] if gaps.any() else column
     if present.empty:
