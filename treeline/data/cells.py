@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from treeline import UserError
-from treeline.data.moments import is_duration, settle_moments
+from treeline.data.moments import is_duration, parse_duration, settle_moments
 from treeline.data.numbers import PLAIN, Spelled, are_few, has_leading_zero, is_plain, marks_missing, settle_numbers
 from treeline.data.values import (
     DURATION,
     PAIRS,
+    TIME,
     Reading,
     arrow_text,
     cast_plain,
@@ -35,8 +36,8 @@ MIN_ROWS_AT_ONCE = 1000  # rows from which it pays to ask first whether a whole 
 MIN_SHARE_NEARLY = 0.5  # of the different values that are numbers, from which it is said what stands in the way
 _DEGREES = r"[+-]?\d{1,3}\.\d+"
 _PAIR = re.compile(
-    rf"\s*\(?\s*{_DEGREES}\s*[,; ]\s*{_DEGREES}\s*\)?\s*"
-    r"|\s*POINT ?Z? ?\(\s*[+-]?[\d.]+ [+-]?[\d.]+( [+-]?[\d.]+)?\s*\)\s*",
+    rf"\s*[\[(]?\s*{_DEGREES}\s*[,; ]\s*{_DEGREES}\s*[\])]?\s*"
+    r"|\s*(?:SRID=\d+;)?POINT ?Z? ?\(\s*[+-]?[\d.]+ [+-]?[\d.]+( [+-]?[\d.]+)?\s*\)\s*",
     re.IGNORECASE,
 )
 
@@ -100,6 +101,7 @@ def settle_cells(frame: pd.DataFrame, asked: Mapping[str, str] | None = None) ->
     told |= {name: _told(each, frame[name], read[name]) for name, each in found.items()}
     kept = {name: each.reading.to_dict() for name, each in found.items()}
     kept |= {name: Reading(form=DURATION).to_dict() for name, each in told.items() if each == DURATION_TOLD}
+    kept |= {name: Reading(form=TIME).to_dict() for name in set(read) - set(found) if _holds_times(frame[name])}
     return Cells(
         replaced(frame, read),
         {name: each for name, each in kept.items() if each},
@@ -133,6 +135,11 @@ def settle_label_cells(column: pd.Series, numbers: bool) -> tuple[pd.Series, Rea
     settled = _as_number(spelled)
     read = _typed(column, settled)
     return read, settled.reading, _told(settled, column, read)
+
+
+def _holds_times(column: pd.Series) -> bool:
+    """Tell whether a column holds times of the day, which text and JSON carry without a date."""
+    return pd.api.types.infer_dtype(column, skipna=True) == "time"
 
 
 def _holds_text(column: pd.Series) -> bool:
@@ -211,20 +218,26 @@ def _judge(name: str, counts: dict[str, int], asked: str, commas: bool) -> _Sett
 def _settle_words(counts: dict[str, int], spelled: Spelled | None) -> _Settled:
     """Settle a column of text that is not one of numbers: booleans, durations, moments, pairs of numbers, or words."""
     present = {text: count for text, count in counts.items() if not marks_missing(text)}
-    words = {text.strip().casefold() for text in present}
+    spoken = {text.strip().casefold() for text in present}
     for pair in PAIRS:
-        if words == set(pair):
+        if spoken == set(pair):
             return _Settled("boolean", Reading(pair=pair))
     if is_duration(counts):
-        return _Settled("number", Reading(form=DURATION), DURATION_TOLD)
+        unread = tuple(text for text in present if parse_duration(text) is None)
+        parts = next((text for text in present if text.count(":") == 1), "")
+        told = f"; {parts!r} is taken for minutes and seconds" if parts else ""
+        return _Settled("number", Reading(form=DURATION, words=unread), DURATION_TOLD + told)
     if any(map(has_leading_zero, present)):
         return _Settled("")
     dated = settle_moments(counts)
     if dated is not None:
         told = f"dates or times as text ({dated.form}{'; ' + dated.doubt if dated.doubt else ''})"
         return _Settled("datetime", Reading(form=dated.form, words=tuple(dated.words)), told)
-    if present and all(map(_PAIR.fullmatch, present)):
-        return _Settled("pair", told=f"two numbers each, such as {next(iter(present))!r}")
+    pairs = [text for text in present if _PAIR.fullmatch(text)]
+    words = {text: count for text, count in present.items() if text not in set(pairs)}
+    if pairs and are_few(words, sum(present.values())):
+        others = f"; {_cells(sum(words.values()))} written otherwise: {examples(words)}" if words else ""
+        return _Settled("pair", told=f"such as {pairs[0]!r}{others}")
     return _Settled("", told=_in_the_way(present, spelled))
 
 
@@ -244,6 +257,10 @@ def _told(settled: _Settled, column: pd.Series, read: pd.Series) -> str:
         return settled.told
     cells = f"{len(gaps)} {'cell' if len(gaps) == 1 else 'cells'} read as missing: {examples(column.iloc[gaps])}"
     return f"{settled.told}; {cells}" if settled.told else cells
+
+
+def _cells(count: int) -> str:
+    return "1 cell is" if count == 1 else f"{count} cells are"
 
 
 def _in_the_way(present: dict[str, int], spelled: Spelled | None) -> str:

@@ -101,6 +101,8 @@ def _kind(name: str, column: pd.Series, asked: str, spelled: str) -> tuple[str, 
         asked: the kind that the user has named.
         spelled: the kind that its text spelled.
     """
+    if not name:  # MLflow's signature takes it for a column without one
+        return "", "it has no name"
     gaps = missing(column)
     present = column[~gaps] if gaps.any() else column
     if present.empty:
@@ -148,15 +150,17 @@ def _text(present: pd.Series) -> tuple[str, str]:
     if words >= MIN_WORDS_OF_TEXT and different > len(text) / 2:
         return "text", f"free text, {words:.0f} words on average"
     look = looks_like(text)
-    if look == "a range" and different > MAX_NATIVE_CATEGORIES:
-        return "pair", f"{different} ranges, such as {text.iloc[0]!r}: two numbers each"
+    if look in ("a range", "two numbers") and different > MAX_NATIVE_CATEGORIES:
+        return "pair", f"{different} different ones, such as {text.iloc[0]!r}: two numbers each"
     if different >= MIN_SHARE_OF_IDS * len(text) and len(text) >= MIN_ROWS_FOR_IDS:
         if different == len(text) and not look:
             return "", f"it is an id: {different} rows, each with a value of its own"
         what = f"it looks like {look}" if look else "it is a name or an id"
         return "", f"{what}: {different} different values in {len(text)} rows, such as {text.iloc[0][:40]!r}"
-    told = f", {look} each, such as {text.iloc[0][:40]!r}" if look else ""
-    if different <= MAX_NATIVE_CATEGORIES:
+    few = different <= MAX_NATIVE_CATEGORIES
+    known = look and not (few and look == "a street address")  # so look Level 5 and 2 Seasons
+    told = f", {look} each, such as {text.iloc[0][:40]!r}" if known else ""
+    if few:
         return "category", f"{different} {'level' if different == 1 else 'levels'}{told}"
     return (
         "high_cardinality",
@@ -169,7 +173,7 @@ def _row_number(name: str, column: pd.Series) -> str:
     if len(column) < 2 or not column.is_unique:
         return ""
     numbers = column.to_numpy(dtype=np.float64)
-    if not (numbers % 1 == 0).all():
+    if not np.isfinite(numbers).all() or not (numbers % 1 == 0).all():
         return ""
     if is_index_name(name) and numbers.min() >= 0 and numbers.max() < MAX_INDEX_PER_ROW * len(numbers):
         return "it is an index, which numbers the rows"

@@ -7,12 +7,19 @@ import pandas as pd
 
 MIN_SHARE_ALIKE = 0.9  # of the values, from which a column looks like something
 MAX_LOOKED_AT = 500
+_YEAR = r"(?:19|20)\d\d"
 LOOKS = {
     "a URL": r"(?:https?|ftp)://\S+|www\.\S+",
     "an e-mail address": r"[^@\s]+@[^@\s]+\.\w+",
+    "a MAC address": r"[0-9a-fA-F]{2}(?:[:-][0-9a-fA-F]{2}){5}",
     "an IP address": r"\d{1,3}(?:\.\d{1,3}){3}(?::\d+|/\d+)?|[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){3,7}",
-    "a UUID": r"[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}",
+    "a UUID": r"\{?[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}\}?",
     "a hash": r"(?=.*\d)(?=.*[a-fA-F])(?:[0-9a-f]{32,}|[0-9A-F]{32,})",
+    "a date or time": rf"(?:[A-Za-z]{{3,9}},? )?(?:{_YEAR}[-./ ]\d{{1,2}}[-./ ]\d{{1,2}}"
+    rf"|\d{{1,2}}[-./ ]{{1,2}}\w{{1,12}}[-./ ]{{1,2}}{_YEAR})(?:[T ,-].{{0,40}})?",
+    "a coordinate": r"[+-]?\d{1,3}(?:\.\d+)?\s?°.{0,20}",
+    "a phone number": r"\+\d[\d ()./-]{6,18}|\(\d{2,5}\) ?\d[\d -]{5,10}|\d{3}-\d{3}-\d{4}",
+    "two numbers": r"\d+/\d+",
     "a range": r"\d+(?:\.\d+)?\s?(?:-|–|to|\.\.)\s?\d+(?:\.\d+)?",
     "a ratio": r"\d+:\d",
     "a version": r"v?\d+(?:\.\d+){2,}\S*",

@@ -46,10 +46,12 @@ _ISO = re.compile(
 )
 _LONE_DIGIT = r"[:.][0-9](?:[^0-9]|$)"
 _DURATION = re.compile(
-    r"[+-]?(\d+ days?,? )?[+-]?\d+:\d{2}:\d{2}(\.\d+)?|[+-]?\d+ days?|-?P(?=.)(\d+D)?(T(\d+H)?(\d+M)?([\d.]+S)?)?"
+    r"[+-]?(\d+ days?,? )?[+-]?\d+:\d{2}:\d{2}(\.\d+)?|[+-]?\d+:[0-5]\d(\.\d+)?"
+    r"|[+-]?\d+ days?|-?P(?=.)(\d+D)?(T(\d+H)?(\d+M)?([\d.]+S)?)?"
     r"|(?=.*(h|min|sec|m.*s))(\d+ ?h(ours?|rs?)? ?)?(\d+ ?m(in(utes?|s)?)? ?)?(\d+ ?s(ec(onds?|s)?)?)?"
 )
 _HMS = re.compile(r"[+-]?(\d+):\d{2}:\d{2}(\.\d+)?")
+_MINUTES = re.compile(r"([+-]?)(\d+):(\d{2}(?:\.\d+)?)")  # and seconds
 # What a date looks like, and the formats that it may have; where a column fits two, its values decide.
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 _DATES: list[tuple[str, tuple[str, ...]]] = [
@@ -58,14 +60,22 @@ _DATES: list[tuple[str, tuple[str, ...]]] = [
     (r"\d{4}-\d{1,2}-\d{1,2}", ("%Y-%m-%d",)),
     (r"\d{1,2}/\d{1,2}/\d{4}", ("%m/%d/%Y", "%d/%m/%Y")),
     (r"\d{1,2}-\d{1,2}-\d{4}", ("%m-%d-%Y", "%d-%m-%Y")),
-    (r"\d{1,2}\.\d{1,2}\.\d{4}", ("%d.%m.%Y",)),
+    (r"\d{1,2}\.\d{1,2}\.\d{4}", ("%d.%m.%Y", "%m.%d.%Y")),
+    (r"\d{1,2}\. \d{1,2}\. \d{4}", ("%d. %m. %Y",)),
     (r"\d{1,2} \d{1,2} \d{4}", ("%m %d %Y", "%d %m %Y")),
-    (r"\d{1,2}/\d{1,2}/\d{2}", ("%m/%d/%y", "%d/%m/%y")),
-    (r"\d{1,2}-\d{1,2}-\d{2}", ("%m-%d-%y", "%d-%m-%y")),
-    (r"\d{1,2}\.\d{1,2}\.\d{2}", ("%d.%m.%y",)),
+    (r"\d{4} \d{2} \d{2}", ("%Y %m %d",)),
+    (r"\d{4}年\d{1,2}月\d{1,2}日", ("%Y年%m月%d日",)),
+    (r"\d{1,2}/\d{1,2}/\d{2}", ("%m/%d/%y", "%d/%m/%y", "%y/%m/%d")),
+    (r"\d{1,2}-\d{1,2}-\d{2}", ("%m-%d-%y", "%d-%m-%y", "%y-%m-%d")),
+    (r"\d{1,2}\.\d{1,2}\.\d{2}", ("%d.%m.%y", "%y.%m.%d")),
     (rf"\d{{1,2}}-{_MONTH}-\d{{4}}", ("%d-%b-%Y", "%d-%B-%Y")),
     (rf"\d{{1,2}}-{_MONTH}-\d{{2}}", ("%d-%b-%y", "%d-%B-%y")),
     (rf"\d{{1,2}}/{_MONTH}/\d{{4}}", ("%d/%b/%Y", "%d/%B/%Y")),
+    (rf"\d{{1,2}}/{_MONTH}/\d{{2}}", ("%d/%b/%y",)),
+    (rf"\d{{1,2}}\. {_MONTH} \d{{4}}", ("%d. %b %Y", "%d. %B %Y")),
+    (rf"\d{{1,2}} {_MONTH}, \d{{4}}", ("%d %b, %Y", "%d %B, %Y")),
+    (rf"\d{{4}}-{_MONTH}-\d{{1,2}}", ("%Y-%b-%d", "%Y-%B-%d")),
+    (rf"\d{{4}} {_MONTH} \d{{1,2}}", ("%Y %b %d", "%Y %B %d")),
     (rf"\d{{1,2}} {_MONTH} \d{{4}}", ("%d %b %Y", "%d %B %Y")),
     (rf"\d{{1,2}} {_MONTH} \d{{2}}", ("%d %b %y", "%d %B %y")),
     (rf"\d{{1,2}}{_MONTH}\d{{4}}", ("%d%b%Y",)),
@@ -98,6 +108,7 @@ _TIMES = [
 ]
 _WEEKDAYS = [(r"(?:mon|tue|wed|thu|fri|sat|sun),? ", "%a"), (r"[a-z]{3,6}day,? ", "%A")]
 _OTHERS = ("%a %b %d %H:%M:%S %z %Y", "%a %b %d %H:%M:%S %Y", "%a %b %d %Y")  # Twitter, C's asctime, JavaScript
+MAX_YEARS_IN_FRONT, MIN_DAYS_BEHIND = 12, 20  # of dates such as 21-03-02, from which the year stands first
 _SAMPLE = 60  # different values by which candidates are found
 
 
@@ -126,8 +137,10 @@ def clean(value: object) -> str:
     if _ISO.fullmatch(text) or text.isdigit():
         return text
     text = re.sub(r"\s+", " ", unicodedata.normalize("NFKC", text))
-    text = re.sub(r"(?<=\d)\s?([ap])\.?m\b\.?", lambda found: f" {found[1].upper()}M", text, flags=re.I)
+    text = re.sub(r"(?<=\d)\s?([ap])\.?\s?m\b\.?", lambda found: f" {found[1].upper()}M", text, flags=re.I)
     text = re.sub(r"(:\d{2}|\.\d{2}\.\d{2})([.,]\d{6})\d+", r"\1\2", text)
+    text = re.sub(r"(?<=\d\d) Uhr$", "", text)
+    text = re.sub(r"\b(\d{1,2})(?:st|nd|rd|th)\b", r"\1", text)
     text = re.sub(r" ?\[[A-Za-z_/]+\]$", "", text)  # Java's [Europe/Berlin], behind its offset
     text = re.sub(r"(?<=\d) ?([A-Za-z]{1,4})(?= \d{4}$|$)", lambda found: _zone(found[0], found[1]), text)
     return re.sub(r"\b(sept|[a-z]{3,4})\.(?=[ -])", lambda found: found[1][:3], text, flags=re.I)
@@ -172,13 +185,27 @@ def _choose(best: list[str], found: Mapping[str, np.ndarray]) -> tuple[str, str]
     moments are much more evenly spaced the other way.
     """
     form = best[0]
+    turned = next((each for each in best[1:] if each.startswith("%y") and form[:2] in ("%m", "%d")), "")
+    if turned and _begins_with_years(found[turned]):
+        return turned, "no value tells the year from the day, the year is taken to stand first"
     other = next((each for each in best[1:] if each[:2] != form[:2] and {each[:2], form[:2]} == {"%m", "%d"}), "")
+    if form.startswith("%d."):  # with points the day stands first
+        return form, ""
     if not other or np.array_equal(found[form], found[other], equal_nan=True):
         return form, ""
     if _unevenness(found[other]) < _unevenness(found[form]) / 2:
         form = other
     first = "month" if form.startswith("%m") else "day"
     return form, f"no value tells the day from the month, the {first} is taken to stand first"
+
+
+def _begins_with_years(moments: np.ndarray) -> bool:
+    """Tell whether moments of years in two digits, read with the year first, are of few years and of all days; a first
+    or last day of a month, which may stand in front, is no year.
+    """
+    read = pd.DatetimeIndex(moments[~np.isnat(moments)])
+    years, days = read.year.unique(), read.day.unique()
+    return len(years) <= MAX_YEARS_IN_FRONT < MIN_DAYS_BEHIND <= len(days) and 2001 < years.min() < 2028
 
 
 def _unevenness(moments: np.ndarray) -> float:
@@ -200,7 +227,7 @@ def _candidates(texts: pd.Series) -> list[str]:
 
 def _is_version(form: str, texts: list[str]) -> bool:
     """Tell whether dotted numbers may as well be versions: no part of any begins with a zero."""
-    dotted = form in ("%d.%m.%y", "%H.%M.%S", "%H.%M")
+    dotted = form in ("%d.%m.%y", "%y.%m.%d", "%H.%M.%S", "%H.%M")
     return dotted and not any(re.search(r"(^|\.)0\d", text) for text in texts)
 
 
@@ -231,7 +258,7 @@ def _forms(text: str) -> list[str]:
 
 def _behind(rest: str, date: str) -> list[str]:
     """Give the formats of what follows a date: nothing, a time, a zone."""
-    glue = re.match(r"(T|,? |:(?=\d{2}:))?", rest)
+    glue = re.match(r"(T| - |,? |:(?=\d{2}:)|-(?=\d{2}\.\d{2}\.))?", rest)
     between = (glue[0] if glue else "") if date else ""
     for shape, time in _TIMES:
         found = re.fullmatch(rf"{re.escape(between)}({shape})( ?)([+-]\d{{2}}:?\d{{2}})?", rest, flags=re.I)
@@ -301,19 +328,35 @@ def _week(text: str) -> str:
 
 
 def is_duration(counts: Mapping[str, int]) -> bool:
-    """Tell whether text spells durations: all of it, and one at least that is no time of a day."""
-    present = [text.strip() for text in counts if not marks_missing(text)]
-    if not present or not all(_DURATION.fullmatch(text) for text in present):
+    """Tell whether text spells durations: nearly all of it, and some at least that is no time of a day."""
+    cells = {text.strip(): count for text, count in counts.items() if not marks_missing(text)}
+    read = {text: count for text, count in cells.items() if _DURATION.fullmatch(text)}
+    words = {text: count for text, count in cells.items() if text not in read}
+    if not read or not are_few(words, sum(cells.values())):
         return False
-    found = (_HMS.fullmatch(text) for text in present)
-    return any(each is None or int(each[1]) > 23 or text[0] in "+-" for each, text in zip(found, present, strict=True))
+    beyond = {text: count for text, count in read.items() if not _in_a_day(text)}
+    if all(map(_MINUTES.fullmatch, beyond)):  # a few 24:00 among times of the day make no durations of them
+        return not are_few(beyond, sum(read.values()))
+    return True
+
+
+def _in_a_day(text: str) -> bool:
+    """Tell whether a duration may as well be a time of the day."""
+    found = _HMS.fullmatch(text)
+    if found is None and (found := _MINUTES.fullmatch(text)) is not None:
+        return not found[1] and "." not in text and int(found[2]) < 24
+    return found is not None and int(found[1]) < 24 and text[0] not in "+-"
 
 
 def parse_duration(text: str) -> float | None:
-    """Read a duration as seconds; None where it is none."""
-    if not _DURATION.fullmatch(text.strip()) or not text.strip():
+    """Read a duration as seconds; None where it is none. Of two parts the second is seconds."""
+    text = text.strip()
+    if not _DURATION.fullmatch(text) or not text:
         return None
+    if found := _MINUTES.fullmatch(text):
+        seconds = 60 * int(found[2]) + float(found[3])
+        return -seconds if found[1] == "-" else seconds
     try:
-        return float(pd.to_timedelta(text.strip().replace(",", "")).total_seconds())
+        return float(pd.to_timedelta(text.replace(",", "")).total_seconds())
     except ValueError:
         return None

@@ -47,6 +47,8 @@ def read_names(text: str, known: Iterable[str], setting: str) -> list[str]:
     Raises:
         UserError: a name is not among the known ones.
     """
+    if not text.strip():  # it names none, not even a column without a name
+        return []
     known = list(known)
     spelled = {one_line(name): name for name in known} | {name: name for name in known}
     for whole in (text, text.strip()):

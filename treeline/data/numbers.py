@@ -25,6 +25,8 @@ _CURRENCIES = (
 )
 CURRENCIES = frozenset(_CURRENCIES.split("|"))
 SCALES = {"k": 1e3, "m": 1e6, "mn": 1e6, "mio": 1e6, "mio.": 1e6, "b": 1e9, "bn": 1e9, "mrd": 1e9, "mrd.": 1e9}
+SCALES |= {"thousand": 1e3, "million": 1e6, "billion": 1e9, "mln": 1e6, "mld": 1e9, "tsd.": 1e3}
+SCALES |= {"lakh": 1e5, "lakhs": 1e5, "lac": 1e5, "crore": 1e7, "crores": 1e7, "cr": 1e7}
 _NO_UNITS = (
     "am|pm|a.m|p.m|jan|feb|mar|apr|may|jun|jul|aug|sep|sept|oct|nov|dec|january|february|march|april|june"
     "|july|august|september|october|november|december"
@@ -33,6 +35,8 @@ NO_UNITS = frozenset(_NO_UNITS.split("|"))
 BOUNDS = ("<=", ">=", "<", ">", "≤", "≥", "~", "≈")
 MAX_WORDS = 5  # different words that are no numbers, up to which a column of numbers may hold them as gaps
 MAX_SHARE_OF_WORDS = 0.05  # of the cells, likewise
+MAX_RARE_WORDS, MAX_SHARE_OF_RARE = 100, 0.001  # or so many in so few of the cells, for long tables have more typos
+MIN_GROUPS = 20  # different numbers of three digits behind a point, from which none with fewer means something
 
 # A number as programs write it. 1E5 is a code: no program writes an exponent with neither a sign nor a point before it.
 PLAIN = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?(?:[eE][+-][0-9]+)?|[0-9]*\.[0-9]+(?:[eE][+-]?[0-9]+)?|[0-9]+\.[0-9]*[eE][0-9]+)"
@@ -153,7 +157,7 @@ def settle_numbers(counts: Mapping[str, int], comma_elsewhere: bool = False) -> 
         return None
     unit, scales = _settle_unit([(each.unit, counts[text]) for text, each in parts.items()])
     cores = [
-        each.core
+        each.core + "0000" * bool(each.power)  # the comma of 5,631e+03 is no thousands'
         for each in parts.values()
         if each.unit in ("", unit) or (scales and _scale(each.unit, unit)[0] == unit)
     ]
@@ -173,7 +177,9 @@ def are_few(words: Mapping[str, int], cells: int) -> bool:
         words: texts that are no numbers, with the count of their cells.
         cells: of the column that hold anything.
     """
-    return len(words) <= MAX_WORDS and sum(words.values()) <= MAX_SHARE_OF_WORDS * cells
+    held = sum(words.values())
+    rare = len(words) <= MAX_RARE_WORDS and held <= MAX_SHARE_OF_RARE * cells
+    return rare or (len(words) <= MAX_WORDS and held <= MAX_SHARE_OF_WORDS * cells)
 
 
 def pattern(signs: Signs) -> str:
@@ -217,11 +223,16 @@ def _take_apart(text: str) -> _Parts | None:
     if not any(sign.isdigit() for sign in text) or len(text) > 60:
         return None
     text = unicodedata.normalize("NFKC", text).replace("−", "-").replace("’", "'").strip()
+    if not text.isascii() or "-" in text:
+        text = re.sub(r"^–(?=\D{0,3}[0-9])", "-", text)
+        text = re.sub(r"(?<=[0-9])[.,](?:-|–|—)+(?![0-9])", "", text)  # 5.- and 5,- have no cents
+    if "e" in text or "E" in text:
+        text = re.sub(r"^([+-]?[0-9]*\.[0-9]*[eE])(?=[0-9]+$)", r"\1+", text)
     text = re.sub(r"(?<=[0-9])[\s'](?=[0-9])", lambda found: "'" if found[0] == "'" else " ", text)
     bound = next((sign for sign in BOUNDS if text.startswith(sign)), "")
     text = text.removeprefix(bound).strip()
-    brackets = re.fullmatch(r"\((.+)\)", text)
-    found = _PARTS.fullmatch(brackets[1].strip() if brackets else text)
+    brackets = re.fullmatch(r"([^()0-9+-]{0,4})\((.+)\)", text)  # (5), and $(5) too
+    found = _PARTS.fullmatch("".join(brackets.groups()).strip() if brackets else text)
     if found is None or (_LEADING_ZERO.fullmatch(found["core"]) and not is_plain(text)):
         return None
     sign = found["sign"] or found["first"] or ""
@@ -281,7 +292,7 @@ def _settle_unit(units: Iterable[tuple[str, int]]) -> tuple[str, bool]:
 
 def _currencies(units: Iterable[str]) -> list[str]:
     """Give the currencies that stand in front of a scale, as the € of €1.2M."""
-    found = (unit[:-n] for unit in units for n in (1, 2, 3) if len(unit) > n and unit[-n:] in SCALES)
+    found = (unit.removesuffix(scale) for unit in units for scale in SCALES if unit.endswith(scale))
     return list(dict.fromkeys(each.strip() for each in found if each.strip() and _is_currency(each.strip())))
 
 
@@ -340,8 +351,10 @@ def _are_groups(sign: str, doubtful: list[str], plain: list[str], comma_elsewher
         return sign == "." or bool(plain)
     if sign == ",":
         return True
-    if not plain or any(len(each) > 3 for each in plain):
+    if not any(map(int, plain)) or any(len(each) > 3 for each in plain):  # a lone 0 is written so by anyone
         return False
+    if len(set(doubtful)) >= MIN_GROUPS and any(each.endswith("0") for each in doubtful):
+        return True  # who writes 5 without a point would write 5.2 rather than 5.200
     return _spread([float(each.replace(sign, "")) for each in doubtful], plain) < _spread(
         [float(each.replace(sign, ".")) for each in doubtful], plain
     )
@@ -372,7 +385,7 @@ def _details(signs: Signs, parts: Mapping[str, _Parts]) -> list[str]:
 def _counts(signs: Signs, counts: Mapping[str, int], parts: Mapping[str, _Parts]) -> list[str]:
     """Say how many cells are written otherwise than the rest."""
     read = {text: each for text, each in parts.items() if parse_number(text, signs) is not None}
-    brackets = [text for text, each in read.items() if each.negative and not re.search(r"^\D*[-−]", text.strip())]
+    brackets = [text for text, each in read.items() if each.negative and not re.search(r"^\D*[-−–－]", text.strip())]
     other = "," if signs.decimal == "." else "."
     strange = [text for text, each in read.items() if other in each.core and signs.thousands != other]
     without = [text for text, each in read.items() if signs.unit and not each.unit]

@@ -96,7 +96,7 @@ def find_parts(path: Path, called: str = "") -> Parts:
             raise _differing(called or path.name, files[0], file, differ[0])
     keys = _typed_keys([_keys(file.relative_to(path)) for file in files])
     try:
-        schema = pa.unify_schemas([schema.remove_metadata() for schema in schemas])
+        schema = pa.unify_schemas([each.remove_metadata() for each in schemas], promote_options="permissive")
     except (pa.ArrowException, ValueError):
         file, name = next(
             (file, name)

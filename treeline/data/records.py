@@ -34,7 +34,7 @@ class Records:
         typed = {name: array for name, values in self.columns.items() if (array := _typed(values)) is not None}
         frame = frame_of(pa.table(typed), called)[0] if typed else pd.DataFrame()
         mixed = {name: pd.Series(self.columns[name], dtype=object) for name in self.columns.keys() - typed.keys()}
-        return frame.assign(**mixed)[list(self.columns)]
+        return pd.DataFrame({name: mixed[name] if name in mixed else frame[name] for name in self.columns})
 
     def table(self) -> pa.Table:
         """Make a table of Arrow; columns of mixed values as text."""
@@ -152,6 +152,8 @@ def _of_json(found: Any, called: str) -> Columns:
             return dict(found)
     elif isinstance(found, dict) and found and all(isinstance(each, dict) for each in found.values()):
         keys = list(dict.fromkeys(key for each in found.values() for key in each))
+        if all(map(str.isdigit, found)) and not all(map(str.isdigit, keys)):  # rows by their numbers
+            return _of_records(list(found.values()), called)
         return {name: [each.get(key) for key in keys] for name, each in found.items()}
     raise UserError(f"{called} holds JSON that is no table: give {SHAPES}.")
 

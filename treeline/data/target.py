@@ -9,12 +9,14 @@ import pandas as pd
 
 from treeline import UserError
 from treeline.data.cells import settle_label_cells
+from treeline.data.moments import is_duration, settle_moments
 from treeline.data.numbers import settle_numbers
 from treeline.data.values import (
     PAIRS,
     PLAIN_READING,
     Reading,
     as_categories,
+    as_text,
     different_texts,
     examples,
     holds_decimals,
@@ -157,9 +159,11 @@ def _labelled(frame: pd.DataFrame, target: str, task: str) -> tuple[pd.DataFrame
     if not rows.empty and holds_decimals(rows[target]):
         rows = rows.assign(**{target: rows[target].astype(np.float64)})
     reading, told = PLAIN_READING, ""
+    rows = _spelled(rows, target)
     if not rows.empty and is_text(rows[target]):
         many = rows[target].nunique() > MAX_INTEGER_CLASSES
-        y, reading, told = settle_label_cells(rows[target], task == "regression" or (task == "auto" and many))
+        numbers = task == "regression" or (task == "auto" and many)
+        y, reading, told = settle_label_cells(rows[target], numbers)
         if task in ("auto", "regression") and many and is_text(y):
             _check_text(y, target)
         if y is not rows[target]:
@@ -177,6 +181,18 @@ def _labelled(frame: pd.DataFrame, target: str, task: str) -> tuple[pd.DataFrame
     return rows, reading, told
 
 
+def _spelled(rows: pd.DataFrame, target: str) -> pd.DataFrame:
+    """Spell a target of text and of numbers or booleans as text alone, as a CSV has it, where that text is numbers or
+    booleans with a few marks.
+    """
+    y = rows[target]
+    types = {type(value) for value in y} if y.dtype == object else set()
+    if str not in types or not types & {int, float, bool} or types - {str, int, float, bool}:
+        return rows
+    text = pd.Series([as_text(value) for value in y], index=y.index, name=target, dtype="str")
+    return rows if is_text(settle_label_cells(text, numbers=False)[0]) else rows.assign(**{target: text})
+
+
 def _present(frame: pd.DataFrame, target: str) -> pd.DataFrame:
     """Give the rows that have a target; text of blanks is none."""
     gaps = missing(frame[target])
@@ -192,7 +208,7 @@ def _check_text(y: pd.Series, target: str) -> None:
     texts = list(different_texts(y))
     spelled = settle_numbers(dict.fromkeys(texts, 1))
     strange = list(spelled.words) if spelled else texts
-    if len(strange) < 0.5 * len(texts):
+    if 0 < len(strange) < 0.5 * len(texts):  # none at all, and still text: codes such as 007
         raise UserError(
             f"The target {target!r} holds text where numbers were meant, such as {examples(strange)}: mend or "
             "leave out those rows, or use task=multiclass if they are labels."
@@ -227,7 +243,18 @@ def _check_classes(counts: pd.Series, target: str, task: str) -> None:
             f"The class {examples(counts.index[-1:])} of the target {target!r} has one row, too rare to split: it "
             "needs one row at least on each side. Leave that row out or merge the class with another."
             + (" Use task=regression if the target is a number." if pd.api.types.is_numeric_dtype(counts.index) else "")
+            + (
+                " A moment or a duration is predicted as a number, such as days: write it so."
+                if _is_time(counts)
+                else ""
+            )
         )
+
+
+def _is_time(counts: pd.Series) -> bool:
+    """Tell whether labels are moments or durations, each as good as different."""
+    texts = {str(label): 1 for label in counts.index}
+    return len(texts) > MAX_INTEGER_CLASSES and (is_duration(texts) or settle_moments(texts) is not None)
 
 
 def _check_numbers(y: pd.Series, target: str) -> None:

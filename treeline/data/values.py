@@ -23,6 +23,7 @@ from treeline.data.numbers import Signs, is_plain, marks_missing, parse_number, 
 PAIRS = (("true", "false"), ("t", "f"), ("yes", "no"), ("y", "n"))
 MAX_ROWS_IN_LOOP = 50  # cells up to which a loop beats Arrow
 DURATION = "duration"
+TIME = "%H:%M:%S"
 
 
 @dataclass(frozen=True)
@@ -329,7 +330,10 @@ def _read_moments(column: pd.Series, reading: Reading) -> tuple[np.ndarray, np.n
     moments = parse(values, reading.form or ISO)
     if reading.form not in ("", ISO):
         again = np.isnat(moments) & values.notna().to_numpy()
-        moments[again] = parse(values[again], ISO)  # a caller who has parsed the text sends ISO 8601
+        plain = values[again]  # a caller who has parsed the text sends ISO 8601
+        if reading.form.startswith(("%H", "%I")):
+            plain = plain.str.replace(r"^(\d\d:\d\d(?::\d\d(?:\.\d+)?)?)$", r"1900-01-01T\1", regex=True)
+        moments[again] = parse(plain, ISO)
     unread = np.isnat(moments) & values.notna().to_numpy()
     moments, unread = np.append(moments, np.datetime64("NaT")), np.append(unread, False)  # a gap has the code -1
     return moments[codes], unread[codes]
@@ -446,6 +450,13 @@ def examples(values: Iterable[Any], most: int = 3) -> str:
 
 
 def different_texts(column: pd.Series) -> dict[str, int]:
-    """Count the cells of each different text; what is no text or missing is left aside."""
-    counts = column[~missing(column)].value_counts(sort=False)
-    return {text: int(count) for text, count in counts.items() if isinstance(text, str)}
+    """Count the cells of each different text; what is missing is left aside, and other values are spelled as text."""
+    present = column[~missing(column)]
+    if not isinstance(present.dtype, pd.StringDtype):
+        present = present.map(as_text)
+    return {str(text): int(count) for text, count in present.value_counts(sort=False).items()}
+
+
+def as_text(value: Any) -> str:
+    """Spell a value that stands among text, a moment as JSON carries it."""
+    return value.isoformat() if isinstance(value, datetime.date | datetime.time) else str(as_category(value))

@@ -234,7 +234,8 @@ def _crossing(folds: int) -> dict[str, Any]:
 
 def _two_numbers(value: Any) -> tuple[float, float]:
     """Find the two numbers in a text; a dash between digits is no minus."""
-    found = _NUMBER.findall(re.sub(r"(?<=\d)\s?[-–]\s?(?=\d)", " ", value)) if isinstance(value, str) else []
+    plain = re.sub(r"SRID=\d+;|(?<=\d)\s?[-–]\s?(?=\d)", " ", value) if isinstance(value, str) else ""
+    found = _NUMBER.findall(plain)
     return (float(found[0]), float(found[1])) if len(found) > 1 else (np.nan, np.nan)
 
 

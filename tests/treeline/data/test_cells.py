@@ -10,6 +10,7 @@ import pytest
 
 from treeline import UserError
 from treeline.data.cells import Cells, settle_cells, settle_label_cells
+from treeline.data.values import Reading, read_datetimes
 
 N = 80
 RNG = np.random.default_rng(0)
@@ -180,3 +181,46 @@ def test_words_asked_for_stay_words_and_levels_that_are_numbers_are_known_as_suc
 )
 def test_a_target_is_numbers_true_and_false_or_labels(texts: list[str], numbers: bool, labels: list[Any]) -> None:
     assert settle_label_cells(pd.Series(texts, dtype="str"), numbers)[0].tolist() == pytest.approx(labels, nan_ok=True)
+
+
+def test_a_few_words_hide_no_places_and_no_durations() -> None:
+    places = [f"{47 + i / 10:.4f},{6 + i / 20:.4f}" for i in range(N)]
+    found = cells(*places, "online")
+    assert found.kinds == {"c": "pair"}
+    assert found.told["c"] == "such as '47.0000,6.0000'; 1 cell is written otherwise: 'online'"
+    took = cells(*(f"{20 + i}:{i % 60:02}" for i in range(N)), "DNF")
+    assert took.kinds == {"c": "number"}
+    assert took.frame["c"].iloc[-2:].fillna(-1).tolist() == [99 * 60 + 19, -1]
+    assert took.told["c"] == (
+        "a duration, in seconds; '20:00' is taken for minutes and seconds; 1 cell read as missing: 'DNF'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "mark", "kind"),
+    [
+        (list(range(5, 5 + N)), "n/a", "number"),
+        ([value / 4 for value in range(N)], "refused", "number"),
+        ([datetime.datetime(2021, 1, 1) + datetime.timedelta(hours=7 * i) for i in range(N)], "ongoing", "datetime"),
+        ([datetime.date(2021, 1, 1) + datetime.timedelta(days=i) for i in range(N)], "-", "datetime"),
+        ([datetime.time(i % 24, 5) for i in range(N)], "unknown", "datetime"),
+        ([i % 3 == 0 for i in range(N)], "n/a", "boolean"),
+    ],
+    ids=str,
+)
+def test_a_few_words_among_values_of_a_sheet_are_gaps(values: list[Any], mark: str, kind: str) -> None:
+    values = [mark if i in (5, 40) else value for i, value in enumerate(values)]
+    found = settle_cells(pd.DataFrame({"c": pd.Series(values, dtype=object)}))
+    assert found.kinds == {"c": kind}
+    assert np.flatnonzero(found.frame["c"].isna()).tolist() == [5, 40]
+    assert found.told["c"].endswith(f"2 cells read as missing: {mark!r}")
+
+
+@pytest.mark.parametrize("written", ["%H:%M:%S", "%I:%M %p", "%H:%M", ""])
+def test_a_time_of_the_day_is_read_however_it_is_sent(written: str) -> None:
+    times = [datetime.time(i % 24, i % 60) for i in range(N)]
+    column = pd.Series([f"{time:{written}}" for time in times] if written else times, dtype=None if written else object)
+    reading = Reading.from_dict(settle_cells(pd.DataFrame({"c": column})).readings["c"])
+    for sent in ("22:35", "22:35:00", "22:35:00.000000", "1900-01-01T22:35:00", datetime.time(22, 35)):
+        found, strange = read_datetimes(pd.Series([sent], dtype=object), reading)
+        assert (found[0], strange[0]) == (np.datetime64("1900-01-01T22:35:00"), False), sent

@@ -154,3 +154,13 @@ def test_what_cannot_be_read_as_asked_is_named(asked: str, complaint: str) -> No
 
 def test_blanks_are_said() -> None:
     assert settled(values("1.5", " ", "?", "2")).reasons["größe"] == "numbers; 1 cell read as missing: '?'"
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_infinite_number_among_different_ones_warns_of_nothing() -> None:
+    assert settle_columns(pd.DataFrame({"n": [*range(30), np.inf]})).kinds == {"n": "number"}
+
+
+def test_a_column_without_a_name_is_left_out_and_told() -> None:
+    found = settle_columns(pd.DataFrame({"": [1, 2, 1, 2], "a": [1, 2, 2, 1]}))
+    assert (found.kinds, found.left_out) == ({"a": "number"}, {"": "it has no name"})

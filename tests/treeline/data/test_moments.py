@@ -36,6 +36,17 @@ def form_of(*texts: str) -> str:
         "%d-%b-%Y",
         "%d-%b-%y %I.%M.%S.%f %p",
         "%d %B %Y",
+        "%d. %B %Y",
+        "%d. %m. %Y",
+        "%Y-%b-%d",
+        "%Y %b %d",
+        "%Y %m %d",
+        "%d/%b/%y",
+        "%d %b, %Y",
+        "%m.%d.%Y",
+        "%Y年%m月%d日",
+        "%d.%m.%Y - %H:%M",
+        "%Y-%m-%d-%H.%M.%S",
         "%b %d, %Y",
         "%B %d, %Y",
         "%A, %B %d, %Y",
@@ -158,3 +169,51 @@ def test_a_duration_is_its_seconds(text: str, seconds: float) -> None:
 @pytest.mark.parametrize("texts", [["10:30:00", "09:00:00"], ["5m"], ["36:15:00", "x"], ["2:1"], [""], ["12"]], ids=str)
 def test_what_is_no_duration(texts: list[str]) -> None:
     assert not is_duration(Counter(texts))
+
+
+@pytest.mark.parametrize("sign", ["/", "-", "."])
+@pytest.mark.parametrize(
+    ("days", "first"),
+    [
+        (pd.date_range("2021-03-02", periods=120, freq="5D"), "%y"),
+        (pd.date_range("2021-03-02", periods=120, freq="5D"), "%d"),
+        (pd.date_range("2005-01-31", periods=200, freq="ME"), "%d"),
+        (pd.date_range("2005-01-01", periods=200, freq="MS"), "%d"),
+    ],
+    ids=["years", "days", "month ends", "month starts"],
+)
+def test_years_of_two_digits_may_stand_first(days: pd.DatetimeIndex, first: str, sign: str) -> None:
+    written = sign.join(["%y", "%m", "%d"] if first == "%y" else ["%d", "%m", "%y"])
+    dated = settle_moments(Counter(days.strftime(written)))
+    assert dated is not None
+    assert (parse(pd.Series(days.strftime(written)), dated.form) == days.to_numpy()).all()
+    assert ("year is taken to stand first" in dated.doubt) == (first == "%y")
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["2nd March 2021", "31st December 2021"],
+        ["31/12/2021 12:00 a. m.", "01/12/2021 1:30 p. m."],
+        ["02.03.2021 14:05 Uhr", "03.03.2021 15:00 Uhr"],
+    ],
+    ids=str,
+)
+def test_what_people_write_into_dates_is_passed_over(texts: list[str]) -> None:
+    assert form_of(*texts)
+
+
+def test_a_few_words_make_no_words_of_durations() -> None:
+    took = {f"{hours}:15:00": 1 for hours in range(20, 120)}
+    assert is_duration({**took, "DNF": 4})
+    assert not is_duration({**took, "DNF": 40})
+
+
+def test_two_parts_are_minutes_and_seconds_where_many_are_no_time_of_the_day() -> None:
+    assert is_duration({f"{minutes}:{minutes:02}": 1 for minutes in range(59)})
+    assert is_duration({"2:10.250": 1, "1:59.000": 1})
+    assert parse_duration("29:34") == 29 * 60 + 34
+    assert parse_duration("-2:10.250") == -130.25
+    times = {f"{hour}:{minute:02}": 1 for hour in range(24) for minute in range(0, 60, 10)}
+    assert not is_duration({**times, "24:00": 1})
+    assert not is_duration({"16:9": 1, "21:9": 1})

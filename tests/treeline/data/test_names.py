@@ -150,3 +150,8 @@ def test_every_table_gives_a_file_a_name(table: str) -> None:
     name = file_name(table)
     assert re.fullmatch(r"[\w. -]*", name)
     assert len(name.encode()) <= 150
+
+
+@pytest.mark.parametrize("text", ["", " "])
+def test_an_empty_list_names_no_column_not_even_one_without_a_name(text: str) -> None:
+    assert read_names(text, ["a", "", " "], "drop") == []

@@ -50,7 +50,15 @@ def read(*texts: str, comma_elsewhere: bool = False) -> list[float | None]:
         (["12 m2", "13 m²"], [12, 13]),
         (["€110.5M", "€565K", "€0"], [110.5e6, 565e3, 0]),
         (["1.2k", "300", "3M"], [1200, 300, 3e6]),
+        (["0.5 million", "3 thousand"], [5e5, 3e3]),
+        (["₹56.5 Lakh", "₹1.2 Cr"], [5.65e6, 1.2e7]),
         (["100-", "20"], [-100, 20]),
+        (["Fr. 5'631.–", "Fr. 20.-"], [5631, 20]),
+        (["5.631,- €", "20,50 €"], [5631, 20.5]),
+        (["$(1,234.50)", "$20", "–$3"], [-1234.5, 20, -3]),
+        (["–5", "4"], [-5, 4]),
+        (["5,631e+03", "2,417e+05"], [5631, 241700]),
+        (["5.6308e3", "2.5e4"], [5630.8, 25000]),
         (["−5", "4"], [-5, 4]),
         (["1.5e-05", "2.0E5", "1e+16"], [1.5e-5, 2e5, 1e16]),
         ([".5", "-.25", "5."], [0.5, -0.25, 5]),
@@ -177,3 +185,17 @@ def test_few_are_few_cells_and_few_words() -> None:
     assert are_few({"a": 5}, 100)
     assert not are_few({"a": 6}, 100)
     assert not are_few({str(i): 1 for i in range(6)}, 1000)
+
+
+def test_who_writes_whole_numbers_without_a_point_writes_no_zero_behind_one() -> None:
+    dotted = [f"{thousands}.{rest:03}" for thousands, rest in zip(range(1, 41), range(5, 805, 20), strict=True)]
+    assert read("7", "250", "5.600", *dotted)[:3] == [7, 250, 5600]
+    assert read("7", "250", "5.601", *(each[:-1] + "5" for each in dotted))[2] == 5.601  # as before: nearer in size
+    assert read("0", "5.600", *dotted)[1] == 5.6  # a lone 0 is written so by anyone
+
+
+def test_more_words_are_few_where_they_are_rare() -> None:
+    typos = dict.fromkeys("abcdefgh", 1)
+    assert not are_few(typos, 4000)
+    assert are_few(typos, 8000)
+    assert not are_few(dict.fromkeys(map(str, range(200)), 1), 10**6)

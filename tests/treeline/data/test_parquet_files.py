@@ -178,3 +178,11 @@ def test_a_table_without_rows_or_names_of_its_own_is_a_sentence(table: pa.Table,
 def test_names_that_are_no_text_become_text() -> None:
     pd.DataFrame({0: [1], 1: [2]}).to_parquet("t.parquet")
     assert list(read().frame.columns) == ["0", "1"]
+
+
+def test_parts_whose_numbers_have_gaps_here_and_none_there_are_one_table() -> None:
+    Path("t").mkdir()
+    pd.DataFrame({"n": [1, 2], "s": ["a", "b"]}).to_parquet("t/1.parquet", index=False)
+    pd.DataFrame({"n": [None, 3.0], "s": ["a", None]}).to_parquet("t/2.parquet", index=False)
+    assert read("t").frame["n"].fillna(-1).tolist() == [1, 2, -1, 3]
+    assert sum(len(each.frame) for each in chunks(Path("t"))) == 4

@@ -161,3 +161,19 @@ def test_json_that_is_no_table_is_a_sentence(name: str, content: str, sentence: 
 def test_whole_numbers_of_any_size_stay_whole() -> None:
     Path("t.jsonl").write_text('{"a": 123456789012345678901234567890}\n{"a": 1}\n')
     assert read(Path("t.jsonl")).frame["a"].tolist() == [123456789012345678901234567890, 1]
+
+
+@pytest.mark.parametrize("orient", ["index", "columns"])
+def test_rows_by_their_numbers_are_told_from_columns(orient: Any) -> None:
+    frame = pd.DataFrame({str(i): ["a", None, i] for i in range(10, 13)}).T.set_axis(["x", "y", "z"], axis=1)
+    frame.to_json("t.json", orient=orient)
+    found = read(Path("t.json")).frame
+    assert list(found) == ["x", "y", "z"]
+    assert found["z"].tolist() == [10, 11, 12]
+
+
+@pytest.mark.filterwarnings("error")
+def test_hundreds_of_mixed_columns_warn_of_nothing() -> None:
+    records = [{str(i): value for i in range(200)} | {"y": 1} for value in ("a", 1)]
+    Path("t.json").write_text(json.dumps(records))
+    assert read(Path("t.json")).frame.shape == (2, 201)

@@ -245,3 +245,12 @@ def test_a_folder_without_parts_is_no_table(tmp_path: Path) -> None:
         check_exists(str(tmp_path))
     (tmp_path / "part-0.parquet").touch()
     check_exists(str(tmp_path))
+
+
+def test_a_header_that_stands_again_among_the_rows_is_left_out_and_told(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    rows = "".join(f"{i},{'ab'[i % 2]}\n" for i in range(40))
+    path.write_text(f"x,y\n{rows}x,y\n{rows}x,y\n{rows}x,b\n")
+    table = read_table(str(path), "y")
+    assert len(table.frame) == 121
+    assert "The header stands again in 2 lines: they are left out." in table.notes

@@ -75,6 +75,8 @@ def test_the_target_of_a_made_table_poses_its_task(target: str) -> None:
         (values(7.5, 7.5), "regression", r"one value only, .*7\.5"),
         (values("a", "a", "b"), "auto", "The class 'b' of the target 'the target' has one row"),
         (values(1, 1, 2, 2, 3), "auto", "The class .*3.* has one row.*Use task=regression if the target is a number"),
+        (values(*(f"{i}:15:00" for i in range(20, 60))), "auto", "has one row.*a duration is predicted as a number"),
+        (values(*pd.date_range("2021-01-01", periods=40).astype("str")), "auto", "has one row.*A moment or a duration"),
         (values("a", "b", "a", "b"), "regression", "holds 'a', 'b', not numbers: task=regression needs numbers"),
         (values(1.5, np.inf, 2.5), "regression", "holds an infinite value"),
         (values(*range(30), -np.inf), "auto", "holds an infinite value"),
@@ -108,6 +110,12 @@ def test_a_target_that_cannot_be_learned_is_named(y: pd.Series, task: str, compl
 def test_a_target_whose_labels_json_cannot_hold_is_refused(y: pd.Series, task: str) -> None:
     with pytest.raises(UserError, match="the target"):
         settled(y, task)
+
+
+def test_many_codes_with_zeros_in_front_are_labels() -> None:
+    found = settled(values(*(f"{i:03}" for i in range(40)), *(f"{i:03}" for i in range(40))))
+    assert found.task == "multiclass"
+    assert found.rows["the target"].iloc[7] == "007"
 
 
 def test_rows_without_a_target_are_left_out_and_the_rest_stays() -> None:
@@ -207,3 +215,21 @@ def test_a_target_whose_square_no_float_holds_is_refused(unit: float, told: str)
     frame = pd.DataFrame({"x": range(30), "y": np.linspace(1, 2, 30) * unit})
     with pytest.raises(UserError, match=f"The target 'y' reaches 2e.*{told} for its errors to be squared"):
         settle_target(frame, "y", "auto")
+
+
+@pytest.mark.parametrize(
+    ("y", "task", "rows"),
+    [
+        (values(*(i / 4 for i in range(60)), "n/a", "-", dtype=object), "regression", 60),
+        (values(*(i % 2 for i in range(60)), "?", dtype=object), "binary", 60),
+        (values(*(i % 3 for i in range(60)), "?", dtype=object), "multiclass", 60),
+        (values(*(i % 2 for i in range(60)), "1", dtype=object), "binary", 61),
+    ],
+    ids=str,
+)
+def test_marks_among_numbers_mean_in_a_sheet_what_they_mean_in_text(y: pd.Series, task: str, rows: int) -> None:
+    text = pd.Series([str(value) for value in y], dtype="str")
+    for each in (y, text):
+        found = settled(each)
+        assert (found.task, len(found.rows)) == (task, rows)
+    assert settled(y).rows["the target"].tolist() == settled(text).rows["the target"].tolist()
