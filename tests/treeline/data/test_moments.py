@@ -158,3 +158,29 @@ def test_a_duration_is_its_seconds(text: str, seconds: float) -> None:
 @pytest.mark.parametrize("texts", [["10:30:00", "09:00:00"], ["5m"], ["36:15:00", "x"], ["2:1"], [""], ["12"]], ids=str)
 def test_what_is_no_duration(texts: list[str]) -> None:
     assert not is_duration(Counter(texts))
+
+
+@pytest.mark.parametrize(
+    ("years", "form", "first", "last"),
+    [
+        (range(1946, 2000), "%d-%b-%y, years from 1923", 1946, 1999),  # births
+        (range(1913, 1999), "%d-%b-%y, years from 1906", 1913, 1998),
+        (range(1990, 2016), "%d-%b-%y", 1990, 2015),
+        (range(1962, 2021), "%d-%b-%y, years from 1941", 1962, 2020),
+        (range(2015, 2046), "%d-%b-%y", 2015, 2045),  # loans that end
+        (range(1935, 1960), "%d-%b-%y, years from 1897", 1935, 1959),
+        (range(2018, 2019), "%d-%b-%y", 2018, 2018),
+        (range(1969, 2069), "%d-%b-%y", 1969, 2068),
+    ],
+    ids=str,
+)
+def test_years_of_two_digits_stay_in_order(years: range, form: str, first: int, last: int) -> None:
+    texts = [f"{day}-Jun-{year % 100:02}" for year in years for day in (1, 24)]
+    dated = settle_moments(dict.fromkeys(texts, 1))
+    assert dated is not None
+    assert dated.form == form
+    moments = parse(pd.Series([*texts, "29-Feb-96", "?"], dtype=object), dated.form)
+    assert moments[0] == np.datetime64(f"{first}-06-01")
+    assert moments[-3] == np.datetime64(f"{last}-06-24")
+    assert np.isnat(moments[-1])
+    assert (np.diff(moments[:-2].astype("int64")) > 0).all()
