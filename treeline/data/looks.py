@@ -13,12 +13,15 @@ LOOKS = {
     "an IP address": r"\d{1,3}(?:\.\d{1,3}){3}(?::\d+|/\d+)?|[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){3,7}",
     "a UUID": r"[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}",
     "a hash": r"(?=.*\d)(?=.*[a-fA-F])(?:[0-9a-f]{32,}|[0-9A-F]{32,})",
+    "a phone number": (
+        r"(?:\+\d[\d ]{0,3}[ .-]?)?(?:\(\d{2,5}\)|\d{2,5})[ .-]?\d{3}[ .-]\d{4}|\d{3}-\d{4}|\+\d[\d ()./-]{8,18}"
+    ),
     "a range": r"\d+(?:\.\d+)?\s?(?:-|–|to|\.\.)\s?\d+(?:\.\d+)?",
     "a ratio": r"\d+:\d",
     "a version": r"v?\d+(?:\.\d+){2,}\S*",
     "JSON": r"[\[{].*[\]}]",
-    "a file name": r"\S*[/\\]\S+|\S+\.(?:jpe?g|png|gif|pdf|csv|txt|xlsx?|mp[34]|html?)",
-    "a street address": r"\d+[A-Za-z]? +(?:[\w.'#-]+ *){1,6}|\D+ \d+[A-Za-z]?(?:, .*)?",
+    "a file name": r"(?:[A-Za-z]:)?[/\\]\S+|\S+[/\\]\S+[/\\]\S+|\S+\.(?:jpe?g|png|gif|pdf|csv|txt|xlsx?|mp[34]|html?)",
+    "a street address": r"\d+[A-Za-z]? +(?=.*[^\W\d_]{2})(?=.*[A-Z])(?:[\w.'#-]+ *){1,6}|\D+ \d+[A-Za-z]?(?:, .*)?",
 }
 _COMPILED = {look: re.compile(shape, re.DOTALL) for look, shape in LOOKS.items()}
 # Han, kana, Hangul without blanks, Thai, Lao, Khmer: written without blanks between words.
