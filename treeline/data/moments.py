@@ -50,6 +50,7 @@ _DURATION = re.compile(
     r"[+-]?(\d+ days?,? )?[+-]?\d+:\d{2}:\d{2}(\.\d+)?|[+-]?\d+ days?|-?P(?=.)(\d+D)?(T(\d+H)?(\d+M)?([\d.]+S)?)?"
     r"|(?=.*(h|min|sec|m.*s))(\d+ ?h(ours?|rs?)? ?)?(\d+ ?m(in(utes?|s)?)? ?)?(\d+ ?s(ec(onds?|s)?)?)?"
 )
+_MINUTES = re.compile(r"(\d{1,4}):([0-5]\d(?:\.\d+)?)")  # and seconds, where some go beyond the hours of a day
 _HMS = re.compile(r"[+-]?(\d+):\d{2}:\d{2}(\.\d+)?")
 # What a date looks like, and the formats that it may have; where a column fits two, its values decide.
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
@@ -337,16 +338,26 @@ def _week(text: str) -> str:
 
 
 def is_duration(counts: Mapping[str, int]) -> bool:
-    """Tell whether text spells durations: all of it, and one at least that is no time of a day."""
+    """Tell whether text spells durations: all of it, and one at least that is no time of a day.
+
+    `36:15` is minutes and seconds where the seconds have two digits, `36:05` among them; `28:9` is a score.
+    """
     present = [text.strip() for text in counts if not marks_missing(text)]
-    if not present or not all(_DURATION.fullmatch(text) for text in present):
+    minutes = [each for each in map(_MINUTES.fullmatch, present) if each]
+    rest = [text for text in present if not _MINUTES.fullmatch(text)]
+    if not present or not all(_DURATION.fullmatch(text) for text in rest):
         return False
+    if minutes:
+        return any(int(each[1]) > 24 for each in minutes) and any(each[2].startswith("0") for each in minutes)
     found = (_HMS.fullmatch(text) for text in present)
     return any(each is None or int(each[1]) > 23 or text[0] in "+-" for each, text in zip(found, present, strict=True))
 
 
 def parse_duration(text: str) -> float | None:
     """Read a duration as seconds; None where it is none."""
+    minutes = _MINUTES.fullmatch(text.strip())
+    if minutes:
+        return 60.0 * int(minutes[1]) + float(minutes[2])
     if not _DURATION.fullmatch(text.strip()) or not text.strip():
         return None
     try:

@@ -155,7 +155,31 @@ def test_a_duration_is_its_seconds(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("texts", [["10:30:00", "09:00:00"], ["5m"], ["36:15:00", "x"], ["2:1"], [""], ["12"]], ids=str)
+@pytest.mark.parametrize(
+    ("texts", "seconds"),
+    [(["36:15", "5:30", "12:04"], [2175, 330, 724]), (["59:30", "1:02:03", "58:07.5"], [3570, 3723, 3487.5])],
+)
+def test_minutes_and_seconds_are_a_duration(texts: list[str], seconds: list[float]) -> None:
+    assert is_duration(Counter(texts))
+    assert [parse_duration(text) for text in texts] == seconds
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["10:30:00", "09:00:00"],
+        ["5m"],
+        ["36:15:00", "x"],
+        ["2:1"],
+        [""],
+        ["12"],
+        ["12:05", "23:59", "24:00"],
+        ["28:25", "31:30", "27:27"],  # goals
+        ["60:40", "80:20", "50:50"],
+        ["119:105", "36:05"],
+    ],
+    ids=str,
+)
 def test_what_is_no_duration(texts: list[str]) -> None:
     assert not is_duration(Counter(texts))
 
