@@ -11,7 +11,7 @@ import pandas as pd
 
 from treeline import UserError
 from treeline.data.cells import settle_cells
-from treeline.data.looks import is_index_name, looks_like, word_count
+from treeline.data.looks import PAIR, RANGE, is_index_name, looks_like, word_count
 from treeline.data.values import (
     as_categories,
     examples,
@@ -148,8 +148,9 @@ def _text(present: pd.Series) -> tuple[str, str]:
     if words >= MIN_WORDS_OF_TEXT and different > len(text) / 2:
         return "text", f"free text, {words:.0f} words on average"
     look = looks_like(text)
-    if look == "a range" and different > MAX_NATIVE_CATEGORIES:
-        return "pair", f"{different} ranges, such as {text.iloc[0]!r}: two numbers each"
+    if look in (RANGE, PAIR) and different > MAX_NATIVE_CATEGORIES:
+        what = "ranges" if look == RANGE else "different ones"
+        return "pair", f"{different} {what}, such as {text.iloc[0]!r}: two numbers each"
     if different >= MIN_SHARE_OF_IDS * len(text) and len(text) >= MIN_ROWS_FOR_IDS:
         if different == len(text) and not look:
             return "", f"it is an id: {different} rows, each with a value of its own"

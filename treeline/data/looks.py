@@ -7,6 +7,8 @@ import pandas as pd
 
 MIN_SHARE_ALIKE = 0.9  # of the values, from which a column looks like something
 MAX_LOOKED_AT = 500
+RANGE = "a range"
+PAIR = "two numbers"
 LOOKS = {
     "a URL": r"(?:https?|ftp)://\S+|www\.\S+",
     "an e-mail address": r"[^@\s]+@[^@\s]+\.\w+",
@@ -16,7 +18,7 @@ LOOKS = {
     "a phone number": (
         r"(?:\+\d[\d ]{0,3}[ .-]?)?(?:\(\d{2,5}\)|\d{2,5})[ .-]?\d{3}[ .-]\d{4}|\d{3}-\d{4}|\+\d[\d ()./-]{8,18}"
     ),
-    "a range": r"\d+(?:\.\d+)?\s?(?:-|–|to|\.\.)\s?\d+(?:\.\d+)?",
+    RANGE: r"\d+(?:\.\d+)?\s?(?:-|–|to|\.\.)\s?\d+(?:\.\d+)?",
     "a ratio": r"\d+:\d",
     "a version": r"v?\d+(?:\.\d+){2,}\S*",
     "JSON": r"[\[{].*[\]}]",
@@ -35,8 +37,15 @@ def looks_like(texts: Iterable[str]) -> str:
     some = [text.strip() for text in pd.Series(texts).drop_duplicates().head(MAX_LOOKED_AT)]
     for look, shape in _COMPILED.items():
         if some and sum(shape.fullmatch(text) is not None for text in some) >= MIN_SHARE_ALIKE * len(some):
-            return look
+            return PAIR if look == RANGE and not _ascend(some) else look
     return ""
+
+
+def _ascend(texts: Iterable[str]) -> bool:
+    """Tell whether two numbers each go up, as from 10 to 19; those of a height of 6-2 or a score of 3-1 do not."""
+    pairs = [re.findall(r"\d+(?:\.\d+)?", text) for text in texts]
+    up = [float(pair[0]) <= float(pair[-1]) for pair in pairs if pair]
+    return sum(up) >= MIN_SHARE_ALIKE * len(up)
 
 
 def word_count(text: str) -> float:

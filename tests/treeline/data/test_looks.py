@@ -23,6 +23,8 @@ from treeline.data.looks import is_index_name, is_unspaced, looks_like, word_cou
         (["(030) 555-0100", "+49 30 5550100"], "a phone number"),
         (["18 - 34", "35 - 64", "65 and up"], ""),
         (["18 - 34", "35 - 64"], "a range"),
+        (["6-2", "5-11", "6-10"], "two numbers"),
+        (["40-20", "3-61"], "two numbers"),
         (["red", "blue"], ""),
         ([], ""),
     ],
