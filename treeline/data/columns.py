@@ -157,6 +157,8 @@ def _text(present: pd.Series) -> tuple[str, str]:
         what = f"it looks like {look}" if look else "it is a name or an id"
         return "", f"{what}: {different} different values in {len(text)} rows, such as {text.iloc[0][:40]!r}"
     told = f", {look} each, such as {text.iloc[0][:40]!r}" if look else ""
+    if text.str.match(r"\s").all():  # a blank behind every separator
+        told += f", each with a blank in front, such as {text.iloc[0][:40]!r}: it is part of the word"
     if different <= MAX_NATIVE_CATEGORIES:
         return "category", f"{different} {'level' if different == 1 else 'levels'}{told}"
     return (
