@@ -11,7 +11,7 @@ import pandas as pd
 
 from treeline import UserError
 from treeline.data.cells import settle_cells
-from treeline.data.looks import PAIR, RANGE, is_index_name, looks_like, word_count
+from treeline.data.looks import ADDRESS, PAIR, RANGE, is_index_name, looks_like, word_count
 from treeline.data.values import (
     as_categories,
     examples,
@@ -156,6 +156,8 @@ def _text(present: pd.Series) -> tuple[str, str]:
             return "", f"it is an id: {different} rows, each with a value of its own"
         what = f"it looks like {look}" if look else "it is a name or an id"
         return "", f"{what}: {different} different values in {len(text)} rows, such as {text.iloc[0][:40]!r}"
+    if look == ADDRESS and different <= MAX_NATIVE_CATEGORIES:  # WEEK 8
+        look = ""
     told = f", {look} each, such as {text.iloc[0][:40]!r}" if look else ""
     if text.str.match(r"\s").all():  # a blank behind every separator
         told += f", each with a blank in front, such as {text.iloc[0][:40]!r}: it is part of the word"

@@ -9,6 +9,7 @@ MIN_SHARE_ALIKE = 0.9  # of the values, from which a column looks like something
 MAX_LOOKED_AT = 500
 RANGE = "a range"
 PAIR = "two numbers"
+ADDRESS = "a street address"
 LOOKS = {
     "a URL": r"(?:https?|ftp)://\S+|www\.\S+",
     "an e-mail address": r"[^@\s]+@[^@\s]+\.\w+",
@@ -16,14 +17,14 @@ LOOKS = {
     "a UUID": r"[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}",
     "a hash": r"(?=.*\d)(?=.*[a-fA-F])(?:[0-9a-f]{32,}|[0-9A-F]{32,})",
     "a phone number": (
-        r"(?:\+\d[\d ]{0,3}[ .-]?)?(?:\(\d{2,5}\)|\d{2,5})[ .-]?\d{3}[ .-]\d{4}|\d{3}-\d{4}|\+\d[\d ()./-]{8,18}"
+        r"(?:\+\d[\d ]{0,3}[ .-]?)?(?:\(\d{2,5}\)|\d{3})[ .-]?\d{3}[ .-]\d{4}|\d{3}-\d{4}|\+\d[\d ()./-]{8,18}"
     ),
     RANGE: r"\d+(?:\.\d+)?\s?(?:-|–|to|\.\.)\s?\d+(?:\.\d+)?",
     "a ratio": r"\d+:\d",
     "a version": r"v?\d+(?:\.\d+){2,}\S*",
     "JSON": r"[\[{].*[\]}]",
     "a file name": r"(?:[A-Za-z]:)?[/\\]\S+|\S+[/\\]\S+[/\\]\S+|\S+\.(?:jpe?g|png|gif|pdf|csv|txt|xlsx?|mp[34]|html?)",
-    "a street address": r"\d+[A-Za-z]? +(?=.*[^\W\d_]{2})(?=.*[A-Z])(?:[\w.'#-]+ *){1,6}|\D+ \d+[A-Za-z]?(?:, .*)?",
+    ADDRESS: r"\d+[A-Za-z]? +(?=.*[^\W\d_]{2})(?=.*[A-Z])(?:[\w.'#-]+ *){1,6}|\D+ \d+[A-Za-z]?(?:, .*)?",
 }
 _COMPILED = {look: re.compile(shape, re.DOTALL) for look, shape in LOOKS.items()}
 # Han, kana, Hangul without blanks, Thai, Lao, Khmer: written without blanks between words.

@@ -158,5 +158,9 @@ def test_a_blank_in_front_of_every_word_is_said() -> None:
     assert told["b"] == "2 levels"
 
 
+def test_weeks_are_no_addresses() -> None:
+    assert settled(values(*[f"WEEK {i % 9}" for i in range(90)])).reasons["größe"] == "9 levels"
+
+
 def test_blanks_are_said() -> None:
     assert settled(values("1.5", " ", "?", "2")).reasons["größe"] == "numbers; 1 cell read as missing: '?'"

@@ -20,6 +20,7 @@ from treeline.data.looks import is_index_name, is_unspaced, looks_like, word_cou
         (["/usr/lib/x", r"C:\\data\\x"], "a file name"),
         (["Rolls/biscuits", "TCP/IP"], ""),
         (["382-4657", "371-7191"], "a phone number"),
+        (["01-701-1015", "01-701-1023"], ""),
         (["(030) 555-0100", "+49 30 5550100"], "a phone number"),
         (["18 - 34", "35 - 64", "65 and up"], ""),
         (["18 - 34", "35 - 64"], "a range"),
