@@ -11,7 +11,7 @@ import pandas as pd
 
 from treeline import UserError
 from treeline.data.cells import settle_cells
-from treeline.data.looks import is_index_name, looks_like, word_count
+from treeline.data.looks import ADDRESS, PAIR, RANGE, is_index_name, looks_like, word_count
 from treeline.data.values import (
     as_categories,
     examples,
@@ -150,16 +150,19 @@ def _text(present: pd.Series) -> tuple[str, str]:
     if words >= MIN_WORDS_OF_TEXT and different > len(text) / 2:
         return "text", f"free text, {words:.0f} words on average"
     look = looks_like(text)
-    if look in ("a range", "two numbers") and different > MAX_NATIVE_CATEGORIES:
-        return "pair", f"{different} different ones, such as {text.iloc[0]!r}: two numbers each"
+    if look in (RANGE, PAIR) and different > MAX_NATIVE_CATEGORIES:
+        what = "ranges" if look == RANGE else "different ones"
+        return "pair", f"{different} {what}, such as {text.iloc[0]!r}: two numbers each"
     if different >= MIN_SHARE_OF_IDS * len(text) and len(text) >= MIN_ROWS_FOR_IDS:
         if different == len(text) and not look:
             return "", f"it is an id: {different} rows, each with a value of its own"
         what = f"it looks like {look}" if look else "it is a name or an id"
         return "", f"{what}: {different} different values in {len(text)} rows, such as {text.iloc[0][:40]!r}"
     few = different <= MAX_NATIVE_CATEGORIES
-    known = look and not (few and look == "a street address")  # so look Level 5 and 2 Seasons
+    known = look and not (few and look == ADDRESS)  # so look Level 5 and 2 Seasons
     told = f", {look} each, such as {text.iloc[0][:40]!r}" if known else ""
+    if text.str.match(r"\s").all():  # a blank behind every separator
+        told += f", each with a blank in front, such as {text.iloc[0][:40]!r}: it is part of the word"
     if few:
         return "category", f"{different} {'level' if different == 1 else 'levels'}{told}"
     return (

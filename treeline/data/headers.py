@@ -17,6 +17,8 @@ from treeline import UserError
 MAX_TITLE_ROWS = 30  # above a header
 MIN_SHARE_NUMBERS = 0.9  # of a column below a second header
 MIN_ROWS_BELOW = 4  # that a second header needs, to be told from a row
+MIN_SAME_WORD = 3  # columns under which a second header says the same word, such as Response
+MIN_NAMES_ABOVE = 3  # in a line above the header, from which it names columns and is no title
 MARKS = {"", "?", "-", "--", ".", "na", "n/a", "n.a.", "nan", "null", "none", "missing", "unknown", "inf", "#n/a"}
 NAMES_OF_KEYS = re.compile(r"(?i)\W*(.*id|index|key|name|.*date|.*time|day|year|month|nr|no|number|row|code)\W*")
 
@@ -116,7 +118,7 @@ def mangled(named: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def check_second_header(rows: Sequence[Row], layout: Layout, called: str) -> None:
-    """Refuse rows below the header that are a header too: question texts, units, import ids.
+    """Refuse rows beside the header that are a header too: question texts, units, import ids.
 
     Args:
         rows: the first of the file.
@@ -126,6 +128,7 @@ def check_second_header(rows: Sequence[Row], layout: Layout, called: str) -> Non
     Raises:
         UserError: says where header and data seem to be and how to skip what lies between.
     """
+    _check_above(rows, layout, called)
     body = [row for row in rows if row.number > layout.header]
     found = 0
     while found < min(3, len(body) - MIN_ROWS_BELOW) and _is_header_too(body, found):
@@ -139,9 +142,22 @@ def check_second_header(rows: Sequence[Row], layout: Layout, called: str) -> Non
         data = f"line {body[found].number}" if len(body) > found else "below"
         raise UserError(
             f"{called} seems to have its header in line {layout.header} and its data from {data} on: between them "
-            f"stand words where the columns hold numbers, such as {words[:60]!r}. Leave those lines out with "
+            f"stand words that are none of their values, such as {words[:60]!r}. Leave those lines out with "
             f"skip_rows={numbers}."
         )
+
+
+def _check_above(rows: Sequence[Row], layout: Layout, called: str) -> None:
+    """Refuse a header whose first names stand in the line above it, as surveys write questions over their answers."""
+    for row in rows:
+        if row.number in layout.above and row.filled() >= MIN_NAMES_ABOVE:
+            alone = [above for above, name in zip(row.fields, layout.named, strict=False) if above and not name]
+            if alone:
+                raise UserError(
+                    f"{called} seems to have its header in two lines, {row.number} and {layout.header}: line "
+                    f"{row.number} names {alone[0].strip()[:60]!r}, where line {layout.header} names nothing. Leave "
+                    f"one of them out with skip_rows={layout.header} or skip_rows={row.number}."
+                )
 
 
 def looks_like_data(field: str) -> bool:
@@ -233,9 +249,11 @@ def _holds_import_ids(row: Row) -> bool:
 
 def _is_header_too(body: Sequence[Row], place: int) -> bool:
     """Tell whether a row holds words in nearly all columns that hold numbers below it, and in two of them at least;
-    a column of few words counts as one where this word never comes again.
+    a column of few words counts as one where this word never comes again. So is one that says one word everywhere.
     """
     row, beneath = body[place], body[place + 3 :] or body[place + 1 :]
+    if _says_one_word(row, beneath):
+        return True
     for_it, against = 0.0, 0.0
     for i, field in enumerate(row.fields):
         word = field.strip()
@@ -249,3 +267,14 @@ def _is_header_too(body: Sequence[Row], place: int) -> bool:
             against += word in column
             for_it += 0.5 * (word not in column and " " in word)
     return for_it >= 2 and against <= 0.1 * for_it
+
+
+def _says_one_word(row: Row, beneath: Sequence[Row]) -> bool:
+    """Tell whether a row says the same word under nearly all names, one that stands nowhere below: `Response`."""
+    counts = Counter(field.strip() for field in row.fields if field.strip())
+    word, count = counts.most_common(1)[0] if counts else ("", 0)
+    if count < max(MIN_SAME_WORD, MIN_SHARE_NUMBERS * row.filled()) or word.lower() in MARKS or looks_like_data(word):
+        return False
+    return len(beneath) >= MIN_ROWS_BELOW and not any(
+        field.strip() == word for each in beneath for field in each.fields
+    )

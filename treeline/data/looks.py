@@ -8,6 +8,9 @@ import pandas as pd
 MIN_SHARE_ALIKE = 0.9  # of the values, from which a column looks like something
 MAX_LOOKED_AT = 500
 _YEAR = r"(?:19|20)\d\d"
+RANGE = "a range"
+PAIR = "two numbers"
+ADDRESS = "a street address"
 LOOKS = {
     "a URL": r"(?:https?|ftp)://\S+|www\.\S+",
     "an e-mail address": r"[^@\s]+@[^@\s]+\.\w+",
@@ -18,14 +21,16 @@ LOOKS = {
     "a date or time": rf"(?:[A-Za-z]{{3,9}},? )?(?:{_YEAR}[-./ ]\d{{1,2}}[-./ ]\d{{1,2}}"
     rf"|\d{{1,2}}[-./ ]{{1,2}}\w{{1,12}}[-./ ]{{1,2}}{_YEAR})(?:[T ,-].{{0,40}})?",
     "a coordinate": r"[+-]?\d{1,3}(?:\.\d+)?\s?°.{0,20}",
-    "a phone number": r"\+\d[\d ()./-]{6,18}|\(\d{2,5}\) ?\d[\d -]{5,10}|\d{3}-\d{3}-\d{4}",
-    "two numbers": r"\d+/\d+",
-    "a range": r"\d+(?:\.\d+)?\s?(?:-|–|to|\.\.)\s?\d+(?:\.\d+)?",
+    "a phone number": (
+        r"(?:\+\d[\d ]{0,3}[ .-]?)?(?:\(\d{2,5}\)|\d{3})[ .-]?\d{3}[ .-]\d{4}|\d{3}-\d{4}|\+\d[\d ()./-]{8,18}"
+    ),
+    PAIR: r"\d+/\d+",
+    RANGE: r"\d+(?:\.\d+)?\s?(?:-|–|to|\.\.)\s?\d+(?:\.\d+)?",
     "a ratio": r"\d+:\d",
     "a version": r"v?\d+(?:\.\d+){2,}\S*",
     "JSON": r"[\[{].*[\]}]",
-    "a file name": r"\S*[/\\]\S+|\S+\.(?:jpe?g|png|gif|pdf|csv|txt|xlsx?|mp[34]|html?)",
-    "a street address": r"\d+[A-Za-z]? +(?:[\w.'#-]+ *){1,6}|\D+ \d+[A-Za-z]?(?:, .*)?",
+    "a file name": r"(?:[A-Za-z]:)?[/\\]\S+|\S+[/\\]\S+[/\\]\S+|\S+\.(?:jpe?g|png|gif|pdf|csv|txt|xlsx?|mp[34]|html?)",
+    ADDRESS: r"\d+[A-Za-z]? +(?=.*[^\W\d_]{2})(?=.*[A-Z])(?:[\w.'#-]+ *){1,6}|\D+ \d+[A-Za-z]?(?:, .*)?",
 }
 _COMPILED = {look: re.compile(shape, re.DOTALL) for look, shape in LOOKS.items()}
 # Han, kana, Hangul without blanks, Thai, Lao, Khmer: written without blanks between words.
@@ -39,8 +44,15 @@ def looks_like(texts: Iterable[str]) -> str:
     some = [text.strip() for text in pd.Series(texts).drop_duplicates().head(MAX_LOOKED_AT)]
     for look, shape in _COMPILED.items():
         if some and sum(shape.fullmatch(text) is not None for text in some) >= MIN_SHARE_ALIKE * len(some):
-            return look
+            return PAIR if look == RANGE and not _ascend(some) else look
     return ""
+
+
+def _ascend(texts: Iterable[str]) -> bool:
+    """Tell whether two numbers each go up, as from 10 to 19; those of a height of 6-2 or a score of 3-1 do not."""
+    pairs = [re.findall(r"\d+(?:\.\d+)?", text) for text in texts]
+    up = [float(pair[0]) <= float(pair[-1]) for pair in pairs if pair]
+    return sum(up) >= MIN_SHARE_ALIKE * len(up)
 
 
 def word_count(text: str) -> float:

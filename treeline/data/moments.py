@@ -2,7 +2,8 @@
 
 A moment is datetime64[us] without a zone; one that is written with a zone is told in UTC, so that the hour that autumn
 repeats stays two hours, and a file, a request and a real column of timestamps say the same. A time of day is a moment
-of the first of January 1900, as `strptime` has it.
+of the first of January 1900, as `strptime` has it. Years of two digits are those of 1969 to 2068, as `strptime` has
+them, unless the column's own years say otherwise; its format then ends with the first one, `%d.%m.%y, years from 1923`.
 """
 
 import datetime
@@ -109,6 +110,9 @@ _TIMES = [
 _WEEKDAYS = [(r"(?:mon|tue|wed|thu|fri|sat|sun),? ", "%a"), (r"[a-z]{3,6}day,? ", "%A")]
 _OTHERS = ("%a %b %d %H:%M:%S %z %Y", "%a %b %d %H:%M:%S %Y", "%a %b %d %Y")  # Twitter, C's asctime, JavaScript
 MAX_YEARS_IN_FRONT, MIN_DAYS_BEHIND = 12, 20  # of dates such as 21-03-02, from which the year stands first
+_FIRST_YEAR = 1969  # that two digits mean to `strptime`
+_MIN_GAP = 10  # years of a century that a column lacks, from which it tells where its years of two digits begin
+_FROM = ", years from "  # between a format and the first year that its two digits mean
 _SAMPLE = 60  # different values by which candidates are found
 
 
@@ -117,7 +121,8 @@ class Dated:
     """What the text of a column says of moments.
 
     Attributes:
-        form: the format, as `strptime` has it, or one of `ISO`, `QUARTER`, `WEEK`.
+        form: the format, as `strptime` has it, or one of `ISO`, `QUARTER`, `WEEK`; `, years from 1923` behind it where
+            two digits mean the years from then on.
         words: texts that are no moments, with the count of their cells.
         doubt: why it might be another format; empty where it cannot.
     """
@@ -177,6 +182,7 @@ def settle_moments(counts: Mapping[str, int]) -> Dated | None:
     best = [form for form, each in found.items() if np.isnat(each).sum() == fewest]
     form, doubt = _choose(best, found)
     words = {text: present[text] for text in texts[np.isnat(found[form])]}
+    form += _first_year(found[form]) if "%y" in form else ""
     return Dated(form, words, doubt) if are_few(words, cells) and len(words) < len(present) else None
 
 
@@ -211,6 +217,34 @@ def _begins_with_years(moments: np.ndarray) -> bool:
 def _unevenness(moments: np.ndarray) -> float:
     gaps = np.diff(np.unique(moments[~np.isnat(moments)])).astype("int64").astype(np.float64)
     return float(gaps.std() / gaps.mean()) if len(gaps) > 1 else 0.0
+
+
+def _first_year(moments: np.ndarray) -> str:
+    """Tell the years that two digits mean in a column, as what follows its format; empty where `strptime` has them.
+
+    The widest gap in the years of a century parts the earliest from the latest: from 46 to 99 they are 1946 to 1999,
+    from 90 to 15 they are 1990 to 2015. Those that begin with 00 to 29 are of this century, as in Excel, unless they
+    went on beyond 2068.
+    """
+    years = np.unique((moments[~np.isnat(moments)].astype("datetime64[Y]").astype(int) + 1970) % 100)
+    gaps = np.diff(np.append(years, years[0] + 100))
+    if gaps.max() < _MIN_GAP:
+        return ""
+    last = int(np.argmax(gaps))
+    earliest = int(years[(last + 1) % len(years)])
+    span = (int(years[last]) - earliest) % 100
+    earliest += 2000 if earliest < 30 and earliest + span <= 68 else 1900
+    if earliest >= _FIRST_YEAR and earliest + span < _FIRST_YEAR + 100:
+        return ""
+    return f"{_FROM}{earliest - int(gaps[last]) // 2}"
+
+
+def _moved(moments: np.ndarray, first: int) -> np.ndarray:
+    """Move moments of 1969 to 2068 by a century where that brings them into the hundred years from `first` on."""
+    months = moments.astype("datetime64[M]")
+    years = months.astype("datetime64[Y]").astype(int) + 1970
+    centuries = np.where(np.isnat(moments), 0, (first - years + 99) // 100)
+    return np.asarray((months + 1200 * centuries).astype("datetime64[us]") + (moments - months))
 
 
 def _candidates(texts: pd.Series) -> list[str]:
@@ -290,13 +324,15 @@ def parse_plain(texts: pd.Series, form: str) -> np.ndarray:
     """Read text that is written just so, as programs write it: as `parse`, and fast."""
     if form in (QUARTER, WEEK):
         return np.full(len(texts), np.datetime64("NaT"), dtype="datetime64[us]")
+    form, _, first = form.partition(_FROM)
     plain = texts.astype("str")
     if form == ISO:
         plain = plain.where(plain.str.fullmatch(_ISO.pattern).fillna(False).astype(bool))
     elif "%M" in form:  # strptime takes the one digit of 16:9 for minutes
         plain = plain.where(~plain.str.contains(_LONE_DIGIT, regex=True).fillna(True).astype(bool))
     read = pd.to_datetime(plain, format=form, errors="coerce", utc=True)
-    return read.dt.tz_localize(None).to_numpy(dtype="datetime64[us]").copy()
+    moments = read.dt.tz_localize(None).to_numpy(dtype="datetime64[us]").copy()
+    return _moved(moments, int(first)) if first else moments
 
 
 def _beyond(text: str, form: str) -> np.datetime64:
@@ -336,7 +372,8 @@ def is_duration(counts: Mapping[str, int]) -> bool:
         return False
     beyond = {text: count for text, count in read.items() if not _in_a_day(text)}
     if all(map(_MINUTES.fullmatch, beyond)):  # a few 24:00 among times of the day make no durations of them
-        return not are_few(beyond, sum(read.values()))
+        seconds = any(re.search(r":0\d|\.", text) for text in read)  # which a score of 28:25 has not
+        return seconds and not are_few(beyond, sum(read.values()))
     return True
 
 
@@ -344,7 +381,7 @@ def _in_a_day(text: str) -> bool:
     """Tell whether a duration may as well be a time of the day."""
     found = _HMS.fullmatch(text)
     if found is None and (found := _MINUTES.fullmatch(text)) is not None:
-        return not found[1] and "." not in text and int(found[2]) < 24
+        return not found[1] and "." not in text and int(found[2]) <= 24
     return found is not None and int(found[1]) < 24 and text[0] not in "+-"
 
 

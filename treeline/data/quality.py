@@ -17,6 +17,7 @@ from treeline.data.values import as_categories, spell, to_datetimes, to_numeric
 MAX_ROWS_JUDGED = 5_000  # by which a column is judged
 MAX_CELLS_JUDGED = 250_000  # by which columns are judged one by one, so that hundreds take seconds
 MIN_LEAK_POWER = 0.995  # share of what there is to know about the target that one column may tell
+MAX_LEAKS_TOLD = 3  # columns that predict the target alone, each in a sentence; more are told in one
 MIN_CLASS_ROWS = 10  # rows of a class below which nothing can be said about it
 MIN_ROWS_JUDGED = 50  # rows, below which a single column may predict the target by chance
 
@@ -81,11 +82,17 @@ def inspect_leaks(power: Mapping[str, float], rows: int) -> list[str]:
     """
     if rows < MIN_ROWS_JUDGED:
         return []
+    leaks = {name: share for name, share in power.items() if share >= MIN_LEAK_POWER}
+    if len(leaks) > MAX_LEAKS_TOLD:
+        named = ", ".join(map(repr, list(leaks)[:MAX_LEAKS_TOLD]))
+        return [
+            f"{len(leaks)} columns each predict the target almost perfectly alone, such as {named}: if they are only "
+            "known once the target is, be it only by where they are empty, leave them out with drop."
+        ]
     return [
         f"The column {name!r} alone predicts the target almost perfectly ({share:.1%} of what there is to know): if it "
         "is only known once the target is, or is the target under another name, leave it out with drop."
-        for name, share in power.items()
-        if share >= MIN_LEAK_POWER
+        for name, share in leaks.items()
     ]
 
 

@@ -71,7 +71,7 @@ def repeating_ids(rows: pd.DataFrame, kinds: Mapping[str, str]) -> dict[str, int
 
 def names_id(name: str) -> bool:
     """Tell whether a column's name says that it holds an id: `customer_id`, `patientID`, `Kunden-Nr.`, `user`."""
-    words = [word.lower() for word in re.findall(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+(?![^\W\d_A-Z])", name)]
+    words = [word.lower() for word in re.findall(r"(?:[A-Z]?[^\W\d_A-Z]+|[A-Z]+(?![^\W\d_A-Z]))\d*", name)]
     if not words or COUNTS & set(words):
         return False
     return words[-1] in ID_ENDS or (len(words) == 1 and words[0] in ID_NAMES)

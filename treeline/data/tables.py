@@ -24,10 +24,12 @@ from treeline.data.files import (
     is_remote,
     local_copy,
 )
+from treeline.data.numbers import is_plain
 from treeline.data.parquet_files import has_parts
 from treeline.data.reading import read_path
 from treeline.data.values import as_categories, is_numeric, to_datetimes, to_numeric
 
+MIN_SHARE_OF_VALUES = 0.3  # of names that are numbers, from which a header is rather a row
 BUILT_IN: dict[str, Callable[..., Any]] = {
     "breast_cancer": datasets.load_breast_cancer,
     "iris": datasets.load_iris,
@@ -98,6 +100,8 @@ def make_table(name: str, frame: pd.DataFrame, target: str, source: str = "memor
         raise UserError(f"Name the column to predict with target=COLUMN; the columns of {called} are {_listed(frame)}.")
     if target not in frame.columns:
         hint = nearest(target, frame.columns)
+        if not hint and _are_values(frame.columns):
+            hint = " It seems to begin with a row of values: put a line of names above it."
         raise UserError(
             f"Unknown target {target!r}: {called} has no such column.{hint} Its columns are {_listed(frame)}."
         )
@@ -109,6 +113,13 @@ def make_table(name: str, frame: pd.DataFrame, target: str, source: str = "memor
     if frame.empty:
         raise UserError(f"{called} has no rows: there is nothing to learn from.")
     return Table(name, frame, target, source)
+
+
+def _are_values(names: Iterable[str]) -> bool:
+    """Tell whether names of columns are rather the values of a row: many numbers, in no order."""
+    every = list(names)
+    numbers = [float(name) for name in every if is_plain(name)]
+    return len(numbers) >= MIN_SHARE_OF_VALUES * len(every) and numbers != sorted(numbers)
 
 
 def read_file(data: str, download: Download | None = None, files: FileSettings = AS_IT_STANDS) -> TableFile:

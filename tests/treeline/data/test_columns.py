@@ -152,6 +152,16 @@ def test_what_cannot_be_read_as_asked_is_named(asked: str, complaint: str) -> No
         settled(values("1", "b"), asked)
 
 
+def test_a_blank_in_front_of_every_word_is_said() -> None:
+    told = settle_columns(pd.DataFrame({"work": [" State-gov", " Private"] * 20, "b": [" x", "y"] * 20})).reasons
+    assert told["work"] == "2 levels, each with a blank in front, such as ' State-gov': it is part of the word"
+    assert told["b"] == "2 levels"
+
+
+def test_weeks_are_no_addresses() -> None:
+    assert settled(values(*[f"WEEK {i % 9}" for i in range(90)])).reasons["größe"] == "9 levels"
+
+
 def test_blanks_are_said() -> None:
     assert settled(values("1.5", " ", "?", "2")).reasons["größe"] == "numbers; 1 cell read as missing: '?'"
 

@@ -187,6 +187,7 @@ IDS = '"{""ImportId"":""QID1""}","{""ImportId"":""QID2""}","{""ImportId"":""QID3
         ("Q1,Q2,city\nHow old are you?,How much?,Where do you live?\n" + PEOPLE, "2"),
         ("Q1,Q2,city\nyears,EUR,name\n" + PEOPLE, "2"),
         ('Q1,Q2,city\n"How old\nare you?",How much?,Where?\n' + IDS + PEOPLE, "2,3"),
+        ("Faith?,Age?,City?\nResponse,Response,Response\n" + "Other,18 - 29,Rome\nNone,60+,Bari\n" * 30, "2"),
     ],
 )
 def test_a_second_header_is_named_with_the_rows_to_skip(text: str, skip: str) -> None:
@@ -195,9 +196,24 @@ def test_a_second_header_is_named_with_the_rows_to_skip(text: str, skip: str) ->
     assert len(read(text, FileSettings(skip_rows=skip)).frame) == 60
 
 
+SEEN = "Id,Which have you seen?,,,,,,Your age\n,Alien,Brazil,Casablanca,Dune,Elf,Fargo,Response\n"
+
+
+@pytest.mark.parametrize("skip", ["1", "2"])
+def test_a_header_in_two_lines_is_named_with_both(skip: str) -> None:
+    text = SEEN + "".join(f"{i},Alien,,,Dune,Elf,,{i % 9 + 20}\n" for i in range(60))
+    with pytest.raises(UserError, match=r"header in two lines, 1 and 2: line 1 names 'Id', where line 2 names nothing"):
+        read(text)
+    frame = read(text, FileSettings(skip_rows=skip)).frame
+    assert len(frame) == 60
+    assert frame.columns[0] == ("Unnamed: 0" if skip == "1" else "Id")
+
+
 @pytest.mark.parametrize(
     "text",
     [
+        "age,score,city\nyes,yes,yes\n" + "yes,no,yes\nno,no,no\n" * 30,
+        "Report of May\n,age,city\n" + "".join(f"{i},{i % 50},Rome\n" for i in range(60)),
         "age,score,city\nunkonwn,5,Rome\n" + PEOPLE,
         "age,score,city\nunknown,n/a,Rome\n" + PEOPLE,
         "age,score,city\n,,\n" + PEOPLE,

@@ -166,7 +166,31 @@ def test_a_duration_is_its_seconds(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("texts", [["10:30:00", "09:00:00"], ["5m"], ["36:15:00", "x"], ["2:1"], [""], ["12"]], ids=str)
+@pytest.mark.parametrize(
+    ("texts", "seconds"),
+    [(["36:15", "5:30", "12:04"], [2175, 330, 724]), (["59:30", "1:02:03", "58:07.5"], [3570, 3723, 3487.5])],
+)
+def test_minutes_and_seconds_are_a_duration(texts: list[str], seconds: list[float]) -> None:
+    assert is_duration(Counter(texts))
+    assert [parse_duration(text) for text in texts] == seconds
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["10:30:00", "09:00:00"],
+        ["5m"],
+        ["36:15:00", "x"],
+        ["2:1"],
+        [""],
+        ["12"],
+        ["12:05", "23:59", "24:00"],
+        ["28:25", "31:30", "27:27"],  # goals
+        ["60:40", "80:20", "50:50"],
+        ["119:105", "36:05"],
+    ],
+    ids=str,
+)
 def test_what_is_no_duration(texts: list[str]) -> None:
     assert not is_duration(Counter(texts))
 
@@ -217,3 +241,29 @@ def test_two_parts_are_minutes_and_seconds_where_many_are_no_time_of_the_day() -
     times = {f"{hour}:{minute:02}": 1 for hour in range(24) for minute in range(0, 60, 10)}
     assert not is_duration({**times, "24:00": 1})
     assert not is_duration({"16:9": 1, "21:9": 1})
+
+
+@pytest.mark.parametrize(
+    ("years", "form", "first", "last"),
+    [
+        (range(1946, 2000), "%d-%b-%y, years from 1923", 1946, 1999),  # births
+        (range(1913, 1999), "%d-%b-%y, years from 1906", 1913, 1998),
+        (range(1990, 2016), "%d-%b-%y", 1990, 2015),
+        (range(1962, 2021), "%d-%b-%y, years from 1941", 1962, 2020),
+        (range(2015, 2046), "%d-%b-%y", 2015, 2045),  # loans that end
+        (range(1935, 1960), "%d-%b-%y, years from 1897", 1935, 1959),
+        (range(2018, 2019), "%d-%b-%y", 2018, 2018),
+        (range(1969, 2069), "%d-%b-%y", 1969, 2068),
+    ],
+    ids=str,
+)
+def test_years_of_two_digits_stay_in_order(years: range, form: str, first: int, last: int) -> None:
+    texts = [f"{day}-Jun-{year % 100:02}" for year in years for day in (1, 24)]
+    dated = settle_moments(dict.fromkeys(texts, 1))
+    assert dated is not None
+    assert dated.form == form
+    moments = parse(pd.Series([*texts, "29-Feb-96", "?"], dtype=object), dated.form)
+    assert moments[0] == np.datetime64(f"{first}-06-01")
+    assert moments[-3] == np.datetime64(f"{last}-06-24")
+    assert np.isnat(moments[-1])
+    assert (np.diff(moments[:-2].astype("int64")) > 0).all()

@@ -204,6 +204,7 @@ def test_an_id_that_repeats_is_told_with_the_split_that_keeps_it_together(name: 
         ("number of rooms", [i % 25 for i in range(N)]),
         ("rooms number", [i % 25 for i in range(N)]),
         ("humid", [f"c{i % 25}" for i in range(N)]),
+        ("NO2", [i % 25 for i in range(N)]),  # the gas
     ],
 )
 def test_what_is_no_id_or_has_few_levels_is_left_in_peace(name: str, values: list[Any]) -> None:

@@ -158,6 +158,13 @@ def test_what_is_planted_in_either_side_is_found_by_the_whole_inspection() -> No
     ]
 
 
+def test_many_columns_that_tell_the_target_are_told_at_once() -> None:
+    power = {f"q{i}": 1.0 for i in range(20)} | {"age": 0.3}
+    assert len(inspect_leaks(dict(list(power.items())[:3]), 300)) == 3
+    (told,) = inspect_leaks(power, 300)
+    assert told.startswith("20 columns each predict the target almost perfectly alone, such as 'q0', 'q1', 'q2': ")
+
+
 @pytest.mark.parametrize(("split", "told"), [("stratified", 0), ("random", 0), ("group", 0), ("time", 1)])
 def test_drift_is_looked_for_where_the_split_is_by_time(split: str, told: int) -> None:
     warnings, _ = inspected(split, length=100.0)

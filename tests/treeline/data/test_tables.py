@@ -254,3 +254,14 @@ def test_a_header_that_stands_again_among_the_rows_is_left_out_and_told(tmp_path
     table = read_table(str(path), "y")
     assert len(table.frame) == 121
     assert "The header stands again in 2 lines: they are left out." in table.notes
+
+
+@pytest.mark.parametrize(
+    ("first", "told"), [("39,Private,13,<=50K", True), ("a,b,c,d", False), ("team,0,1,2", False), ("x,2019,y,z", False)]
+)
+def test_a_file_without_names_is_told(tmp_path: Path, first: str, told: bool) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(first + "\n" + "50,Local,9,>50K\n28,Private,11,<=50K\n" * 20)
+    with pytest.raises(UserError, match=r"^Unknown target 'income'") as error:
+        read_table(str(path), "income")
+    assert ("put a line of names above it" in str(error.value)) == told
