@@ -17,8 +17,9 @@ LOOKS = {
     "a ratio": r"\d+:\d",
     "a version": r"v?\d+(?:\.\d+){2,}\S*",
     "JSON": r"[\[{].*[\]}]",
-    "a file name": r"\S*[/\\]\S+|\S+\.(?:jpe?g|png|gif|pdf|csv|txt|xlsx?|mp[34]|html?)",
-    "a street address": r"\d+[A-Za-z]? +(?:[\w.'#-]+ *){1,6}|\D+ \d+[A-Za-z]?(?:, .*)?",
+    "a file name": r"[^\s/\\]*[/\\]\S+|\S+\.(?:jpe?g|png|gif|pdf|csv|txt|xlsx?|mp[34]|html?)",
+    # A number first, none with zeros in front: `03  LOFTS` is a code. Each word takes its blank, for a match in one way.
+    "a street address": r"[1-9]\d*(?:-\d+)?[A-Za-z]?(?:,? +[\w.'#&/-]+){1,8},?|\D+ \d+[A-Za-z]?(?:, .*)?",
 }
 _COMPILED = {look: re.compile(shape, re.DOTALL) for look, shape in LOOKS.items()}
 # Han, kana, Hangul without blanks, Thai, Lao, Khmer: written without blanks between words.
