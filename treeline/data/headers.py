@@ -203,8 +203,9 @@ def _heads(row: Row, beneath: Sequence[Row], *, strict: bool) -> bool:
     words = [bool(field.strip()) and not looks_like_data(field) for field in row.fields]
     if any(number and word for number, word in zip(numbers, words, strict=True)):
         return True
-    years = [re.fullmatch(r"(18|19|20)\d\d", field.strip()) is not None for field in row.fields]
-    if words[0] and len(years) > 2 and all(years[1:]) and row.fields[1:] == sorted(set(row.fields[1:])):
+    named = [field.strip() for field in row.fields if field.strip()]
+    years = [name for name in named if re.fullmatch(r"(18|19|20)\d\d", name)]
+    if words[0] and len(years) > 1 and len(years) + sum(words) == len(named) and years == sorted(set(years)):
         return True
     return not strict and not any(numbers) and all(words)
 

@@ -130,6 +130,15 @@ def test_what_is_read_by_pyarrow_is_what_is_read_row_by_row() -> None:
         assert cells == [str(i) for i in range(300)]
 
 
+def test_a_header_of_words_and_years_is_found_below_its_titles() -> None:
+    titles = '"Data Source","World Indicators",\n\n"Last Updated Date","2018-03-01",\n\n'
+    years = '"Country Name","Country Code","Indicator","1960","1961","1962",\n'
+    found = read(titles + years + "".join(f'"C {i}","C{i}","GDP","","{i}.5","{i + 1}.25",\n' for i in range(30)))
+    assert list(found.frame)[:6] == ["Country Name", "Country Code", "Indicator", "1960", "1961", "1962"]
+    assert len(found.frame) == 30
+    assert found.notes == ["The header stands in line 5; what stands above it is left out: 'Data Source'."]
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
