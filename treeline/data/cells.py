@@ -1,7 +1,7 @@
 """What the text in each column of a table means, settled once: numbers, booleans, moments, or words."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,16 @@ import pyarrow.compute as pc
 
 from treeline import UserError
 from treeline.data.moments import is_duration, settle_moments
-from treeline.data.numbers import PLAIN, Spelled, are_few, has_leading_zero, is_plain, marks_missing, settle_numbers
+from treeline.data.numbers import (
+    PLAIN,
+    Spelled,
+    are_few,
+    has_leading_zero,
+    is_plain,
+    marks_missing,
+    pattern,
+    settle_numbers,
+)
 from treeline.data.values import (
     DURATION,
     PAIRS,
@@ -114,6 +123,7 @@ def settle_label_cells(column: pd.Series, numbers: bool) -> tuple[pd.Series, Rea
     Args:
         column: the target, text.
         numbers: whether numbers are wanted; labels that only contain one, such as `36 months`, are then read as it.
+            Without it, numbers are those with nothing beside them, be their decimal sign a point or a comma.
 
     Returns:
         The target, read; how its text is read; and what was seen, a few words.
@@ -128,11 +138,21 @@ def settle_label_cells(column: pd.Series, numbers: bool) -> tuple[pd.Series, Rea
     if any(map(has_leading_zero, present)) or not present:
         return column, Reading(), ""
     spelled = settle_numbers(counts)
-    if spelled is None or spelled.words or not (numbers or all(map(is_plain, present))):
+    if (
+        spelled is None
+        or spelled.words
+        or not (numbers or all(map(is_plain, present)) or _are_fractions(spelled, present))
+    ):
         return column, Reading(), ""
     settled = _as_number(spelled)
     read = _typed(column, settled)
     return read, settled.reading, _told(settled, column, read)
+
+
+def _are_fractions(spelled: Spelled, texts: Iterable[str]) -> bool:
+    """Tell whether all texts are numbers with decimal commas and nothing beside them."""
+    bare = re.compile(pattern(spelled.signs))
+    return spelled.decisive > 0 and all(bare.match(text.strip()) for text in texts)
 
 
 def _holds_text(column: pd.Series) -> bool:

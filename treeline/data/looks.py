@@ -18,7 +18,7 @@ LOOKS = {
     "a version": r"v?\d+(?:\.\d+){2,}\S*",
     "JSON": r"[\[{].*[\]}]",
     "a file name": r"[^\s/\\]*[/\\]\S+|\S+\.(?:jpe?g|png|gif|pdf|csv|txt|xlsx?|mp[34]|html?)",
-    # A number first, none with zeros in front: `03  LOFTS` is a code. Each word takes its blank, for a match in one way.
+    # A number first, none with zeros in front: `03  LOFTS` is a code. Words and blanks match in one way only.
     "a street address": r"[1-9]\d*(?:-\d+)?[A-Za-z]?(?:,? +[\w.'#&/-]+){1,8},?|\D+ \d+[A-Za-z]?(?:, .*)?",
 }
 _COMPILED = {look: re.compile(shape, re.DOTALL) for look, shape in LOOKS.items()}
