@@ -14,6 +14,7 @@ LOOKS = {
     "a UUID": r"[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}",
     "a hash": r"(?=.*\d)(?=.*[a-fA-F])(?:[0-9a-f]{32,}|[0-9A-F]{32,})",
     "a range": r"\d+(?:\.\d+)?\s?(?:-|–|to|\.\.)\s?\d+(?:\.\d+)?",
+    "a length in feet and inches": r"\d{1,2}'\s?\d{1,2}(?:\"|'')?",
     "a ratio": r"\d+:\d",
     "a version": r"v?\d+(?:\.\d+){2,}\S*",
     "JSON": r"[\[{].*[\]}]",

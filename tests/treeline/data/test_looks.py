@@ -13,6 +13,7 @@ from treeline.data.looks import is_index_name, is_unspaced, looks_like, word_cou
         (["192.168.0.1", "10.0.0.1"], "an IP address"),
         (["735-739", "10 - 19"], "a range"),
         (["16:9", "2:1"], "a ratio"),
+        (["5'7", "6'2\"", "5' 11\""], "a length in feet and inches"),
         (["10.11.12", "v1.2.3"], "a version"),
         (["12 Main St", "5 Elm Road"], "a street address"),
         (["225 RECTOR PLACE", "139-141 WEST 126TH   STREET", "25 INDIAN ROAD, 1B"], "a street address"),
