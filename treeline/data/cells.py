@@ -19,8 +19,10 @@ from treeline.data.numbers import (
     has_leading_zero,
     is_plain,
     marks_missing,
+    other_unit,
     pattern,
     settle_numbers,
+    words_by_unit,
 )
 from treeline.data.values import (
     DURATION,
@@ -217,7 +219,7 @@ def _judge(name: str, counts: dict[str, int], asked: str, commas: bool) -> _Sett
     if asked == "datetime":
         return _asked_moment(name, counts)
     spelled = settle_numbers(counts, commas) if asked == "number" or not any(map(has_leading_zero, counts)) else None
-    if spelled is not None and are_few(spelled.words, sum(counts.values())):
+    if spelled is not None and are_few(words_by_unit(spelled), sum(counts.values())):
         return _as_number(spelled)
     if asked == "number":
         strange = spelled.words if spelled else [text for text in counts if not marks_missing(text)]
@@ -251,7 +253,15 @@ def _settle_words(counts: dict[str, int], spelled: Spelled | None) -> _Settled:
 def _as_number(spelled: Spelled) -> _Settled:
     """Take a column for numbers, and say how they are spelled."""
     signs = spelled.signs
-    reading = Reading(signs.decimal, signs.thousands, signs.unit, signs.scales, words=tuple(spelled.words))
+    units = {word: other_unit(word, signs) for word in spelled.words}
+    reading = Reading(
+        signs.decimal,
+        signs.thousands,
+        signs.unit,
+        signs.scales,
+        words=tuple(word for word, unit in units.items() if not unit),
+        others=tuple(sorted(set(filter(None, units.values())))),
+    )
     return _Settled("number", reading, "; ".join(spelled.details), spelled.decisive, spelled.counted)
 
 

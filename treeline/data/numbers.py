@@ -4,7 +4,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -55,12 +55,14 @@ class Signs:
         thousands: what stands between groups of three digits; empty where nothing may.
         unit: the one sign or word that may stand beside a number, in small letters, such as `$`, `%` or `km`.
         scales: whether k, m and bn beside a number multiply it.
+        others: units of a few cells, whose numbers measure something else and are missing.
     """
 
     decimal: str = "."
     thousands: str = ""
     unit: str = ""
     scales: bool = False
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def parse_number(value: str, signs: Signs = Signs()) -> float | None:
     if signs.scales and unit != signs.unit:
         unit, factor = _scale(unit, signs.unit)
     if unit not in ("", signs.unit):
-        return None
+        return math.nan if unit in signs.others else None
     spelled = _core_value(parts.core, signs)
     if spelled is None:
         return None
@@ -152,6 +154,8 @@ def settle_numbers(counts: Mapping[str, int], comma_elsewhere: bool = False) -> 
     if not parts:
         return None
     unit, scales = _settle_unit([(each.unit, counts[text]) for text, each in parts.items()])
+    if _abbreviates(parts.values()):
+        unit, scales = "", True
     cores = [
         each.core
         for each in parts.values()
@@ -174,6 +178,20 @@ def are_few(words: Mapping[str, int], cells: int) -> bool:
         cells: of the column that hold anything.
     """
     return len(words) <= MAX_WORDS and sum(words.values()) <= MAX_SHARE_OF_WORDS * cells
+
+
+def other_unit(word: str, signs: Signs) -> str:
+    """Give the unit of a number that is not the one of its column; empty where either has none."""
+    parts = _take_apart(word.strip()) if signs.unit else None
+    return parts.unit if parts and parts.unit != signs.unit else ""
+
+
+def words_by_unit(spelled: Spelled) -> dict[str, int]:
+    """Count the cells of words, those of numbers in another unit than the column's together."""
+    cells = Counter[str]()
+    for word, count in spelled.words.items():
+        cells[other_unit(word, spelled.signs) or word] += count
+    return cells
 
 
 def pattern(signs: Signs) -> str:
@@ -277,6 +295,15 @@ def _settle_unit(units: Iterable[tuple[str, int]]) -> tuple[str, bool]:
             return beside, True
     unit, count = max(((unit, count) for unit, count in cells.items() if unit), key=lambda each: each[1])
     return (unit, False) if count >= 0.5 * total else ("", False)
+
+
+def _abbreviates(parts: Collection[_Parts]) -> bool:
+    """Tell whether counts are written as pages write them: whole below a thousand, and 1.6K from there on."""
+    below = [each.core for each in parts if not each.unit]
+    above = [each.core for each in parts if each.unit == "k"]
+    if not below or len(below) + len(above) < len(parts):
+        return False
+    return all(core.isdigit() and len(core) < 4 for core in below) and not all(map(str.isdigit, above))
 
 
 def _currencies(units: Iterable[str]) -> list[str]:
