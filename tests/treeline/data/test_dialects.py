@@ -147,6 +147,8 @@ def test_a_header_of_words_and_years_is_found_below_its_titles() -> None:
         ("a,b,c\n" + BODY + "1,2,3,4\n" + BODY, r"line 62 has 4 fields, the header 3: 1,2,3,4\. .* skip_rows=62"),
         ("a,b,c\n" + BODY.replace("\n", ",\n") + "1,2,3,4\n", r"line 62 has 4 fields, the header 3: 1,2,3,4"),
         ('a,b,c\n1,2,3\n4,"5,6\n7,8,9\n', "a quote is opened before '5,6' and never closed"),
+        ('\n\n<!DOCTYPE html>\n<html lang="en">\n<body>a,b</body>\n</html>\n', "t.csv is a web page or XML, no table"),
+        ("<?xml version='1.0'?>\n<rows>\n</rows>\n", "t.csv is a web page or XML, no table"),
         ("", "it is empty"),
         ("\n\n \n", "it is empty"),
         ("a,b\n", "has a header but no rows"),
