@@ -294,7 +294,8 @@ def _settle_unit(units: Iterable[tuple[str, int]]) -> tuple[str, bool]:
         if scaled and held >= 0.95 * total and (len(different) > 1 or (beside and cells[""] + cells[beside])):
             return beside, True
     unit, count = max(((unit, count) for unit, count in cells.items() if unit), key=lambda each: each[1])
-    return (unit, False) if count >= 0.5 * total else ("", False)
+    money = len(+cells) - (cells[""] > 0) == 1 and unicodedata.category(unit[-1]) == "Sc"  # 0 beside $4.99 is money too
+    return (unit, False) if count >= 0.5 * total or money else ("", False)
 
 
 def _abbreviates(parts: Collection[_Parts]) -> bool:
