@@ -103,6 +103,22 @@ def test_names_that_stand_twice_are_told() -> None:
     assert read("a,a,b\n1,2,3\n").notes == ["Names stand twice in the header: 'a' again as 'a.1' is read."]
 
 
+@pytest.mark.parametrize(
+    ("first", "told"),
+    [
+        ("5.1,3.5,1.4,setosa", True),
+        ("6173,31,69,69", True),
+        ("0,1,2,3", False),
+        ("400.5,401,401.5,y", False),
+        ("2020,2019,2018,c", False),
+        ("a,b,c,3", False),
+    ],
+)
+def test_a_first_line_of_values_is_told(first: str, told: bool) -> None:
+    found = read(first + "\n" + "".join(f"{i}.5,{i % 7},{i % 3}.1,{i % 9}\n" for i in range(40)))
+    assert any("look like values" in note for note in found.notes) == told
+
+
 def test_cells_stand_as_they_are_written() -> None:
     text = 'a,b,c\nNA,None,007\n" 1,5 ", x ,"two\nlines"\n"",,"say ""no"""\n1e5,-,9007199254740993\n'
     frame = read(text).frame
