@@ -1,7 +1,7 @@
 """What the text in each column of a table means, settled once: numbers, booleans, moments, or words."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,18 @@ import pyarrow.compute as pc
 
 from treeline import UserError
 from treeline.data.moments import is_duration, parse_duration, settle_moments
-from treeline.data.numbers import PLAIN, Spelled, are_few, has_leading_zero, is_plain, marks_missing, settle_numbers
+from treeline.data.numbers import (
+    PLAIN,
+    Spelled,
+    are_few,
+    has_leading_zero,
+    is_plain,
+    marks_missing,
+    other_unit,
+    pattern,
+    settle_numbers,
+    words_by_unit,
+)
 from treeline.data.values import (
     DURATION,
     PAIRS,
@@ -116,6 +127,7 @@ def settle_label_cells(column: pd.Series, numbers: bool) -> tuple[pd.Series, Rea
     Args:
         column: the target, text.
         numbers: whether numbers are wanted; labels that only contain one, such as `36 months`, are then read as it.
+            Without it, numbers are those with nothing beside them, be their decimal sign a point or a comma.
 
     Returns:
         The target, read; how its text is read; and what was seen, a few words.
@@ -130,7 +142,11 @@ def settle_label_cells(column: pd.Series, numbers: bool) -> tuple[pd.Series, Rea
     if any(map(has_leading_zero, present)) or not present:
         return column, Reading(), ""
     spelled = settle_numbers(counts)
-    if spelled is None or spelled.words or not (numbers or all(map(is_plain, present))):
+    if (
+        spelled is None
+        or spelled.words
+        or not (numbers or all(map(is_plain, present)) or _are_fractions(spelled, present))
+    ):
         return column, Reading(), ""
     settled = _as_number(spelled)
     read = _typed(column, settled)
@@ -140,6 +156,12 @@ def settle_label_cells(column: pd.Series, numbers: bool) -> tuple[pd.Series, Rea
 def _holds_times(column: pd.Series) -> bool:
     """Tell whether a column holds times of the day, which text and JSON carry without a date."""
     return pd.api.types.infer_dtype(column, skipna=True) == "time"
+
+
+def _are_fractions(spelled: Spelled, texts: Iterable[str]) -> bool:
+    """Tell whether all texts are numbers with decimal commas and nothing beside them."""
+    bare = re.compile(pattern(spelled.signs))
+    return spelled.decisive > 0 and all(bare.match(text.strip()) for text in texts)
 
 
 def _holds_text(column: pd.Series) -> bool:
@@ -204,7 +226,7 @@ def _judge(name: str, counts: dict[str, int], asked: str, commas: bool) -> _Sett
     if asked == "datetime":
         return _asked_moment(name, counts)
     spelled = settle_numbers(counts, commas) if asked == "number" or not any(map(has_leading_zero, counts)) else None
-    if spelled is not None and are_few(spelled.words, sum(counts.values())):
+    if spelled is not None and are_few(words_by_unit(spelled), sum(counts.values())):
         return _as_number(spelled)
     if asked == "number":
         strange = spelled.words if spelled else [text for text in counts if not marks_missing(text)]
@@ -244,7 +266,15 @@ def _settle_words(counts: dict[str, int], spelled: Spelled | None) -> _Settled:
 def _as_number(spelled: Spelled) -> _Settled:
     """Take a column for numbers, and say how they are spelled."""
     signs = spelled.signs
-    reading = Reading(signs.decimal, signs.thousands, signs.unit, signs.scales, words=tuple(spelled.words))
+    units = {word: other_unit(word, signs) for word in spelled.words}
+    reading = Reading(
+        signs.decimal,
+        signs.thousands,
+        signs.unit,
+        signs.scales,
+        words=tuple(word for word, unit in units.items() if not unit),
+        others=tuple(sorted(set(filter(None, units.values())))),
+    )
     return _Settled("number", reading, "; ".join(spelled.details), spelled.decisive, spelled.counted)
 
 

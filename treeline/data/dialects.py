@@ -84,13 +84,14 @@ def csv_dialect(path: Path, files: FileSettings = AS_IT_STANDS, called: str = ""
 
     Raises:
         pandas.errors.EmptyDataError: it holds nothing.
-        UserError: its rows have more fields than its header, or it has a second header.
+        UserError: it is a web page, its rows have more fields than its header, or it has a second header.
         ValueError: it is no text.
     """
     encoding = tell_encoding(path, files.encoding)
     head = _read_head(path, encoding.name)
     if not any(line.strip() for line in head.lines):
         raise pd.errors.EmptyDataError("it is empty")
+    _refuse_page("".join(head.lines[:MIN_HEAD_LINES]), called or path.name)
     parsed, layout = _best(head, files.skipped, called or path.name)
     check_second_header(parsed.table(files.skipped)[:MAX_HEAD_ROWS], layout, called or path.name)
     names, twins = mangled(layout.named)
@@ -146,6 +147,18 @@ def _read_head(path: Path, encoding: str) -> _Head:
 def _lines(text: str) -> list[str]:
     """Cut text where lines of a file end; `splitlines` would cut at signs that stand in cells."""
     return list(io.StringIO(text, newline=""))
+
+
+def _refuse_page(text: str, called: str) -> None:
+    """Refuse a page that a browser was given in place of a file.
+
+    Raises:
+        UserError: it is one.
+    """
+    if re.match(r"\ufeff?\s*<(!doctype|html|\?xml)\b", text, re.IGNORECASE):
+        raise UserError(
+            f"{called} is a web page or XML, no table: download the file that the page shows, and give that."
+        )
 
 
 def _parse(head: _Head, separator: str) -> _Parsed:

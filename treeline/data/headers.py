@@ -13,6 +13,7 @@ from itertools import pairwise
 import pandas as pd
 
 from treeline import UserError
+from treeline.data.numbers import is_plain
 
 MAX_TITLE_ROWS = 30  # above a header
 MIN_SHARE_NUMBERS = 0.9  # of a column below a second header
@@ -99,7 +100,23 @@ def find_layout(rows: Sequence[Row]) -> Layout | None:
         notes.append(f"Each row ends with {extra} empty field{'s' * (extra > 1)} more than the header: ignored.")
     if len(named) < len(header.fields) and width < len(header.fields):
         notes.append("The header ends with an empty name more than the rows have fields: ignored.")
+    if strange := _values_as_names(named):
+        told = " and ".join(map(repr, strange[:2]))
+        notes.append(
+            f"The names in line {header.number} look like values, such as {told}: if the file has no header, give it "
+            "one."
+        )
     return Layout(header.number, named, row_names, extra, fits, above, tuple(notes))
+
+
+def _values_as_names(named: Sequence[str]) -> list[str]:
+    """Give the names that are numbers, where most are; rising ones and years are names."""
+    strange = [name.strip() for name in named if is_plain(name)]
+    numbers = list(map(float, strange))
+    years = all(1800 <= number <= 2100 and number % 1 == 0 for number in numbers)
+    if len(strange) < 3 or len(strange) <= len(named) / 2 or years or numbers == sorted(set(numbers)):
+        return []
+    return strange
 
 
 def mangled(named: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -219,8 +236,9 @@ def _heads(row: Row, beneath: Sequence[Row], *, strict: bool) -> bool:
     words = [bool(field.strip()) and not looks_like_data(field) for field in row.fields]
     if any(number and word for number, word in zip(numbers, words, strict=True)):
         return True
-    years = [re.fullmatch(r"(18|19|20)\d\d", field.strip()) is not None for field in row.fields]
-    if words[0] and len(years) > 2 and all(years[1:]) and row.fields[1:] == sorted(set(row.fields[1:])):
+    named = [field.strip() for field in row.fields if field.strip()]
+    years = [name for name in named if re.fullmatch(r"(18|19|20)\d\d", name)]
+    if words[0] and len(years) > 1 and len(years) + sum(words) == len(named) and years == sorted(set(years)):
         return True
     return not strict and not any(numbers) and all(words)
 

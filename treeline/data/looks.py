@@ -26,11 +26,15 @@ LOOKS = {
     ),
     PAIR: r"\d+/\d+",
     RANGE: r"\d+(?:\.\d+)?\s?(?:-|–|to|\.\.)\s?\d+(?:\.\d+)?",
+    "a length in feet and inches": r"\d{1,2}'\s?\d{1,2}(?:\"|'')?",
     "a ratio": r"\d+:\d",
     "a version": r"v?\d+(?:\.\d+){2,}\S*",
     "JSON": r"[\[{].*[\]}]",
     "a file name": r"(?:[A-Za-z]:)?[/\\]\S+|\S+[/\\]\S+[/\\]\S+|\S+\.(?:jpe?g|png|gif|pdf|csv|txt|xlsx?|mp[34]|html?)",
-    ADDRESS: r"\d+[A-Za-z]? +(?=.*[^\W\d_]{2})(?=.*[A-Z])(?:[\w.'#-]+ *){1,6}|\D+ \d+[A-Za-z]?(?:, .*)?",
+    # A number first, none with zeros in front: `03  LOFTS` is a code. Words and blanks match in one way only.
+    ADDRESS: (
+        r"[1-9]\d*(?:-\d+)?[A-Za-z]?(?=.*[^\W\d_]{2})(?=.*[A-Z])(?:,? +[\w.'#&/-]+){1,8},?|\D+ \d+[A-Za-z]?(?:, .*)?"
+    ),
 }
 _COMPILED = {look: re.compile(shape, re.DOTALL) for look, shape in LOOKS.items()}
 # Han, kana, Hangul without blanks, Thai, Lao, Khmer: written without blanks between words.

@@ -4,7 +4,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -59,12 +59,14 @@ class Signs:
         thousands: what stands between groups of three digits; empty where nothing may.
         unit: the one sign or word that may stand beside a number, in small letters, such as `$`, `%` or `km`.
         scales: whether k, m and bn beside a number multiply it.
+        others: units of a few cells, whose numbers measure something else and are missing.
     """
 
     decimal: str = "."
     thousands: str = ""
     unit: str = ""
     scales: bool = False
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def parse_number(value: str, signs: Signs = Signs()) -> float | None:
     if signs.scales and unit != signs.unit:
         unit, factor = _scale(unit, signs.unit)
     if unit not in ("", signs.unit):
-        return None
+        return math.nan if unit in signs.others else None
     spelled = _core_value(parts.core, signs)
     if spelled is None:
         return None
@@ -156,6 +158,8 @@ def settle_numbers(counts: Mapping[str, int], comma_elsewhere: bool = False) -> 
     if not parts:
         return None
     unit, scales = _settle_unit([(each.unit, counts[text]) for text, each in parts.items()])
+    if _abbreviates(parts.values()):
+        unit, scales = "", True
     cores = [
         each.core + "0000" * bool(each.power)  # the comma of 5,631e+03 is no thousands'
         for each in parts.values()
@@ -180,6 +184,20 @@ def are_few(words: Mapping[str, int], cells: int) -> bool:
     held = sum(words.values())
     rare = len(words) <= MAX_RARE_WORDS and held <= MAX_SHARE_OF_RARE * cells
     return rare or (len(words) <= MAX_WORDS and held <= MAX_SHARE_OF_WORDS * cells)
+
+
+def other_unit(word: str, signs: Signs) -> str:
+    """Give the unit of a number that is not the one of its column; empty where either has none."""
+    parts = _take_apart(word.strip()) if signs.unit else None
+    return parts.unit if parts and parts.unit != signs.unit else ""
+
+
+def words_by_unit(spelled: Spelled) -> dict[str, int]:
+    """Count the cells of words, those of numbers in another unit than the column's together."""
+    cells = Counter[str]()
+    for word, count in spelled.words.items():
+        cells[other_unit(word, spelled.signs) or word] += count
+    return cells
 
 
 def pattern(signs: Signs) -> str:
@@ -287,7 +305,17 @@ def _settle_unit(units: Iterable[tuple[str, int]]) -> tuple[str, bool]:
         if scaled and held >= 0.95 * total and (len(different) > 1 or (beside and cells[""] + cells[beside])):
             return beside, True
     unit, count = max(((unit, count) for unit, count in cells.items() if unit), key=lambda each: each[1])
-    return (unit, False) if count >= 0.5 * total else ("", False)
+    money = len(+cells) - (cells[""] > 0) == 1 and unicodedata.category(unit[-1]) == "Sc"  # 0 beside $4.99 is money too
+    return (unit, False) if count >= 0.5 * total or money else ("", False)
+
+
+def _abbreviates(parts: Collection[_Parts]) -> bool:
+    """Tell whether counts are written as pages write them: whole below a thousand, and 1.6K from there on."""
+    below = [each.core for each in parts if not each.unit]
+    above = [each.core for each in parts if each.unit == "k"]
+    if not below or len(below) + len(above) < len(parts):
+        return False
+    return all(core.isdigit() and len(core) < 4 for core in below) and not all(map(str.isdigit, above))
 
 
 def _currencies(units: Iterable[str]) -> list[str]:

@@ -201,7 +201,7 @@ def _remedy(name: str, present: np.ndarray, kinds: Mapping[str, str]) -> str:
         )
     left = f"of which XGBoost's 32-bit numbers tell {_told_apart(present)[1]} apart"
     step = 10.0 ** math.floor(math.log10(high - low))
-    offset = math.floor(low / step) * step
+    offset = round(math.floor(low / step) * step, -math.floor(math.log10(step)))  # 59.8, not 59.800000000000004
     different, kept = _told_apart(present - offset)
     if kept <= MAX_SHARE_TOLD_APART * different:
         return f"{left}: if it is an id, leave it out with drop; if it is a code, use categorical"

@@ -35,6 +35,7 @@ class Reading:
         form: of a moment its format, as in `treeline.data.moments.Dated`; `duration` for numbers that are one.
         words: what stood for a missing value among numbers, booleans or moments of this column alone.
         pair: the words for true and false, in small letters.
+        others: units of a few cells, whose numbers are missing, as in `treeline.data.numbers.Signs`.
         levels_are_numbers: whether a category's levels are numbers, so that 3, 3.0 and "3.0" are one level.
     """
 
@@ -45,6 +46,7 @@ class Reading:
     form: str = ""
     words: tuple[str, ...] = ()
     pair: tuple[str, str] = ("true", "false")
+    others: tuple[str, ...] = ()
     levels_are_numbers: bool = False
 
     @classmethod
@@ -64,7 +66,7 @@ class Reading:
     @property
     def signs(self) -> Signs:
         """The signs of numbers."""
-        return Signs(self.decimal, self.thousands, self.unit, self.scales)
+        return Signs(self.decimal, self.thousands, self.unit, self.scales, self.others)
 
     def is_gap(self, text: str) -> bool:
         """Tell whether text stands for a missing value where numbers, booleans or moments stand."""

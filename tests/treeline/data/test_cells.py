@@ -10,7 +10,7 @@ import pytest
 
 from treeline import UserError
 from treeline.data.cells import Cells, settle_cells, settle_label_cells
-from treeline.data.values import Reading, read_datetimes
+from treeline.data.values import Reading, read_column, read_datetimes
 
 N = 80
 RNG = np.random.default_rng(0)
@@ -64,6 +64,23 @@ def test_what_is_no_gap_is_a_number_of_its_own(cell: str, number: float) -> None
     found = cells(*with_mark(cell))
     assert found.kinds == {"c": "number"}
     assert found.frame["c"][5] == number
+
+
+def test_a_few_numbers_in_another_unit_are_gaps_and_told() -> None:
+    texts = [f"{18 + i / 7:.2f} kmpl" for i in range(300)]
+    texts[::40] = [f"{20 + i}.5 km/kg" for i in range(8)]
+    found = cells(*texts)
+    assert found.kinds == {"c": "number"}
+    assert found.readings == {"c": {"unit": "kmpl", "others": ["km/kg"]}}
+    assert np.flatnonzero(found.frame["c"].isna()).tolist() == list(range(0, 300, 40))
+    assert found.told["c"] == "in 'kmpl'; 8 cells read as missing: '20.5 km/kg', '21.5 km/kg', '22.5 km/kg'"
+    new = read_column(pd.Series(["31.5 km/kg", "5 mpg", "12.5 kmpl"]), "number", Reading.from_dict(found.readings["c"]))
+    assert (new[0].tolist()[2], np.isnan(new[0].tolist()[0]), new[1].tolist()) == (12.5, True, [False, True, False])
+
+
+def test_house_numbers_with_letters_stay_words() -> None:
+    houses = [f"{i}{'a' if i % 30 == 0 else ''}" for i in range(1, 300)]
+    assert cells(*houses).kinds == {}
 
 
 def test_many_words_make_a_column_of_words_and_what_stands_in_the_way_is_told() -> None:
@@ -175,6 +192,9 @@ def test_words_asked_for_stay_words_and_levels_that_are_numbers_are_known_as_suc
         (["36 months", "60 months"], False, ["36 months", "60 months"]),
         (["36 months", "60 months"], True, [36, 60]),
         (["$1,200.50", "$3"], True, [1200.5, 3]),
+        ([" 1,4  ", "2", "0,95", "-"], False, [1.4, 2, 0.95, np.nan]),
+        (["1,4 %", "2 %"], False, ["1,4 %", "2 %"]),
+        (["1,234", "2,345"], False, ["1,234", "2,345"]),
         (["1", "two"], True, ["1", "two"]),
     ],
     ids=str,

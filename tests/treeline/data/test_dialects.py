@@ -103,6 +103,22 @@ def test_names_that_stand_twice_are_told() -> None:
     assert read("a,a,b\n1,2,3\n").notes == ["Names stand twice in the header: 'a' again as 'a.1' is read."]
 
 
+@pytest.mark.parametrize(
+    ("first", "told"),
+    [
+        ("5.1,3.5,1.4,setosa", True),
+        ("6173,31,69,69", True),
+        ("0,1,2,3", False),
+        ("400.5,401,401.5,y", False),
+        ("2020,2019,2018,c", False),
+        ("a,b,c,3", False),
+    ],
+)
+def test_a_first_line_of_values_is_told(first: str, told: bool) -> None:
+    found = read(first + "\n" + "".join(f"{i}.5,{i % 7},{i % 3}.1,{i % 9}\n" for i in range(40)))
+    assert any("look like values" in note for note in found.notes) == told
+
+
 def test_cells_stand_as_they_are_written() -> None:
     text = 'a,b,c\nNA,None,007\n" 1,5 ", x ,"two\nlines"\n"",,"say ""no"""\n1e5,-,9007199254740993\n'
     frame = read(text).frame
@@ -130,6 +146,15 @@ def test_what_is_read_by_pyarrow_is_what_is_read_row_by_row() -> None:
         assert cells == [str(i) for i in range(300)]
 
 
+def test_a_header_of_words_and_years_is_found_below_its_titles() -> None:
+    titles = '"Data Source","World Indicators",\n\n"Last Updated Date","2018-03-01",\n\n'
+    years = '"Country Name","Country Code","Indicator","1960","1961","1962",\n'
+    found = read(titles + years + "".join(f'"C {i}","C{i}","GDP","","{i}.5","{i + 1}.25",\n' for i in range(30)))
+    assert list(found.frame)[:6] == ["Country Name", "Country Code", "Indicator", "1960", "1961", "1962"]
+    assert len(found.frame) == 30
+    assert found.notes == ["The header stands in line 5; what stands above it is left out: 'Data Source'."]
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -138,6 +163,8 @@ def test_what_is_read_by_pyarrow_is_what_is_read_row_by_row() -> None:
         ("a,b,c\n" + BODY + "1,2,3,4\n" + BODY, r"line 62 has 4 fields, the header 3: 1,2,3,4\. .* skip_rows=62"),
         ("a,b,c\n" + BODY.replace("\n", ",\n") + "1,2,3,4\n", r"line 62 has 4 fields, the header 3: 1,2,3,4"),
         ('a,b,c\n1,2,3\n4,"5,6\n7,8,9\n', "a quote is opened before '5,6' and never closed"),
+        ('\n\n<!DOCTYPE html>\n<html lang="en">\n<body>a,b</body>\n</html>\n', "t.csv is a web page or XML, no table"),
+        ("<?xml version='1.0'?>\n<rows>\n</rows>\n", "t.csv is a web page or XML, no table"),
         ("", "it is empty"),
         ("\n\n \n", "it is empty"),
         ("a,b\n", "has a header but no rows"),

@@ -19,8 +19,12 @@ from treeline.data.looks import is_index_name, is_unspaced, looks_like, word_cou
         (["142/73"], "two numbers"),
         (["735-739", "10 - 19"], "a range"),
         (["16:9", "2:1"], "a ratio"),
+        (["5'7", "6'2\"", "5' 11\""], "a length in feet and inches"),
         (["10.11.12", "v1.2.3"], "a version"),
         (["12 Main St", "5 Elm Road"], "a street address"),
+        (["225 RECTOR PLACE", "139-141 WEST 126TH   STREET", "25 INDIAN ROAD, 1B"], "a street address"),
+        (["03  THREE FAMILY DWELLINGS", "10  ELEVATOR APARTMENTS"], ""),
+        (["12 " + "a" * 200 + "!"], ""),  # which took hours
         (["550e8400-e29b-41d4-a716-446655440000"], "a UUID"),
         (["img/a.png", "b.jpg"], "a file name"),
         (["/usr/lib/x", r"C:\\data\\x"], "a file name"),

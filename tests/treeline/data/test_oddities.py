@@ -160,6 +160,12 @@ def test_serials_that_float32_cannot_tell_apart_are_told_with_the_constant_to_su
     assert "derive `serial_no_x_0 = `serial no. x` - 100000000`" in told
 
 
+def test_the_constant_to_subtract_is_spelled_in_few_digits() -> None:
+    pairs = [59.81 + 0.003 * (i // 2) + 1e-6 * (i % 2) for i in range(N)]
+    (told,) = found(table(latitude=pairs))
+    assert "derive `latitude_0 = latitude - 59.8`" in told
+
+
 def test_the_advice_on_serials_works_as_it_is_written() -> None:
     from treeline.model.expressions import Expression, parse_derived
 
