@@ -336,7 +336,7 @@ def test_a_bad_table_is_one_sentence_and_leaves_nothing_but_a_failed_run(
 def test_a_bad_setting_is_one_sentence_and_leaves_nothing(store: Store, refused: Callable[..., str], case: str) -> None:
     argv, words = BAD_SETTINGS[case]
     two_classes().to_csv("good.csv", index=False)
-    Path("bad.xlsx").touch()
+    Path("bad.docx").touch()
     sentence = refused(data_preprocessing.main, *argv)
     assert [word for word in words if word not in sentence] == []
     assert store.runs() == []
