@@ -129,6 +129,9 @@ def test_settings_are_logged_under_their_names_on_the_command_line(cancer: Store
     assert cancer.last(STAGE).data.params == {
         "data": "breast_cancer",
         "target": "",
+        "encoding": "",
+        "skip-rows": "",
+        "sheet": "",
         "task": "auto",
         "drop": "",
         "derive": "",
@@ -293,7 +296,7 @@ BAD_TABLES: dict[str, tuple[Callable[[], object], list[str], list[str]]] = {
 
 # Refused before a run is opened, unless `mlflow run` has opened one, which then fails it.
 BAD_SETTINGS = {
-    "a kind of file that is not read": (["--data", "bad.xlsx", "--target", "y"], ["bad.xlsx", ".csv"]),
+    "a kind of file that is not read": (["--data", "bad.docx", "--target", "y"], ["bad.docx", ".csv"]),
     "no target": (["--data", "good.csv", "--target", ""], ["target=COLUMN", "'size', 'colour', 'label'"]),
     "a group split without a column": (["--split", "group"], ["split_column"]),
     "a split column without its split": (["--split-column", "size"], ["split=group or split=time"]),
@@ -333,7 +336,7 @@ def test_a_bad_table_is_one_sentence_and_leaves_nothing_but_a_failed_run(
 def test_a_bad_setting_is_one_sentence_and_leaves_nothing(store: Store, refused: Callable[..., str], case: str) -> None:
     argv, words = BAD_SETTINGS[case]
     two_classes().to_csv("good.csv", index=False)
-    Path("bad.xlsx").touch()
+    Path("bad.docx").touch()
     sentence = refused(data_preprocessing.main, *argv)
     assert [word for word in words if word not in sentence] == []
     assert store.runs() == []
