@@ -77,10 +77,9 @@ def prepare(settings: DataSettings) -> Prepared:
     Raises:
         UserError: whatever is wrong with the table or the settings.
     """
-    table = read_table(settings.data, settings.target, download_artifact, settings.file())
-    n_read = len(table.frame)
-    problem, rows = settle_problem(table, settings.table())
-    del table  # a copy of the rows that need not stay
+    tables = [read_table(settings.data, settings.target, download_artifact, settings.file())]
+    n_read = len(tables[0].frame)
+    problem, rows = settle_problem(tables.pop(), settings.table())  # the table as it was read need not stay
     problem = add_derived(problem, settings.derive)
     odd = inspect_cells(problem, rows)
     train, test = split(problem, rows, settings)

@@ -79,42 +79,54 @@ class _Settled:
     told: str = ""
     decisive: int = 0
     counted: bool = False  # whether what is told counts cells
+    plain: bool = False  # whether every text is a number as programs write it
 
 
-def settle_cells(frame: pd.DataFrame, asked: Mapping[str, str] | None = None) -> Cells:
+def settle_cells(frame: pd.DataFrame | dict[str, pd.Series], asked: Mapping[str, str] | None = None) -> Cells:
     """Settle what the text of each column means, and read it.
 
     Args:
-        frame: raw columns; real dates, times, durations and decimals become moments and numbers of one type each.
+        frame: raw columns; real dates, times, durations and decimals become moments and numbers of one type each. A
+            dict of columns is emptied on the way, so that the text of a large table need not stay beside its numbers.
         asked: the kind of a column that the user has named: `number`, `category`, `datetime` or `text`.
 
     Raises:
         UserError: a column asked to be of a kind holds what is not of it.
     """
-    asked = asked or {}
+    asked, columns = (
+        asked or {},
+        frame if isinstance(frame, dict) else {str(name): each for name, each in frame.items()},
+    )
     found: dict[str, _Settled] = {}
     read: dict[str, pd.Series] = {}
     told: dict[str, str] = {}
-    for name in map(str, frame.columns):
-        column = frame[name]
+    kept: dict[str, dict[str, Any]] = {}
+    doubtful: dict[str, pd.Series] = {}
+    for name in list(columns):
+        column = columns.pop(name)
         if is_datetime(column):
             read[name] = read_column(column, "datetime")[0]
+            kept[name] = Reading(form=TIME if _holds_times(column) else "").to_dict()
         elif pd.api.types.is_timedelta64_dtype(column):
             read[name], told[name] = read_column(column, "number")[0], DURATION_TOLD
+            kept[name] = Reading(form=DURATION).to_dict()
         elif holds_decimals(column):
             read[name] = read_column(column, "number")[0]
         elif _holds_text(column):
             found[name], read[name] = _settle(name, column, asked.get(name, ""))
+            told[name] = _told(found[name], column, read[name])
+            if found[name].kind == "number" and not found[name].decisive and not found[name].plain:
+                doubtful[name] = column
+        else:
+            read[name] = column
+        del column
     if sum(each.decisive for each in found.values()) > 0:  # the table has decimal commas
-        for name, each in found.items():
-            if each.kind == "number" and not each.decisive:
-                found[name], read[name] = _settle(name, frame[name], asked.get(name, ""), True)
-    told |= {name: _told(each, frame[name], read[name]) for name, each in found.items()}
-    kept = {name: each.reading.to_dict() for name, each in found.items()}
-    kept |= {name: Reading(form=DURATION).to_dict() for name, each in told.items() if each == DURATION_TOLD}
-    kept |= {name: Reading(form=TIME).to_dict() for name in set(read) - set(found) if _holds_times(frame[name])}
+        for name, column in doubtful.items():
+            found[name], read[name] = _settle(name, column, asked.get(name, ""), True)
+            told[name] = _told(found[name], column, read[name])
+    kept |= {name: each.reading.to_dict() for name, each in found.items()}
     return Cells(
-        replaced(frame, read),
+        pd.DataFrame(read, copy=False) if isinstance(frame, dict) else replaced(frame, read),
         {name: each for name, each in kept.items() if each},
         {name: each.kind for name, each in found.items() if each.kind},
         {name: each for name, each in told.items() if each},
@@ -201,7 +213,7 @@ def _settle(name: str, column: pd.Series, asked: str, commas: bool = False) -> t
     Of a long one some rows are judged; all are then read so, and judged only where that leaves anything strange.
     """
     if asked in ("", "number") and not commas and len(column) > MIN_ROWS_AT_ONCE and _plainly_numbers(column):
-        return _Settled("number", decisive=-1 if _has_points(column) else 0), _read_plain(column)
+        return _Settled("number", decisive=-1 if _has_points(column) else 0, plain=True), _read_plain(column)
     if not asked and len(column) > MAX_ROWS_JUDGED:
         some = column.iloc[:: -(-len(column) // MAX_ROWS_JUDGED)]
         settled = _judge(name, different_texts(some), asked, commas)

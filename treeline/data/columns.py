@@ -55,11 +55,11 @@ class Columns:
     frame: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
-def settle_columns(frame: pd.DataFrame, asked: Mapping[str, str] | None = None) -> Columns:
+def settle_columns(frame: pd.DataFrame | dict[str, pd.Series], asked: Mapping[str, str] | None = None) -> Columns:
     """Give each raw column its kind, or leave it out.
 
     Args:
-        frame: raw columns without the target; missing values may stand anywhere.
+        frame: raw columns without the target; missing values may stand anywhere. A dict of them is emptied on the way.
         asked: the kind of a column that the user has named: `number`, `category`, `datetime` or `text`. Such a column
             is left out only where it holds nothing.
 

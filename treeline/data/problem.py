@@ -1,7 +1,7 @@
 """The problem that a table poses: what is predicted, from which columns, as which task; settled by the data run."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -199,13 +199,17 @@ def settle_problem(table: Table, settings: TableSettings) -> tuple[Problem, pd.D
     dropped = read_names(settings.drop, beside, "drop")
     asked = _asked_kinds(settings, [name for name in beside if name not in dropped])
     split_column = settings.split_column
-    rows = target.rows.drop(columns=[name for name in dropped if name != split_column])
+    rows, order = target.rows, [name for name in target.rows.columns if name not in dropped or name == split_column]
     groups = {split_column: "it holds the groups"} if settings.split == "group" else {}
     unread = {table.target, *dropped, *groups}
-    columns = settle_columns(rows.drop(columns=[name for name in rows.columns if name in unread]), asked)
-    rows = replaced(rows, columns.frame)
-    if split_column and split_column not in columns.frame and settings.split == "time":
+    beside_it = {name: rows[name] for name in order if name not in unread}
+    rows = rows[[name for name in order if name in unread]]
+    # Nothing here holds the text of the others any more, where the caller does not: it goes as it is read.
+    table, target = replace(table, frame=pd.DataFrame()), replace(target, rows=rows)
+    columns = settle_columns(beside_it, asked)
+    if split_column in rows.columns and settings.split == "time":
         rows = replaced(rows, settle_cells(rows[[split_column]]).frame)
+    rows = pd.DataFrame({**columns.frame, **rows}, columns=order, copy=False)
     left_out = columns.left_out | groups
     _check_any_left(columns, left_out)
     problem = Problem(

@@ -19,7 +19,7 @@ from treeline.data.files import AS_IT_STANDS, FileSettings, TableFile, path_kind
 from treeline.data.parquet_files import arrow_table, find_parts, frame_of
 from treeline.data.records import read_excel, read_json
 
-BYTES_PER_PIECE = 1 << 22
+BYTES_PER_PIECE = 1 << 25  # so large that what a column took goes back to the system when it is read
 
 # What pandas, pyarrow and the unpackers raise for a file that is not what its name says; ArrowInvalid is a ValueError.
 UNREADABLE = (pa.ArrowException, ValueError, OSError, EOFError, KeyError, RuntimeError, MemoryError)

@@ -25,6 +25,7 @@ from treeline.data.values import (
     is_text,
     missing,
     read_numbers,
+    replaced,
     whole_numbers,
 )
 
@@ -161,13 +162,13 @@ def _labelled(frame: pd.DataFrame, target: str, task: str) -> tuple[pd.DataFrame
     reading, told = PLAIN_READING, ""
     rows = _spelled(rows, target)
     if not rows.empty and is_text(rows[target]):
-        many = rows[target].nunique() > MAX_INTEGER_CLASSES
+        many = any(some.nunique() > MAX_INTEGER_CLASSES for some in (rows[target].head(10_000), rows[target]))
         numbers = task == "regression" or (task == "auto" and many)
         y, reading, told = settle_label_cells(rows[target], numbers)
         if task in ("auto", "regression") and many and is_text(y):
             _check_text(y, target)
         if y is not rows[target]:
-            rows = _present(rows.assign(**{target: y}), target)
+            rows = _present(replaced(rows, {target: y}), target)
     if rows.empty:
         raise UserError(f"Every value of the target {target!r} is missing: there is nothing to learn from.")
     if isinstance(rows[target].dtype, pd.CategoricalDtype):
