@@ -114,7 +114,7 @@ def _kind(name: str, column: pd.Series, asked: str, spelled: str) -> tuple[str, 
     if asked:
         return _asked(name, column, asked)
     full = len(present) == len(column)
-    if full and present.nunique() == 1 and len(column) > 1:
+    if full and len(column) > 1 and bool((present == present.iloc[0]).all()):
         return "", f"it is constant: {str(present.iloc[0])[:40]!r}"
     if is_boolean(column):
         return "boolean", "true or false"
@@ -161,7 +161,7 @@ def _text(present: pd.Series) -> tuple[str, str]:
     few = different <= MAX_NATIVE_CATEGORIES
     known = look and not (few and look == ADDRESS)  # so look Level 5 and 2 Seasons
     told = f", {look} each, such as {text.iloc[0][:40]!r}" if known else ""
-    if text.str.match(r"\s").all():  # a blank behind every separator
+    if all(each[0].isspace() for each in text.unique()):  # a blank behind every separator
         told += f", each with a blank in front, such as {text.iloc[0][:40]!r}: it is part of the word"
     if few:
         return "category", f"{different} {'level' if different == 1 else 'levels'}{told}"
