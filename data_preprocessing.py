@@ -24,9 +24,9 @@ from treeline.data.names import one_line
 from treeline.data.oddities import inspect_cells
 from treeline.data.problem import Problem, settle_problem
 from treeline.data.quality import inspect_table
+from treeline.data.sentences import spell
 from treeline.data.splits import Split
 from treeline.data.tables import read_table
-from treeline.data.values import spell
 from treeline.model.expressions import add_derived
 from treeline.reporting.profile import profile_page
 from utils import command

@@ -11,35 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from treeline import UserError
-from treeline.data.moments import is_duration, parse_duration, settle_moments
-from treeline.data.numbers import (
-    PLAIN,
-    Spelled,
-    are_few,
-    has_leading_zero,
-    is_plain,
-    marks_missing,
-    other_unit,
-    pattern,
-    settle_numbers,
-    words_by_unit,
-)
-from treeline.data.values import (
-    DURATION,
-    PAIRS,
-    TIME,
-    Reading,
-    arrow_text,
-    cast_plain,
-    different_texts,
-    examples,
-    holds_decimals,
-    is_datetime,
-    is_text,
-    missing,
-    read_column,
-    replaced,
-)
+from treeline.data.dtypes import arrow_text, holds_decimals, is_datetime, is_text, missing, replaced
+from treeline.data.durations import is_duration, parse_duration
+from treeline.data.formats import settle_moments
+from treeline.data.numbers import PLAIN, are_few, has_leading_zero, is_plain, marks_missing, pattern
+from treeline.data.sentences import examples
+from treeline.data.signs import Spelled, other_unit, settle_numbers, words_by_unit
+from treeline.data.values import DURATION, PAIRS, TIME, Reading, cast_plain, different_texts, read_column
 
 MAX_ROWS_JUDGED = 20_000  # rows by which a long column is judged first
 DURATION_TOLD = "a duration, in seconds"

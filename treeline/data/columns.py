@@ -11,17 +11,10 @@ import pandas as pd
 
 from treeline import UserError
 from treeline.data.cells import settle_cells
+from treeline.data.dtypes import is_boolean, is_datetime, is_numeric, missing
 from treeline.data.looks import ADDRESS, PAIR, RANGE, is_index_name, looks_like, word_count
-from treeline.data.values import (
-    as_categories,
-    examples,
-    is_boolean,
-    is_datetime,
-    is_numeric,
-    missing,
-    read_datetimes,
-    read_numbers,
-)
+from treeline.data.sentences import examples
+from treeline.data.values import as_categories, read_datetimes, read_numbers
 
 MAX_NATIVE_CATEGORIES = (
     100  # up to which XGBoost splits categories itself; beyond, they are encoded by the target's mean

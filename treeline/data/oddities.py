@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from treeline.data.problem import Problem
+from treeline.data.sentences import spell
 from treeline.data.spellings import inspect_ids, inspect_spellings, repeating_ids
-from treeline.data.values import spell, to_numeric
+from treeline.data.values import to_numeric
 
 MIN_ROWS_FOR_SENTINELS = 20
 MIN_SENTINELS = 3  # rows that hold the same number, from which it may be a mark

@@ -10,22 +10,13 @@ import pandas as pd
 from treeline import UserError, nearest
 from treeline.data.cells import settle_cells
 from treeline.data.columns import KINDS_BY_SETTING, Columns, settle_columns
+from treeline.data.dtypes import is_missing, missing, replaced
 from treeline.data.names import read_names
+from treeline.data.sentences import examples, refusal, spell
 from treeline.data.splits import Split, SplitKind
 from treeline.data.tables import Table, digest
 from treeline.data.target import Task, check_present, label_codes, read_labels, settle_target
-from treeline.data.values import (
-    Reading,
-    as_categories,
-    examples,
-    is_missing,
-    missing,
-    read_column,
-    read_numbers,
-    refusal,
-    replaced,
-    spell,
-)
+from treeline.data.values import Reading, as_categories, read_column, read_numbers
 
 AskedTask = Literal["auto", "binary", "multiclass", "regression"]
 

@@ -11,8 +11,9 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from treeline.data.drift import drift
 from treeline.data.problem import Problem
+from treeline.data.sentences import spell
 from treeline.data.tables import hash_rows
-from treeline.data.values import as_categories, spell, to_datetimes, to_numeric
+from treeline.data.values import as_categories, to_datetimes, to_numeric
 
 MAX_ROWS_JUDGED = 5_000  # by which a column is judged
 MAX_CELLS_JUDGED = 250_000  # by which columns are judged one by one, so that hundreds take seconds

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from treeline.data.problem import Problem
-from treeline.data.values import as_categories, spell
+from treeline.data.sentences import spell
+from treeline.data.values import as_categories
 
 MAX_LEVELS_COMPARED = 10_000
 MAX_COLUMNS_NAMED = 5

@@ -10,7 +10,9 @@ from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, Str
 from sklearn.model_selection import train_test_split as cut
 
 from treeline import UserError
-from treeline.data.values import as_categories, is_numeric, read_datetimes, spell
+from treeline.data.dtypes import is_numeric
+from treeline.data.sentences import spell
+from treeline.data.values import as_categories, read_datetimes
 
 Rows = np.ndarray
 SplitKind = Literal["stratified", "random", "group", "time"]

@@ -12,6 +12,7 @@ from sklearn import datasets
 
 from treeline import UserError, nearest
 from treeline.data.chunks import chunks
+from treeline.data.dtypes import is_numeric
 from treeline.data.files import (
     AS_IT_STANDS,
     ENDINGS,
@@ -27,7 +28,7 @@ from treeline.data.files import (
 from treeline.data.numbers import is_plain
 from treeline.data.parquet_files import has_parts
 from treeline.data.reading import read_path
-from treeline.data.values import as_categories, is_numeric, to_datetimes, to_numeric
+from treeline.data.values import as_categories, to_datetimes, to_numeric
 
 MIN_SHARE_OF_VALUES = 0.3  # of names that are numbers, from which a header is rather a row
 BUILT_IN: dict[str, Callable[..., Any]] = {

@@ -9,25 +9,12 @@ import pandas as pd
 
 from treeline import UserError
 from treeline.data.cells import settle_label_cells
-from treeline.data.moments import is_duration, settle_moments
-from treeline.data.numbers import settle_numbers
-from treeline.data.values import (
-    PAIRS,
-    PLAIN_READING,
-    Reading,
-    as_categories,
-    as_text,
-    different_texts,
-    examples,
-    holds_decimals,
-    is_boolean,
-    is_numeric,
-    is_text,
-    missing,
-    read_numbers,
-    replaced,
-    whole_numbers,
-)
+from treeline.data.dtypes import holds_decimals, is_boolean, is_numeric, is_text, missing, replaced, whole_numbers
+from treeline.data.durations import is_duration
+from treeline.data.formats import settle_moments
+from treeline.data.sentences import examples
+from treeline.data.signs import settle_numbers
+from treeline.data.values import PAIRS, PLAIN_READING, Reading, as_categories, as_text, different_texts, read_numbers
 
 Task = Literal["binary", "multiclass", "regression"]
 MAX_INTEGER_CLASSES = 20

@@ -10,7 +10,8 @@ from sklearn.metrics import classification_report, confusion_matrix
 
 from treeline.data.names import free_name
 from treeline.data.problem import Problem
-from treeline.data.values import as_categories, spell, to_numeric
+from treeline.data.sentences import spell
+from treeline.data.values import as_categories, to_numeric
 from treeline.evaluation.predictions import Predictions, losses, predict
 from treeline.metrics import metrics_of
 

@@ -11,7 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from treeline import UserError
 from treeline.data.cells import settle_cells
-from treeline.data.values import Reading, read_booleans, read_column, read_numbers, refusal
+from treeline.data.sentences import refusal
+from treeline.data.values import Reading, read_booleans, read_column, read_numbers
 from treeline.model.encoders import ENCODERS
 from treeline.model.expressions import Expression
 

@@ -18,8 +18,9 @@ from treeline.data.drift import sample_rows
 from treeline.data.files import AS_IT_STANDS, FileSettings
 from treeline.data.names import free_name
 from treeline.data.problem import Problem
+from treeline.data.sentences import refusal
 from treeline.data.target import check_present
-from treeline.data.values import read_column, refusal
+from treeline.data.values import read_column
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from optuna.distributions import BaseDistribution
 
 from treeline import UserError
 from treeline.data.problem import Problem
-from treeline.data.values import spell
+from treeline.data.sentences import spell
 from treeline.metrics import curves_of, metrics_of
 from treeline.model.boosting import CrossValidation, Limits, Measure, boost, booster_params, cross_validate, task_params
 from treeline.model.features import Features

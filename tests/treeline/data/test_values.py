@@ -10,22 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from treeline.data.dtypes import is_missing, missing
 from treeline.data.values import (
     MAX_ROWS_IN_LOOP,
     PLAIN_READING,
     Reading,
     as_categories,
     as_category,
-    examples,
-    is_missing,
-    missing,
     read_booleans,
     read_column,
     read_datetimes,
     read_numbers,
-    refusal,
-    replaced,
-    spell,
     to_datetimes,
     to_numeric,
 )
@@ -255,38 +250,6 @@ def test_text_in_another_format_is_read_when_it_is_iso() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "spelled"),
-    [
-        ("x", "'x'"),
-        (np.str_("it's"), '"it\'s"'),
-        (np.int64(0), "0"),
-        (np.float64(3.0), "3"),
-        (-999.0, "-999"),
-        (np.float32(0.1), "0.1"),
-        (0.1 + 0.2, "0.30000000000000004"),
-        (1e20, "1e+20"),
-        (np.float64("inf"), "inf"),
-        (True, "True"),
-        (np.bool_(False), "False"),
-        (np.float64("nan"), "an empty cell"),
-        (None, "an empty cell"),
-        (pd.NA, "an empty cell"),
-        (np.datetime64("NaT"), "an empty cell"),
-        (pd.Timestamp("2026-01-31"), "2026-01-31"),
-        (pd.Timestamp("2026-01-31 12:30", tz="UTC"), "2026-01-31 12:30:00+00:00"),
-        (np.datetime64("2026-01-31T01:00"), "2026-01-31 01:00:00"),
-        (datetime.date(2026, 1, 31), "2026-01-31"),
-        (datetime.time(1, 2), "01:02:00"),
-        (pd.Timedelta(hours=36), "1 days 12:00:00"),
-        (decimal.Decimal("1.50"), "1.50"),
-        (["a"], "['a']"),
-    ],
-)
-def test_a_sentence_spells_a_value_as_the_table_does(value: object, spelled: str) -> None:
-    assert spell(value) == spelled
-
-
-@pytest.mark.parametrize(
     ("kind", "column", "dtype"),
     [
         ("number", values("1", None), "float64"),
@@ -298,18 +261,3 @@ def test_a_sentence_spells_a_value_as_the_table_does(value: object, spelled: str
 def test_a_column_is_read_into_the_type_of_its_kind(kind: str, column: pd.Series, dtype: str) -> None:
     read, strange = read_column(column.set_axis([7, 9]), kind)
     assert (str(read.dtype), read.index.tolist(), strange.any()) == (dtype, [7, 9], False)
-
-
-def test_a_refusal_is_one_sentence_that_spells_the_value() -> None:
-    assert refusal("a b", "number", "x") == "The column 'a b' holds 'x', not a number."
-    assert refusal("a", "boolean", np.int64(7)) == "The column 'a' holds 7, not true or false."
-
-
-def test_examples_are_different_and_few() -> None:
-    assert examples([np.int64(1), 1, "a", "b", "c"]) == "1, 'a', 'b'"
-
-
-def test_columns_are_replaced_and_the_rest_is_the_same_object() -> None:
-    frame = pd.DataFrame({"a": [1], "b": ["x"]})
-    assert replaced(frame, {}) is frame
-    assert replaced(frame, {"b": values("y")}).to_dict("list") == {"a": [1], "b": ["y"]}
