@@ -163,7 +163,11 @@ class Features(TransformerMixin, BaseEstimator):
         """
         cells: dict[str, Any] = {}
         for name, kind in self.kinds.items():
-            column, reading = X[name], Reading.from_dict(self.readings_.get(name))
+            column = X[name]
+            if kind in ("number", "boolean") and isinstance(column.dtype, np.dtype) and column.dtype.kind in "fiub":
+                cells[name] = column.to_numpy(dtype=np.float64)  # at once, for one row is asked most often
+                continue
+            reading = Reading.from_dict(self.readings_.get(name))
             if kind == "number":
                 cells[name], strange = read_numbers(column, reading)
             elif kind == "boolean":
