@@ -20,6 +20,7 @@ from treeline.data.signs import Spelled, other_unit, settle_numbers, words_by_un
 from treeline.data.values import DURATION, PAIRS, TIME, Reading, cast_plain, different_texts, read_column
 
 MAX_ROWS_JUDGED = 20_000  # rows by which a long column is judged first
+BLANKS_TOLD = "blanks around the words are left out"
 DURATION_TOLD = "a duration, in seconds"
 MIN_ROWS_AT_ONCE = 1000  # rows from which it pays to ask first whether a whole column is plain numbers
 MIN_SHARE_NEARLY = 0.5  # of the different values that are numbers, from which it is said what stands in the way
@@ -56,7 +57,6 @@ class _Settled:
     reading: Reading = Reading()  # noqa: RUF009  (frozen)
     told: str = ""
     decisive: int = 0
-    counted: bool = False  # whether what is told counts cells
     plain: bool = False  # whether every text is a number as programs write it
 
 
@@ -193,20 +193,24 @@ def _settle(name: str, column: pd.Series, asked: str, commas: bool = False) -> t
     if asked in ("", "number") and not commas and len(column) > MIN_ROWS_AT_ONCE and _plainly_numbers(column):
         return _Settled("number", decisive=-1 if _has_points(column) else 0, plain=True), _read_plain(column)
     if not asked and len(column) > MAX_ROWS_JUDGED:
-        some = column.iloc[:: -(-len(column) // MAX_ROWS_JUDGED)]
-        settled = _judge(name, different_texts(some), asked, commas)
+        some = different_texts(column.iloc[:: -(-len(column) // MAX_ROWS_JUDGED)])
+        settled = _judge(name, some, asked, commas)
         if settled.kind in ("", "pair"):
-            return settled, column
-        if not settled.counted:
-            read, strange = read_column(column, settled.kind, settled.reading)
-            if not strange.any() and not (is_text(column) and _has_codes(column)):
-                return settled, read
+            return settled, _typed(column, settled)
+        read, strange = read_column(column, settled.kind, settled.reading)
+        if settled.kind == "number" and strange.any():  # what the rest holds beside them is judged with them
+            some = different_texts(column[strange]) | some
+            settled = _judge(name, some, asked, commas, int((~missing(column)).sum()))
+            if settled.kind == "number":
+                read, strange = read_column(column, settled.kind, settled.reading)
+        if settled.kind and not strange.any() and not (is_text(column) and _has_codes(column)):
+            return settled, read
     settled = _judge(name, different_texts(column), asked, commas)
-    return settled, column if settled.kind in ("", "pair") else _typed(column, settled)
+    return settled, _typed(column, settled)
 
 
-def _judge(name: str, counts: dict[str, int], asked: str, commas: bool) -> _Settled:
-    """Settle what the different texts of a column are."""
+def _judge(name: str, counts: dict[str, int], asked: str, commas: bool, cells: int = 0) -> _Settled:
+    """Settle what the different texts of a column are, which hold so many cells; 0 where the counts say how many."""
     if not counts:
         return _Settled("")
     if asked == "category":
@@ -216,7 +220,7 @@ def _judge(name: str, counts: dict[str, int], asked: str, commas: bool) -> _Sett
     if asked == "datetime":
         return _asked_moment(name, counts)
     spelled = settle_numbers(counts, commas) if asked == "number" or not any(map(has_leading_zero, counts)) else None
-    if spelled is not None and are_few(words_by_unit(spelled), sum(counts.values())):
+    if spelled is not None and are_few(words_by_unit(spelled), cells or sum(counts.values())):
         return _as_number(spelled)
     if asked == "number":
         strange = spelled.words if spelled else [text for text in counts if not marks_missing(text)]
@@ -250,7 +254,8 @@ def _settle_words(counts: dict[str, int], spelled: Spelled | None) -> _Settled:
     if pairs and are_few(words, sum(present.values())):
         others = f"; {_cells(sum(words.values()))} written otherwise: {examples(words)}" if words else ""
         return _Settled("pair", told=f"such as {pairs[0]!r}{others}")
-    return _Settled("", told=_in_the_way(present, spelled))
+    blanks = bool(present) and all(text != text.strip() for text in present)  # one behind every separator of the file
+    return _Settled("", Reading(stripped=blanks), BLANKS_TOLD if blanks else _in_the_way(present, spelled))
 
 
 def _as_number(spelled: Spelled) -> _Settled:
@@ -265,7 +270,7 @@ def _as_number(spelled: Spelled) -> _Settled:
         words=tuple(word for word, unit in units.items() if not unit),
         others=tuple(sorted(set(filter(None, units.values())))),
     )
-    return _Settled("number", reading, "; ".join(spelled.details), spelled.decisive, spelled.counted)
+    return _Settled("number", reading, "; ".join(spelled.details), spelled.decisive)
 
 
 def _told(settled: _Settled, column: pd.Series, read: pd.Series) -> str:

@@ -154,8 +154,6 @@ def _text(present: pd.Series) -> tuple[str, str]:
     few = different <= MAX_NATIVE_CATEGORIES
     known = look and not (few and look == ADDRESS)  # so look Level 5 and 2 Seasons
     told = f", {look} each, such as {text.iloc[0][:40]!r}" if known else ""
-    if all(each[0].isspace() for each in text.unique()):  # a blank behind every separator
-        told += f", each with a blank in front, such as {text.iloc[0][:40]!r}: it is part of the word"
     if few:
         return "category", f"{different} {'level' if different == 1 else 'levels'}{told}"
     return (

@@ -20,7 +20,8 @@ INFINITE = {"inf": math.inf, "infinity": math.inf, "∞": math.inf}
 _CURRENCIES = (
     "usd|eur|gbp|jpy|cny|rmb|inr|chf|aud|cad|nzd|sek|nok|dkk|pln|czk|huf|ron|bgn|try|rub|uah|brl|mxn|clp"
     "|cop|ars|pen|zar|krw|twd|hkd|sgd|thb|idr|myr|php|vnd|ils|aed|sar|egp|ngn|kes|pkr|bdt|lkr|rs|rs.|kr"
-    "|kr.|zł|ft|lei|r$|us$|a$|c$|nz$|s$|hk$|mex$|nt$|fr.|sfr.|sfr|rp|rp."
+    "|kr.|zł|ft|lei|r$|us$|a$|c$|nz$|s$|hk$|mex$|nt$|fr.|sfr.|sfr|rp|rp.|ksh|s/|s/.|qar"
+    "|kwd|omr|mad|mx$|clp$"
 )
 CURRENCIES = frozenset(_CURRENCIES.split("|"))
 SCALES = {"k": 1e3, "m": 1e6, "mn": 1e6, "mio": 1e6, "mio.": 1e6, "b": 1e9, "bn": 1e9, "mrd": 1e9, "mrd.": 1e9}
@@ -140,6 +141,12 @@ def pattern(signs: Signs) -> str:
         return f"^{PLAIN}$"
     decimal = re.escape(signs.decimal)
     return rf"^[+-]?(?:{whole_pattern(signs.thousands)})(?:{decimal}[0-9]*)?$"
+
+
+def pattern_with_unit(signs: Signs) -> str:
+    """Give the regular expression of numbers beside their unit, in RE2's dialect; `n` is the number's group."""
+    unit, number = re.escape(signs.unit), pattern(signs)[1:-1]
+    return rf"(?i)^\s*(?:{unit})?\s*(?P<n>{number})\s*(?:{unit}s?)?\s*$"
 
 
 @lru_cache(maxsize=64)

@@ -31,14 +31,12 @@ class Spelled:
         words: texts that are no numbers, with the count of their cells.
         details: what was seen, a few words each.
         decisive: 1 where a decimal comma was seen beyond doubt, -1 a decimal point, 0 where neither.
-        counted: whether the details count cells.
     """
 
     signs: Signs = field(default_factory=Signs)
     words: Mapping[str, int] = field(default_factory=dict)
     details: tuple[str, ...] = ()
     decisive: int = 0
-    counted: bool = False
 
 
 def settle_numbers(counts: Mapping[str, int], comma_elsewhere: bool = False) -> Spelled | None:
@@ -68,8 +66,7 @@ def settle_numbers(counts: Mapping[str, int], comma_elsewhere: bool = False) -> 
     words = {text: counts[text] for text in taken if parse_number(text, signs) is None}
     if len(words) == len(taken):
         return None
-    counted = _counts(signs, counts, parts)
-    return Spelled(signs, words, (*seen, *_details(signs, parts), *counted), decisive, bool(counted))
+    return Spelled(signs, words, (*seen, *_details(signs, parts), *_exceptions(signs, parts)), decisive)
 
 
 def other_unit(word: str, signs: Signs) -> str:
@@ -206,20 +203,18 @@ def _details(signs: Signs, parts: Mapping[str, Parts]) -> list[str]:
     return found
 
 
-def _counts(signs: Signs, counts: Mapping[str, int], parts: Mapping[str, Parts]) -> list[str]:
-    """Say how many cells are written otherwise than the rest."""
+def _exceptions(signs: Signs, parts: Mapping[str, Parts]) -> list[str]:
+    """Say what is written otherwise than the rest, an example each."""
     read = {text: each for text, each in parts.items() if parse_number(text, signs) is not None}
     brackets = [text for text, each in read.items() if each.negative and not re.search(r"^\D*[-−–－]", text.strip())]
     other = "," if signs.decimal == "." else "."
     strange = [text for text, each in read.items() if other in each.core and signs.thousands != other]
     without = [text for text, each in read.items() if signs.unit and not each.unit]
-    return [
-        *_counted(counts, without, f"without {signs.unit!r}"),
-        *_counted(counts, [text for text, each in read.items() if each.bound], "bounds read as their number"),
-        *_counted(counts, brackets, "negative by brackets or a sign behind"),
-        *_counted(counts, strange, f"with {other!r} as the decimal sign"),
-    ]
-
-
-def _counted(counts: Mapping[str, int], texts: list[str], what: str) -> list[str]:
-    return [f"{sum(counts[text] for text in texts)} {what}, such as {texts[0]!r}"] if texts else []
+    bounds = [text for text, each in read.items() if each.bound]
+    found = {
+        f"some without {signs.unit!r}": without,
+        "bounds read as their number": bounds,
+        "negative by brackets or a sign behind": brackets,
+        f"some with {other!r} as the decimal sign": strange,
+    }
+    return [f"{what}, such as {texts[0]!r}" for what, texts in found.items() if texts]

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from treeline.data.dtypes import arrow_text, is_missing, is_numeric, missing
 from treeline.data.durations import parse_duration
 from treeline.data.moments import ISO, NO_DATES, parse, parse_plain
-from treeline.data.numbers import Signs, is_plain, marks_missing, parse_number, pattern
+from treeline.data.numbers import Signs, is_plain, marks_missing, parse_number, pattern, pattern_with_unit
 
 # Two spellings of yes and no are one pair; 1 and 0 are numbers.
 PAIRS = (("true", "false"), ("t", "f"), ("yes", "no"), ("y", "n"))
@@ -39,6 +39,7 @@ class Reading:
         pair: the words for true and false, in small letters.
         others: units of a few cells, whose numbers are missing, as in `treeline.data.numbers.Signs`.
         levels_are_numbers: whether a category's levels are numbers, so that 3, 3.0 and "3.0" are one level.
+        stripped: whether blanks around words mean nothing, for every cell of the table had some.
     """
 
     decimal: str = "."
@@ -50,6 +51,7 @@ class Reading:
     pair: tuple[str, str] = ("true", "false")
     others: tuple[str, ...] = ()
     levels_are_numbers: bool = False
+    stripped: bool = False
 
     @classmethod
     def from_dict(cls, kept: Mapping[str, Any] | None) -> "Reading":
@@ -105,8 +107,12 @@ def _read_text(column: pd.Series, reading: Reading) -> tuple[np.ndarray, np.ndar
     """Read text as numbers at once; what is not written plainly is read value by value, each different one once."""
     signs = reading.signs
     cells = arrow_text(column)
-    plain = pc.fill_null(pc.match_substring_regex(cells, pattern(signs)), False)
-    written = pc.if_else(plain, cells, None)
+    written = pc.if_else(pc.match_substring_regex(cells, pattern(signs)), cells, None)
+    if signs.unit and not signs.scales:
+        number = pc.struct_field(pc.extract_regex(cells, pattern_with_unit(signs)), "n")
+        number = pc.if_else(pc.match_substring_regex(number, "^[+-]?0[0-9]+$"), None, number)  # a code beside a unit
+        written = pc.coalesce(written, number)
+    plain = pc.is_valid(written)
     if signs.thousands:
         written = pc.replace_substring(written, signs.thousands, "")
     if signs.decimal != ".":
@@ -198,6 +204,7 @@ def as_category(value: Any, reading: Reading = PLAIN_READING) -> Any:
     if isinstance(value, str):
         if reading.levels_are_numbers and is_plain(value):
             return _shortest(value)
+        value = value.strip() if reading.stripped else value
         return value if value and not value.isspace() else np.nan
     if value is None or value is pd.NA or value is pd.NaT or value != value:
         return np.nan
@@ -210,7 +217,7 @@ def as_category(value: Any, reading: Reading = PLAIN_READING) -> Any:
 
 def as_categories(column: pd.Series, reading: Reading = PLAIN_READING) -> np.ndarray:
     """Spell a whole column as categories: an object array of strings and NaN, of shape (n_rows,)."""
-    if isinstance(column.dtype, pd.StringDtype) and not reading.levels_are_numbers:
+    if isinstance(column.dtype, pd.StringDtype) and not (reading.levels_are_numbers or reading.stripped):
         values = column.to_numpy(dtype=object, na_value=np.nan)
         blank = missing(column)
         return np.where(blank, np.nan, values) if blank.any() else values
@@ -341,7 +348,7 @@ def read_column(column: pd.Series, kind: str, reading: Reading = PLAIN_READING) 
     elif kind == "datetime":
         values, strange = read_datetimes(column, reading)
     else:
-        values = as_categories(column, reading) if reading.levels_are_numbers else column
+        values = as_categories(column, reading) if reading.levels_are_numbers or reading.stripped else column
         strange = np.zeros(len(column), dtype=bool)
     return pd.Series(values, index=column.index, name=column.name), strange
 

@@ -244,3 +244,13 @@ def test_a_time_of_the_day_is_read_however_it_is_sent(written: str) -> None:
     for sent in ("22:35", "22:35:00", "22:35:00.000000", "1900-01-01T22:35:00", datetime.time(22, 35)):
         found, strange = read_datetimes(pd.Series([sent], dtype=object), reading)
         assert (found[0], strange[0]) == (np.datetime64("1900-01-01T22:35:00"), False), sent
+
+
+def test_blanks_behind_every_separator_are_no_part_of_the_words() -> None:
+    found = cells(" Private", " State-gov", " Private")
+    assert found.frame["c"].tolist() == ["Private", "State-gov", "Private"]
+    reading = Reading.from_dict(found.readings["c"])
+    sent = pd.Series(["Private", " State-gov", "  Private ", None], dtype="str")
+    for column in (sent, sent.astype(object)):
+        assert read_column(column, "category", reading)[0].tolist()[:3] == ["Private", "State-gov", "Private"]
+    assert cells(" a", "b").readings == {}

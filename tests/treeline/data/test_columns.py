@@ -154,7 +154,7 @@ def test_what_cannot_be_read_as_asked_is_named(asked: str, complaint: str) -> No
 
 def test_a_blank_in_front_of_every_word_is_said() -> None:
     told = settle_columns(pd.DataFrame({"work": [" State-gov", " Private"] * 20, "b": [" x", "y"] * 20})).reasons
-    assert told["work"] == "2 levels, each with a blank in front, such as ' State-gov': it is part of the word"
+    assert told["work"] == "2 levels; blanks around the words are left out"
     assert told["b"] == "2 levels"
 
 

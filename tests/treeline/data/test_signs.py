@@ -114,8 +114,8 @@ def test_what_was_seen_is_told() -> None:
         "decimal commas",
         "thousands set apart by '.'",
         "in '€'",
-        "1 bounds read as their number, such as '<3 €'",
-        "1 negative by brackets or a sign behind, such as '(2,0 €)'",
+        "bounds read as their number, such as '<3 €'",
+        "negative by brackets or a sign behind, such as '(2,0 €)'",
     )
     assert dict(spelled.words) == {"x": 1}
 
