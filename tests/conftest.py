@@ -21,6 +21,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings
+
+settings.register_profile("patient", deadline=None)  # a busy machine is no fault of the code
+settings.load_profile("patient")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # Of the environment that runs the tests, as make wants it; the Makefile's own is another one under `make test-oldest`.

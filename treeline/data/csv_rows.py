@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -60,13 +61,16 @@ def csv_pieces(path: Path, dialect: Dialect, size: int) -> Iterator[Piece]:
 
 def text_frame(table: pa.Table, names: list[str]) -> pd.DataFrame:
     """Make a frame of text of a table of text, without copying where pandas can hold it so."""
-    kinds = {} if pd.__version__ >= "3" else {"types_mapper": {pa.large_string(): _text_type()}.get}
-    frame: pd.DataFrame = table.rename_columns([str(i) for i in range(table.num_columns)]).to_pandas(**kinds)
+    frame: pd.DataFrame = table.rename_columns([str(i) for i in range(table.num_columns)]).to_pandas(**text_types())
     return frame.set_axis(names, axis=1)
 
 
-def _text_type() -> pd.StringDtype:
-    return pd.StringDtype("pyarrow_numpy")  # type: ignore[call-overload]  # what pandas 3 calls str
+def text_types() -> dict[str, Any]:
+    """Ask pandas before 3 for text of the type that pandas 3 calls `str`."""
+    if pd.__version__ >= "3":
+        return {}
+    kind = pd.StringDtype("pyarrow_numpy")  # type: ignore[call-overload]
+    return {"types_mapper": {pa.string(): kind, pa.large_string(): kind}.get}
 
 
 def _regular(path: Path, dialect: Dialect, size: int) -> Generator[pa.Table]:

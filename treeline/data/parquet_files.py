@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from treeline import UserError
+from treeline.data.csv_rows import text_types
 from treeline.data.files import PARQUET_ENDINGS
 
 UNNAMED_INDEX = re.compile(r"__index_level_(\d+)__")
@@ -174,7 +175,7 @@ def _without_row_numbers(table: pa.Table) -> tuple[pa.Table, list[str]]:
 
 def _lean() -> dict[str, Any]:
     """Ask pandas for columns of their own, where it then holds nothing twice."""
-    return {"split_blocks": True} if pd.__version__ >= "3" else {}
+    return {"split_blocks": True} if pd.__version__ >= "3" else text_types()
 
 
 def _float_would_lie(column: pa.ChunkedArray) -> bool:
