@@ -203,6 +203,7 @@ def take_apart(text: str) -> Parts | None:
     if before and after and not (split_scale(after.casefold(), "")[1] != 1 or after.casefold() == before.casefold()):
         return None
     unit = before.casefold() + (after.casefold() if after.casefold() != before.casefold() else "")
+    unit = "th" if unit in ("st", "nd", "rd") else unit  # 1st, 2nd, 3rd, 4th
     unit = unit[:-1] if len(unit) > 3 and unit.isalpha() and unit.endswith("s") else unit  # a year, two years
     negative = bool(brackets or found["behind"] == "-" or sign == "-")
     return Parts(found["core"], found["power"] or "", negative, unit, bool(bound or found["behind"] == "+"))

@@ -41,6 +41,7 @@ def read(*texts: str, comma_elsewhere: bool = False) -> list[float | None]:
         (["36 months", "60 months", "1 month"], [36, 60, 1]),
         (["10+ years", "< 1 year", "3 years"], [10, 1, 3]),
         (["12 m2", "13 m²"], [12, 13]),
+        (["1st", "2nd", "25th", "33rd"], [1, 2, 25, 33]),
         (["€110.5M", "€565K", "€0"], [110.5e6, 565e3, 0]),
         (["1.2k", "300", "3M"], [1200, 300, 3e6]),
         (["0.5 million", "3 thousand"], [5e5, 3e3]),
