@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from treeline import UserError
-from treeline.data.csv_rows import csv_pieces, text_frame
+from treeline.data.csv_rows import csv_pieces, headers_again, text_frame
 from treeline.data.dialects import csv_dialect
 from treeline.data.files import AS_IT_STANDS, FileSettings, is_csv, path_kind, unpacked
 from treeline.data.parquet_files import arrow_table, find_parts, frame_of
@@ -165,8 +165,11 @@ def _csv_chunks(path: Path, files: FileSettings) -> Iterator[Chunk]:
 
     def chunk(table: pa.Table, broken: list[str], first: bool) -> Chunk:
         columns = table.select(range(layout.row_names, layout.width))
-        raw = table.rename_columns(named)
-        return Chunk(raw, text_frame(columns, dialect.names), broken, notes if first else [])
+        raw, frame = table.rename_columns(named), text_frame(columns, dialect.names)
+        if (again := headers_again(frame)).any():
+            raw, frame = raw.filter(pa.array(~again)), frame[~again].reset_index(drop=True)
+            broken = [*broken, *["the header stands again"] * int(again.sum())]
+        return Chunk(raw, frame, broken, notes if first else [])
 
     first = True
     for piece in csv_pieces(path, dialect, BYTES_PER_CHUNK):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
@@ -63,6 +64,16 @@ def text_frame(table: pa.Table, names: list[str]) -> pd.DataFrame:
     """Make a frame of text of a table of text, without copying where pandas can hold it so."""
     frame: pd.DataFrame = table.rename_columns([str(i) for i in range(table.num_columns)]).to_pandas(**text_types())
     return frame.set_axis(names, axis=1)
+
+
+def headers_again(frame: pd.DataFrame) -> np.ndarray:
+    """Tell which rows are the header again, as of files that were put together: a boolean of shape (n_rows,)."""
+    again = np.ones(len(frame), dtype=bool)
+    for name in frame.columns:
+        again &= (frame[name] == name).to_numpy(dtype=bool)
+        if not again.any():
+            break
+    return again
 
 
 def text_types() -> dict[str, Any]:

@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from treeline import UserError
-from treeline.data.csv_rows import csv_pieces, text_frame
+from treeline.data.csv_rows import csv_pieces, headers_again, text_frame
 from treeline.data.dialects import csv_dialect
 from treeline.data.files import AS_IT_STANDS, FileSettings, TableFile, path_kind
 from treeline.data.parquet_files import arrow_table, find_parts, frame_of
@@ -117,23 +116,14 @@ def _read_csv(path: Path, data: str, files: FileSettings) -> TableFile:
         table.slice(0) if not dialect.layout.row_names else table.select(range(1, table.num_columns)), names
     )
     notes = list(dialect.notes)
-    frame, again = _without_headers(frame)
+    again = int((mask := headers_again(frame)).sum())
     if again:
+        frame = frame[~mask].reset_index(drop=True)
         notes.append(f"The header stands again in {'1 line' if again == 1 else f'{again} lines'}: they are left out.")
     if short:
         lines = "one line is" if short == 1 else f"{short} lines are"
         notes.append(f"{lines.capitalize()} shorter than the header: the last fields are taken for missing.")
     return TableFile(frame, notes)
-
-
-def _without_headers(frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """Leave out rows that are the header again, as of files that were put together; give how many there were."""
-    again = np.ones(len(frame), dtype=bool)
-    for name in frame.columns:
-        again &= (frame[name] == name).to_numpy(dtype=bool)
-        if not again.any():
-            return frame, 0
-    return frame[~again].reset_index(drop=True), int(again.sum())
 
 
 def _read_arrow(path: Path, data: str) -> TableFile:

@@ -193,4 +193,4 @@ def _reject(reject: Callable[[pa.Table], None], chunk: Chunk, reasons: np.ndarra
         rows = pa.table(empty, schema=chunk.raw.schema)
         reject(rows.append_column(name, pa.array(chunk.broken, pa.string())))
     tally.reasons.update(f"{each.partition(' holds ')[0]}:{each.rpartition(',')[2][:-1]}" for each in reasons[apart])
-    tally.reasons.update("a line has too few or too many fields" for _ in chunk.broken)
+    tally.reasons.update("a line is no row" for _ in chunk.broken)

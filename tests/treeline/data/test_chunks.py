@@ -189,3 +189,12 @@ def test_row_names_and_an_index_go_through_a_batch_and_are_no_columns() -> None:
         assert chunk.raw.column_names == raw
         assert chunk.frame.columns.tolist() == ["a", "b"][: chunk.frame.shape[1]]
         assert len(chunk.notes) == 1
+
+
+def test_a_header_that_stands_again_is_no_row(tmp_path: Path) -> None:
+    path = tmp_path / "joined.csv"
+    path.write_text("x,y\n1,a\nx,y\n2,b\n")
+    [chunk] = chunks(path)
+    assert chunk.frame.to_dict("list") == {"x": ["1", "2"], "y": ["a", "b"]}
+    assert chunk.raw.num_rows == 2
+    assert chunk.broken == ["the header stands again"]

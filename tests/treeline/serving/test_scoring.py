@@ -86,7 +86,7 @@ def test_rows_that_cannot_be_scored_stand_apart_with_the_first_reason(model: Tre
     assert tally.reasons == {
         "The column 'length': not a number": 1,
         "The column 'checked': not true or false": 1,
-        "a line has too few or too many fields": 1,
+        "a line is no row": 1,
     }
     assert len(read("out.csv")) == len(sample) == N - 2
 
