@@ -14,9 +14,8 @@ import pandas as pd
 from treeline import UserError
 from treeline.data.encodings import tell_encoding
 from treeline.data.files import AS_IT_STANDS, FileSettings, unpacked
-from treeline.data.headers import Layout, Row, check_second_header, find_layout, mangled
+from treeline.data.headers import SEPARATORS, Layout, Row, check_second_header, find_layout, mangled
 
-SEPARATORS = ",;\t|"
 HEAD_CHARACTERS = 1 << 17  # by which separator and header are told; more where lines are long
 MAX_HEAD_CHARACTERS = 1 << 25
 MIN_HEAD_LINES = 30

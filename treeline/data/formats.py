@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from treeline.data.moments import FIRST_YEAR, ISO, ISO_TEXT, NO_DATES, QUARTER, WEEK, YEARS_FROM, clean, parse
-from treeline.data.numbers import are_few, marks_missing
+from treeline.data.moments import FIRST_YEAR, ISO, ISO_TEXT, QUARTER, WEEK, YEARS_FROM, clean, parse
+from treeline.data.numbers import are_few
+from treeline.data.values import PLAIN_READING
 
 # What a date looks like, and the formats that it may have; where a column fits two, its values decide.
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
@@ -111,7 +112,7 @@ def settle_moments(counts: Mapping[str, int]) -> Dated | None:
         The format that reads most of the different values, and what it does not read; None where more than a few are no
         moments.
     """
-    present = {text: count for text, count in counts.items() if not _is_gap(text)}
+    present = {text: count for text, count in counts.items() if not PLAIN_READING.is_gap(text)}
     if not present:
         return None
     texts = pd.Series(list(present), dtype=object)
@@ -236,7 +237,3 @@ def _behind(rest: str, date: str) -> list[str]:
         if found and bool(time) == bool(found[1]) and (time or not found[3]) and (time or not between):
             return [between + time + (f"{found[2]}%z" if found[3] else "")]
     return []
-
-
-def _is_gap(text: str) -> bool:
-    return marks_missing(text) or text.strip() in NO_DATES

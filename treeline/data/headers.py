@@ -13,15 +13,15 @@ from itertools import pairwise
 import pandas as pd
 
 from treeline import UserError
-from treeline.data.numbers import is_plain
+from treeline.data.numbers import INFINITE, is_plain, marks_missing
 
 MAX_TITLE_ROWS = 30  # above a header
 MIN_SHARE_NUMBERS = 0.9  # of a column below a second header
 MIN_ROWS_BELOW = 4  # that a second header needs, to be told from a row
 MIN_SAME_WORD = 3  # columns under which a second header says the same word, such as Response
 MIN_NAMES_ABOVE = 3  # in a line above the header, from which it names columns and is no title
-MARKS = {"", "?", "-", "--", ".", "na", "n/a", "n.a.", "nan", "null", "none", "missing", "unknown", "inf", "#n/a"}
 NAMES_OF_KEYS = re.compile(r"(?i)\W*(.*id|index|key|name|.*date|.*time|day|year|month|nr|no|number|row|code)\W*")
+SEPARATORS = ",;\t|"  # of a CSV
 
 
 @dataclass(frozen=True)
@@ -244,7 +244,7 @@ def _heads(row: Row, beneath: Sequence[Row], *, strict: bool) -> bool:
 
 
 def _share_of_data(column: Sequence[str]) -> float:
-    present = [field for field in column if field.strip().lower() not in MARKS]
+    present = [field for field in column if not _is_mark(field)]
     return sum(map(looks_like_data, present)) / len(present) if present else 0.0
 
 
@@ -276,7 +276,7 @@ def _is_header_too(body: Sequence[Row], place: int) -> bool:
     for i, field in enumerate(row.fields):
         word = field.strip()
         column = [each.fields[i].strip() for each in beneath if i < len(each.fields) and each.fields[i].strip()]
-        if word.lower() in MARKS or len(column) < MIN_ROWS_BELOW:
+        if _is_mark(word) or len(column) < MIN_ROWS_BELOW:
             continue
         if _share_of_data(column) >= MIN_SHARE_NUMBERS:
             for_it += not looks_like_data(word) and word not in column
@@ -291,8 +291,13 @@ def _says_one_word(row: Row, beneath: Sequence[Row]) -> bool:
     """Tell whether a row says the same word under nearly all names, one that stands nowhere below: `Response`."""
     counts = Counter(field.strip() for field in row.fields if field.strip())
     word, count = counts.most_common(1)[0] if counts else ("", 0)
-    if count < max(MIN_SAME_WORD, MIN_SHARE_NUMBERS * row.filled()) or word.lower() in MARKS or looks_like_data(word):
+    if count < max(MIN_SAME_WORD, MIN_SHARE_NUMBERS * row.filled()) or _is_mark(word) or looks_like_data(word):
         return False
     return len(beneath) >= MIN_ROWS_BELOW and not any(
         field.strip() == word for each in beneath for field in each.fields
     )
+
+
+def _is_mark(field: str) -> bool:
+    """Tell whether a field among numbers says nothing of a header: a gap, or infinite."""
+    return marks_missing(field) or field.strip().casefold() in INFINITE

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from treeline import UserError
+from treeline.data.headers import SEPARATORS, mangled
 
-SEPARATORS = ",;\t|"
 MAX_EXACT = 2**53  # up to which every whole number is one of its own as a float
 
 
@@ -108,19 +108,7 @@ def _header(lines: io.StringIO, columns: set[str]) -> tuple[list[str], str, int]
     if not header:
         raise UserError("The CSV is empty: its first line must name the columns.")
     lines.seek(after)
-    return _told_apart(header), separator, above
-
-
-def _told_apart(names: list[str]) -> list[str]:
-    """Number the second and further columns of one name, as pandas does: `a`, `a.1`."""
-    seen: dict[str, None] = {}
-    for name in names:
-        number, free = 0, name
-        while free in seen:
-            number += 1
-            free = f"{name}.{number}"
-        seen[free] = None
-    return list(seen)
+    return mangled(header)[0], separator, above
 
 
 def _holds_large(cells: Iterable[Any]) -> bool:

@@ -3,6 +3,7 @@
 import datetime
 import json
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 from treeline import UserError
+from treeline.data.tables import read_file
 from treeline.serving.requests import MAX_EXACT, csv_table, json_table, spell_large, split_of
 
 
@@ -54,10 +56,6 @@ def test_further_cells_that_are_empty_are_no_matter() -> None:
 
 def test_a_header_alone_is_a_table_without_rows() -> None:
     assert cells("a,b\n") == (["a", "b"], [])
-
-
-def test_columns_of_one_name_are_told_apart() -> None:
-    assert cells("a,a,a.1,b\n1,2,3,4\n")[0] == ["a", "a.1", "a.1.1", "b"]
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
@@ -174,3 +172,12 @@ def test_columns_keep_their_types_and_every_digit() -> None:
         [2**53 + 1, 0.1 + 0.2, True, 2**53 + 1, "2026-01-31T10:30:00.123456789"],
         [3, None, False, None, None],
     ]
+
+
+@pytest.mark.parametrize(
+    ("header", "names"), [("a,,a", ["a", "Unnamed: 1", "a.1"]), ("a,a,a.1,b", ["a", "a.2", "a.1", "b"])]
+)
+def test_columns_are_named_as_those_of_a_file_are(tmp_path: Path, header: str, names: list[str]) -> None:
+    text = f"{header}\n{','.join('1' for _ in names)}\n"
+    (tmp_path / "t.csv").write_text(text)
+    assert list(csv_table(text, ["a"])) == list(read_file(str(tmp_path / "t.csv")).frame) == names
