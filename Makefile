@@ -9,7 +9,7 @@ ARGS ?=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run smoke test test-fast lint types ui serve spark-test notebook docker-test test-oldest env env-dev docker-lint bench-overhead bench-load bench-pruning bench-pipeline bench-memory bench-search bench-growth bench-prediction bench-serving bench-batch clean
+.PHONY: help run smoke test test-fast lint types ui serve spark-test notebook docker-test test-oldest env env-dev docker-lint bench-overhead bench-load bench-pruning bench-pipeline bench-memory bench-search bench-growth bench-prediction bench-serving bench-batch bench-honesty clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -119,6 +119,9 @@ bench-batch: env ## Peak memory and speed of batch-inference on 5,000,000 rows
 
 bench-growth: env ## What a study costs as rows and trials grow; draws benchmarks/growth.png
 	@cd benchmarks && python growth.py
+
+bench-honesty: env ## Every kind of figure against a known truth, by simulation; ARGS="--quick" for a look
+	@cd benchmarks && python honesty.py $(ARGS)
 
 clean: ## Remove the environment and caches; the experiment store stays
 	@rm -rf .venv .venv-rivals .venv-oldest .mypy_cache .pytest_cache .ruff_cache .hypothesis

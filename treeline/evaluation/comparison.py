@@ -116,9 +116,7 @@ def compare(challenger: Predictions, champion: Predictions, metric: str, seed: i
     sign = 1 if known.greater_is_better else -1
 
     def gain(rows: np.ndarray) -> float:
-        ours, theirs = (
-            known.compute(each.y_true[rows], each.y_pred[rows], each.y_proba[rows]) for each in (challenger, champion)
-        )
+        ours, theirs = (each.take(rows).metric(metric) for each in (challenger, champion))
         return sign * (ours - theirs)
 
     n = len(challenger.y_true)

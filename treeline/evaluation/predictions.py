@@ -20,12 +20,14 @@ class Predictions:
         y_true: the truth, class codes or numbers, shape (n_rows,).
         y_pred: the predicted class codes or numbers, shape (n_rows,).
         y_proba: the probability of each class, shape (n_rows, n_classes); (n_rows, 0) for regression.
+        weight: how much each row counts, shape (n_rows,); None where all count alike.
     """
 
     task: str
     y_true: np.ndarray
     y_pred: np.ndarray
     y_proba: np.ndarray
+    weight: np.ndarray | None = None
 
     def metrics(self) -> dict[str, float]:
         """Every metric of the task, each with its own sign."""
@@ -33,11 +35,12 @@ class Predictions:
 
     def metric(self, name: str) -> float:
         """One metric of the task."""
-        return metrics_of(self.task)[name].compute(self.y_true, self.y_pred, self.y_proba)
+        return metrics_of(self.task)[name].compute(self.y_true, self.y_pred, self.y_proba, self.weight)
 
     def take(self, rows: np.ndarray) -> "Predictions":
         """The predictions of some rows, by position; a row may be taken more than once."""
-        return Predictions(self.task, self.y_true[rows], self.y_pred[rows], self.y_proba[rows])
+        weight = None if self.weight is None else self.weight[rows]
+        return Predictions(self.task, self.y_true[rows], self.y_pred[rows], self.y_proba[rows], weight)
 
 
 def predict(problem: Problem, estimator: TreelineClassifier | TreelineRegressor, frame: pd.DataFrame) -> Predictions:
