@@ -7,7 +7,7 @@ import pandas as pd
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from treeline.data.problem import Problem
-from treeline.metrics import metrics_of
+from treeline.metrics import MIN_PROBABILITY, metrics_of
 from treeline.model.estimator import TreelineClassifier, TreelineRegressor
 
 
@@ -84,4 +84,4 @@ def losses(predictions: Predictions) -> np.ndarray:
     if predictions.task == "regression":
         return np.abs(predictions.y_true - predictions.y_pred)
     given = predictions.y_proba[np.arange(len(predictions.y_true)), predictions.y_true]
-    return -np.log(np.clip(given.astype(np.float64), 1e-15, 1))
+    return -np.log(np.clip(given.astype(np.float64), MIN_PROBABILITY, 1))

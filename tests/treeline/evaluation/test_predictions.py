@@ -30,7 +30,7 @@ def predicted(task: str, n: int = 200, seed: int = 0) -> Predictions:
     """Draw predictions that are better than chance."""
     rng = np.random.default_rng(seed)
     if task == "regression":
-        y = rng.normal(size=n)
+        y = rng.normal(5, 1, n)
         return Predictions(task, y, y + rng.normal(0, 0.5, n), np.empty((n, 0)))
     classes = 2 if task == "binary" else 3
     y = rng.permutation(np.arange(n) % classes)
@@ -53,6 +53,14 @@ def test_rows_may_be_taken_more_than_once(task: str) -> None:
     for name in ("y_true", "y_pred", "y_proba"):
         np.testing.assert_array_equal(getattr(taken, name), getattr(predictions, name)[rows])
     assert predictions.take(np.repeat(np.arange(200), 2)).metrics() == pytest.approx(predictions.metrics())
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_row_that_counts_twice_is_two_rows(task: str) -> None:
+    predictions, twice = predicted(task), np.repeat(np.arange(200), np.arange(200) % 3)
+    weighted = replace(predictions, weight=np.arange(200.0) % 3)
+    assert weighted.metrics() == pytest.approx(predictions.take(twice).metrics())
+    assert weighted.take(np.arange(50)).metrics() == pytest.approx(predictions.take(twice[twice < 50]).metrics())
 
 
 @pytest.mark.parametrize("y_train", [[0, 1, 1, 2, 2, 2], [2, 0, 0, 0], [1, 1], [0, 1, 2]])
