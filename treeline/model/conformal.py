@@ -92,7 +92,7 @@ def fit_width(features: Features, held: HeldOut, coverage: float, cpus: int) -> 
     least = int(np.ceil(coverage / (1 - coverage)))
     if len(sizes) < least:
         raise UserError(
-            f"interval={coverage:g} needs {least} rows out of fold, and there are {len(sizes)}: ask for less."
+            f"interval={coverage:g} needs {least} rows predicted out of fold, got {len(sizes)}: ask for less."
         )
     half = conformal_quantile(sizes, coverage, held.weight)
     if len(sizes) < MIN_ROWS_OF_SPREAD or not sizes.any():

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from treeline.data.target import label_codes
-from treeline.model.boosting import boost, booster_params, task_params
+from treeline.model.boosting import boost, booster_params, set_level, task_params
 from treeline.model.conformal import HeldOut, beside_prediction, fit_width
 from treeline.model.features import Features
 from treeline.model.matrices import Fold, quantile_matrix, target_unit
@@ -29,6 +29,7 @@ class _TreelineEstimator(BaseEstimator):
         params: XGBoost's parameters from the search.
         rounds: how many boosting rounds, from 1.
         cpus: the CPU budget of fitting.
+        level: by which a booster of Tweedie's deviance multiplies what it answers, from the search.
 
     Attributes:
         features_: fitted on the training rows.
@@ -37,11 +38,14 @@ class _TreelineEstimator(BaseEstimator):
         feature_names_in_, n_features_in_: the raw columns it wants.
     """
 
-    def __init__(self, features: Features, params: Mapping[str, Any], rounds: int, cpus: int = 1) -> None:
+    def __init__(
+        self, features: Features, params: Mapping[str, Any], rounds: int, cpus: int = 1, level: float = 1.0
+    ) -> None:
         self.features = features
         self.params = params
         self.rounds = rounds
         self.cpus = cpus
+        self.level = level
 
     def _fit(self, X: pd.DataFrame, y: np.ndarray, weight: np.ndarray | None, task: str) -> None:
         n_classes = len(self.classes_) if task != "regression" else 0
@@ -52,7 +56,7 @@ class _TreelineEstimator(BaseEstimator):
         data = quantile_matrix(self.features_, matrix, y, weight=weight)
         cpus = 1 if data.num_row() * data.num_col() < MIN_CELLS_FOR_THREADS else self.cpus
         self.booster_params_ = booster_params({**task_params(task, n_classes), **self.params}, y)
-        self.booster_ = boost(self.booster_params_, [Fold(data)], self.rounds, cpus)[0]
+        self.booster_ = set_level(boost(self.booster_params_, [Fold(data)], self.rounds, cpus)[0], self.level)
 
     def _raw_predictions(self, X: pd.DataFrame) -> np.ndarray:
         check_is_fitted(self)
@@ -188,7 +192,7 @@ class TreelineRegressor(RegressorMixin, _TreelineEstimator):
 
 
 def make_estimator(
-    problem: "Problem", params: Mapping[str, Any], rounds: int, cpus: int
+    problem: "Problem", params: Mapping[str, Any], rounds: int, cpus: int, level: float = 1.0
 ) -> TreelineClassifier | TreelineRegressor:
     """Make the estimator of a problem, not fitted.
 
@@ -197,6 +201,7 @@ def make_estimator(
         params: XGBoost's parameters, from the search.
         rounds: how many boosting rounds, from 1.
         cpus: the CPU budget of fitting.
+        level: from the search, by which a booster of Tweedie's deviance multiplies what it answers.
     """
     kind = TreelineRegressor if problem.task == "regression" else TreelineClassifier
-    return kind(Features(problem.kinds, problem.derived, problem.readings), params, rounds, cpus)
+    return kind(Features(problem.kinds, problem.derived, problem.readings), params, rounds, cpus, level)
