@@ -57,6 +57,21 @@ def predict(problem: Problem, estimator: TreelineClassifier | TreelineRegressor,
     return Predictions(problem.task, y, estimator.decide(probabilities), probabilities, weight)
 
 
+def as_predictions(problem: Problem, frame: pd.DataFrame, answers: np.ndarray) -> Predictions:
+    """Put answers beside the truth.
+
+    Args:
+        problem: that they answer.
+        frame: the labelled rows.
+        answers: numbers of shape (n_rows,), or probabilities of shape (n_rows, n_classes), the most probable of which
+            is the prediction.
+    """
+    y, weight = problem.truth(frame), problem.weights(frame)
+    if problem.task == "regression":
+        return Predictions(problem.task, y, answers, np.empty((len(y), 0)), weight)
+    return Predictions(problem.task, y, answers.argmax(axis=1), answers, weight)
+
+
 def dummy_predictions(problem: Problem, train: pd.DataFrame, frame: pd.DataFrame) -> Predictions:
     """What a model says that knows the training targets and no column: the class frequencies, or the mean.
 

@@ -76,8 +76,8 @@ class Width:
 def fit_width(features: Features, held: HeldOut, coverage: float, cpus: int) -> Width:
     """Settle how wide the intervals must be to hold a share of new rows.
 
-    Where a model of the size of the residuals makes them surely narrower (on 95 % of bootstrap resamples of the rows, at
-    the same coverage), each row gets a width of its own.
+    Where a model of the size of the residuals makes them surely narrower (on 95 % of bootstrap resamples of the rows,
+    at the same coverage), each row gets a width of its own.
 
     Args:
         features: not fitted; a copy reads the rows.

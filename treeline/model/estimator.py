@@ -62,6 +62,10 @@ class _TreelineEstimator(BaseEstimator):
         check_is_fitted(self)
         return self.booster_.inplace_predict(self.features_.transform(X))
 
+    def set_threads(self, threads: int) -> None:
+        """Let predictions take so many threads, from 1."""
+        self.booster_.set_param({"nthread": threads})
+
     def feature_frame(self, X: pd.DataFrame) -> pd.DataFrame:
         """Turn raw rows into the matrix that the booster reads, as a float64 frame with its feature names."""
         check_is_fitted(self)
@@ -179,6 +183,12 @@ class TreelineRegressor(RegressorMixin, _TreelineEstimator):
             ends = self._ends(matrix, predictions)
             found["prediction_low"], found["prediction_high"] = ends[:, 0], ends[:, 1]
         return found
+
+    def set_threads(self, threads: int) -> None:
+        """Let predictions take so many threads, from 1."""
+        super().set_threads(threads)
+        if self.spread_ is not None:
+            self.spread_.set_param({"nthread": threads})
 
     def _predict(self, matrix: np.ndarray) -> np.ndarray:
         return self.booster_.inplace_predict(matrix).astype(np.float64) * self.unit_
