@@ -1,4 +1,4 @@
-"""Thresholds and intervals: asked for in words that are checked, settled on rows out of fold, obeyed by every answer."""
+"""Thresholds and intervals: asked for in checked words, settled on rows out of fold, obeyed by every answer."""
 
 import numpy as np
 import pandas as pd
