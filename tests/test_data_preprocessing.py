@@ -346,3 +346,17 @@ def test_a_bad_setting_is_one_sentence_and_leaves_nothing(store: Store, refused:
     sentence = refused(data_preprocessing.main, *argv)
     assert [word for word in words if word not in sentence] == []
     assert store.runs() == []
+
+
+def test_a_split_by_time_logs_how_its_sides_differ(store: Store) -> None:
+    rng = np.random.default_rng(0)
+    later = np.arange(400) >= 300
+    rows = {"day": pd.date_range("2024-01-01", periods=400), "x": rng.normal(3.0 * later), "z": rng.normal(size=400)}
+    pd.DataFrame(rows).assign(y=rng.integers(0, 2, 400)).to_csv("days.csv", index=False)
+    settings = {"data": "days.csv", "target": "y", "split": "time", "split_column": "day", "test_size": 0.25}
+    run_id = data_preprocessing.run(DataSettings(**settings))
+    assert {"drift.csv", "drift.png"} <= set(store.artifacts(run_id))
+    found = pd.read_csv(store.folder_of(run_id) / "drift.csv").set_index("column")
+    assert found.index[found["drifts"]].tolist() == ["x"]
+    assert "its median went from" in store.run(run_id).data.tags["warnings"]
+    assert "drift.csv" not in store.artifacts(data_preprocessing.run(DataSettings(data="days.csv", target="y")))
