@@ -19,7 +19,7 @@ from treeline.metrics import metrics_of
 
 MIN_SLICE_ROWS = 30  # below which the metric of a slice says little
 SLICES_PER_NUMBER = 4
-FALSE_DISCOVERIES = 0.05  # of the slices called surely worse, on average at most
+FALSE_DISCOVERIES = 0.04  # of the slices called surely worse; below 5 %, for the chances are approximations
 DRAWS, FEW_DRAWS, MAX_ROWS_OF_MANY_DRAWS = 200, 50, 5_000  # few where a slice has more rows than this
 
 
@@ -48,7 +48,7 @@ def slice_table(
     rows, and for RMSE and R2 by the squared errors, the chance follows from the exact mean, variance and skewness of
     such draws (Pearson's type III, Mielke and Berry 2007); for another from 200 draws of as many rows of each class.
     Where rows hang together, chance is never smaller than whole groups or blocks say. Over all slices the false
-    discovery rate is 5 % (Benjamini and Hochberg 1995).
+    discovery rate is 4 % (Benjamini and Hochberg 1995).
 
     Args:
         problem: for the kinds of the columns.
