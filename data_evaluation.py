@@ -8,6 +8,7 @@ Run: mlflow run . -e data-evaluation -P eval-dataset=file.csv
 """
 
 import sys
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -21,10 +22,12 @@ from mlflow.exceptions import MlflowException
 from config import EvaluationSettings
 from tracking.datasets import download_artifact, load_problem, load_split, log_input
 from tracking.default_evaluator import TEST, evaluate_by_mlflow
-from tracking.evaluation_log import Evaluated, Findings, log_diagnostics
+from tracking.evaluation_log import EVALUATION_SECONDS, Evaluated, log_diagnostics
+from tracking.findings import Findings
 from tracking.golden_requests import GOLDEN_REQUESTS, replay_golden_requests
 from tracking.model_card import log_card
 from tracking.models import SERVICE
+from tracking.out_of_fold import load_out_of_fold
 from tracking.promotion import Challenger, apply_decision, finish_earlier, load_pipeline, meet_champion
 from tracking.reference import log_answers
 from tracking.registry import tag_versions
@@ -38,6 +41,7 @@ from treeline.evaluation.comparison import Contest, Decision, decide, intervals
 from treeline.evaluation.criteria import Criteria, check_thresholds, parse_costs
 from treeline.evaluation.diagnostics import gaps_of_classes
 from treeline.evaluation.predictions import Predictions, dummy_predictions, predict
+from treeline.evaluation.thresholds import check_costs
 from treeline.model.estimator import make_estimator
 from treeline.tuning.search_space import DEFAULTS
 from utils import command
@@ -154,6 +158,7 @@ def run(settings: EvaluationSettings) -> str:
     Raises:
         UserError: the model is refused: it misses a threshold, or its served form does not answer as it did.
     """
+    deadline = time.monotonic() + EVALUATION_SECONDS
     with stage_run("data-evaluation", settings) as active:
         training_run = find_training(settings)
         tags = training_run.data.tags
@@ -163,6 +168,8 @@ def run(settings: EvaluationSettings) -> str:
         data_run = find_run("data-preprocessing", lineage.data_run_id)
         problem = load_problem(data_run)
         check_thresholds(criteria.thresholds, problem.task)
+        costs = parse_costs(settings.costs)
+        check_costs(costs, problem.task)
         mlflow.set_tags({**lineage.tags(), "model_name": name, "model_version": version})
         rows, train = read_rows(settings, problem, data_run), load_split(data_run.info.run_id, "train")
         estimator = load_pipeline(name, version)
@@ -179,8 +186,10 @@ def run(settings: EvaluationSettings) -> str:
         dummy = dummy_predictions(problem, train, frame)
         log_answers(estimator.answer(sample_rows([problem.rows(frame)])))  # batches are compared with them
         log_metrics(challenger, dummy, frame, known)
-        found, costs = Findings(), parse_costs(settings.costs)
-        log_diagnostics(found, Evaluated(problem, estimator, frame, predictions, criteria.metric, costs))
+        found = Findings()
+        out_of_fold = load_out_of_fold(problem, train, lineage.tuning_run_id)
+        evaluated = Evaluated(problem, estimator, frame, predictions, criteria.metric, costs)
+        log_diagnostics(found, replace(evaluated, out_of_fold=out_of_fold, deadline=deadline))
 
         decision = judge(challenger, criteria, dummy, settings.eval_dataset or f"test rows of {data_run.info.run_id}")
         found.attempt("model card", lambda: log_card(active.info.run_id, problem, frame, found))

@@ -93,12 +93,14 @@ def calibration(predictions: Predictions, seed: int = 0) -> Calibration:
         {"predicted": predicted, "observed": observed, "low": low, "high": high, "rows": np.bincount(bins)}
     )
     p = (1 + np.sum(errors >= error - 1e-12)) / (1 + len(errors))
-    return Calibration(table, error, float(np.quantile(errors, CONFIDENCE)), float(p), *_recalibration(given, true, weight))
+    return Calibration(
+        table, error, float(np.quantile(errors, CONFIDENCE)), float(p), *_recalibration(given, true, weight)
+    )
 
 
 def _bins(given: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Give the bin of each row, from 0 without a gap: equal probabilities share the one that their middle falls in."""
-    values, place = np.unique(given, return_inverse=True)
+    place = np.unique(given, return_inverse=True)[1]
     mass = np.bincount(place, weights=weight)
     middle = (np.cumsum(mass) - mass / 2) / mass.sum()
     n_bins = min(MAX_CALIBRATION_BINS, len(given))

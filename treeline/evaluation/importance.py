@@ -1,4 +1,4 @@
-"""How much a model needs each raw column: how much worse the metric gets when the column is permuted, and how surely."""
+"""How much a model needs each raw column: how much worse the metric gets when it is permuted, and how surely."""
 
 import time
 from collections.abc import Sequence

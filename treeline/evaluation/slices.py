@@ -12,7 +12,7 @@ from scipy.stats import false_discovery_control, pearson3, t
 from treeline.data.problem import Problem
 from treeline.data.sentences import spell
 from treeline.data.values import as_categories, to_numeric
-from treeline.evaluation.intervals import interval
+from treeline.evaluation.intervals import ROWS, interval
 from treeline.evaluation.predictions import Predictions, losses
 from treeline.evaluation.sampling import MIN_UNITS, Sampling
 from treeline.metrics import metrics_of
@@ -35,7 +35,7 @@ class Judged:
 
     predictions: Predictions
     metric: str
-    sampling: Sampling = Sampling()
+    sampling: Sampling = ROWS
 
 
 def slice_table(
