@@ -23,9 +23,14 @@ import model_training
 from config import DataSettings, EvaluationSettings, MainSettings, TrainingSettings, TuningSettings
 from tracking.datasets import load_problem
 from tracking.default_evaluator import TEST
+from tracking.evaluation_log import EVALUATION_SECONDS
 from tracking.models import SERVICE, form_names
 from tracking.runs import Lineage, stage_run
 from treeline.cpus import cpu_budget
+from treeline.data.problem import Problem
+from treeline.evaluation.criteria import check_thresholds, parse_costs, parse_thresholds
+from treeline.evaluation.importance import REPEATS
+from treeline.evaluation.thresholds import check_costs
 from treeline.metrics import metrics_of
 from treeline.reporting.html import shorten
 from treeline.tuning.objective import make_objective
@@ -34,6 +39,8 @@ from utils import command
 
 TYPICAL_ROUNDS = 200  # of a trial, before it stops; for a rough guess of the time
 MAX_ROWS_TIMED = 5_000  # of each fold, for the same
+LEAST_EVALUATION_SECONDS = 10.0  # of loading, MLflow's evaluator, pictures and card; for the same
+SECONDS_A_PERMUTATION = 0.01  # of a column, for the same
 
 
 def plan(settings: MainSettings) -> str:
@@ -44,6 +51,7 @@ def plan(settings: MainSettings) -> str:
     """
     settings.check()
     prepared = data_preprocessing.prepare(settings.of(DataSettings))
+    check_asked(settings, prepared.problem)
     search, train = settings.search(), prepared.train
     objective = make_objective(prepared.problem, train, search, cpus=1, max_rows=MAX_ROWS_TIMED)
     folds = len(objective.folds)
@@ -55,9 +63,25 @@ def plan(settings: MainSettings) -> str:
         data_preprocessing.describe(prepared),
         f"Search     {search.n_trials} trials, {folds} folds, best {objective.metric}; roughly "
         + (f"{seconds / 60:.0f} minutes" if seconds > 90 else f"{max(seconds, 1):.0f} seconds"),
+        f"Evaluation roughly {_evaluation_seconds(len(prepared.problem.kinds)):.0f} seconds; what it has not measured "
+        f"after {EVALUATION_SECONDS:.0f} is left out and named",
         "Nothing was trained or written: this was a dry run.",
     ]
     return "\n".join(lines)
+
+
+def _evaluation_seconds(columns: int) -> float:
+    return min(LEAST_EVALUATION_SECONDS + columns * REPEATS * SECONDS_A_PERMUTATION, EVALUATION_SECONDS)
+
+
+def check_asked(settings: MainSettings, problem: Problem) -> None:
+    """Refuse, before anything is trained, what evaluation would refuse of this task.
+
+    Raises:
+        UserError: a threshold on a metric that the task does not have, or costs of a decision that is not binary.
+    """
+    check_thresholds(parse_thresholds(settings.min_score), problem.task)
+    check_costs(parse_costs(settings.costs), problem.task)
 
 
 def run(settings: MainSettings) -> str:
@@ -70,6 +94,7 @@ def run(settings: MainSettings) -> str:
         if not training_id:
             if not tuning_id:
                 data_id = data_id or data_preprocessing.run(settings.of(DataSettings))
+                check_asked(settings, load_problem(mlflow.get_run(data_id)))
                 tuning_id = hyperparameters_tuning.run(settings.of(TuningSettings, data_run_id=data_id))
             training_id = model_training.run(
                 settings.of(TrainingSettings, data_run_id=data_id, tuning_run_id=tuning_id)
