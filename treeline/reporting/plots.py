@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 MAX_BARS = 25  # bars, or features, of a picture
 MAX_POINTS = 5_000  # points of a picture
 MAX_CLASSES_COUNTED = 20  # classes whose confusion shows its counts
-MAX_NAME_CHARS, MAX_CLASS_CHARS = 40, 20  # characters of the name of a row, and of a class
+MAX_NAME_CHARS, MAX_CLASS_CHARS = 44, 20  # characters of the name of a row, and of a class
 MAIN_COLOUR, FAINT_COLOUR, WORSE_COLOUR = "#4c72b0", "#bbbbbb", "#c44e52"
 
 
@@ -67,7 +67,7 @@ def slice_intervals(table: pd.DataFrame, metric: str, overall: float) -> Figure:
     """
     shown = table.head(MAX_BARS)[::-1]
     parts = shown[["column", "slice", "rows"]].itertuples(index=False)
-    names = [f"{_short(column, 16)}: {_short(_brief(name), 16)} ({rows})" for column, name, rows in parts]
+    names = [f"{_short(column, 14)}: {_short(_brief(name), 20)} ({rows})" for column, name, rows in parts]
     figure, axes = _rows_panel(names, f"{metric} by slice", len(table))
     drawn = {False: (MAIN_COLOUR, "not surely worse"), True: (WORSE_COLOUR, "surely worse than the other rows")}
     keys: dict[str, Any] = {}
@@ -242,8 +242,8 @@ def _name_rows(axes: Axes, names: Sequence[object]) -> None:
 
 
 def _brief(text: str) -> str:
-    """Write the numbers of a text with four digits at most."""
-    return re.sub(r"-?\d+\.\d{3,}(e[+-]?\d+)?", lambda found: f"{float(found[0]):.4g}", text)
+    """Write the numbers of a text with three digits."""
+    return re.sub(r"-?\d+\.\d{3,}(e[+-]?\d+)?", lambda found: f"{float(found[0]):.3g}", text)
 
 
 def _short(name: object, most: int) -> str:

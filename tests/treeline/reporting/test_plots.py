@@ -158,7 +158,7 @@ def slices(n: int, worse: int) -> pd.DataFrame:
 def test_slices_show_their_intervals_in_order_and_the_worse_in_a_colour_of_their_own(n: int, worse: int) -> None:
     figure = slice_intervals(slices(n, worse), "log_loss", 1.4)
     shown = min(n, MAX_BARS)
-    assert labels(figure)[-1] == "größe: 0.1235 to 7 (30)"
+    assert labels(figure)[-1] == "größe: 0.123 to 7 (30)"
     assert len(labels(figure)) == shown
     drawn = {"surely worse than the other rows": worse, "not surely worse": shown - worse}
     assert [name for name in key(figure) if name != "all rows"] == [
