@@ -71,7 +71,7 @@ def fit(frame: "pd.DataFrame", target: str | int, **settings: Any) -> "TreelineC
     problem, rows = settle_problem(make_table("the frame", frame, str(target)), reading)
     problem = add_derived(problem, reading.derive)
     found = search(problem, rows, plan, cpu_budget())
-    estimator = make_estimator(problem, found.params, found.rounds, cpu_budget())
+    estimator = make_estimator(problem, found.params, found.rounds, cpu_budget(), found.out_of_fold.level)
     estimator.fit(problem.rows(rows), rows[problem.target], problem.weights(rows))
     estimator.problem_, estimator.search_ = problem, found
     return estimator

@@ -54,7 +54,7 @@ def predict(problem: Problem, estimator: TreelineClassifier | TreelineRegressor,
     if isinstance(estimator, TreelineRegressor):
         return Predictions(problem.task, y, estimator.predict(problem.rows(frame)), np.empty((len(y), 0)), weight)
     probabilities = estimator.predict_proba(problem.rows(frame))
-    return Predictions(problem.task, y, probabilities.argmax(axis=1), probabilities, weight)
+    return Predictions(problem.task, y, estimator.decide(probabilities), probabilities, weight)
 
 
 def dummy_predictions(problem: Problem, train: pd.DataFrame, frame: pd.DataFrame) -> Predictions:
