@@ -12,7 +12,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from treeline.data.drift import drift
 from treeline.data.problem import Problem
 from treeline.data.sentences import spell
-from treeline.data.tables import hash_rows
+from treeline.data.tables import hash_rows, tells_rows_apart
 from treeline.data.values import as_categories, to_datetimes, to_numeric
 
 MAX_ROWS_JUDGED = 5_000  # by which a column is judged
@@ -162,8 +162,7 @@ def inspect_split(
     """Find what is suspicious about the split: rows that stand on both sides, and classes that the test lacks."""
     found = []
     both = int(np.isin(hash_rows(test, kinds, target), hash_rows(train, kinds, target)).sum())
-    possible = np.prod([float(train[name].nunique()) + 1 for name in [*kinds, target]]) if both else 0
-    if both and possible > 100 * len(train):  # with fewer, different things may well look alike
+    if both and tells_rows_apart(train, [*kinds, target]):
         found.append(
             f"{both} of {len(test)} test rows stand in the training rows too, value for value: the test flatters the "
             "model. Leave repeated rows out, or keep what belongs together on one side with split=group."

@@ -40,7 +40,7 @@ class Sampling:
         if self.codes is None:
             return values
         each = np.bincount(np.unique(self.codes, return_inverse=True)[1], weights=values)
-        if self.kind == "groups" or len(each) < 2 * MIN_UNITS:
+        if self.kind == "groups":
             return each
         blocks = max(1, int(len(each) / block_length(each)))
         return np.bincount(np.arange(len(each)) * blocks // len(each), weights=each)
