@@ -5,8 +5,9 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from tables_maker import TARGET, make_problem, make_table
+from tables_maker import TARGET, make_problem, make_table, make_zoo
 
+import treeline
 from treeline.evaluation import importance
 from treeline.evaluation.importance import REPEATS, gains, permutation_importance
 from treeline.evaluation.predictions import predict
@@ -52,6 +53,20 @@ def test_what_is_permuted_in_the_matrix_is_what_permuted_raw_rows_give(target: s
         expected = predict(problem, estimator, permuted).metric(metric) - intact
         assert model.loss(name, order) == pytest.approx(expected, abs=1e-9), name
         assert predict(problem, model.on_made, frame).metric(metric) == pytest.approx(intact)  # all is put back
+
+
+def test_every_kind_of_column_has_its_places_in_the_matrix() -> None:
+    frame = make_zoo()
+    estimator = treeline.fit(frame, TARGET, n_trials=1, folds=2)
+    problem = estimator.problem_
+    model = importance._Permuted(problem, estimator, frame, "log_loss")
+    order = np.random.default_rng(0).permutation(len(frame))
+    for name in problem.kinds:
+        permuted = frame.assign(**{name: frame[name].iloc[order].set_axis(frame.index)})
+        matrix = estimator.features_.transform(problem.rows(permuted))
+        changed = (model.made.matrix != matrix) & ~(np.isnan(model.made.matrix) & np.isnan(matrix))
+        assert set(np.flatnonzero(changed.any(axis=0))) <= set(model.places[name]), name
+        assert changed.any(), name
 
 
 def test_the_gain_of_a_derived_column_is_that_of_those_it_reads() -> None:
