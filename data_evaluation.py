@@ -8,6 +8,7 @@ Run: mlflow run . -e data-evaluation -P eval-dataset=file.csv
 """
 
 import sys
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 
@@ -21,10 +22,12 @@ from mlflow.exceptions import MlflowException
 from config import EvaluationSettings
 from tracking.datasets import download_artifact, load_problem, load_split, log_input
 from tracking.default_evaluator import TEST, evaluate_by_mlflow
-from tracking.evaluation_log import Evaluated, Findings, log_diagnostics
+from tracking.evaluation_log import EVALUATION_SECONDS, Evaluated, log_diagnostics
+from tracking.findings import Findings
 from tracking.golden_requests import GOLDEN_REQUESTS, replay_golden_requests
 from tracking.model_card import log_card
 from tracking.models import SERVICE
+from tracking.out_of_fold import load_held_out_predictions
 from tracking.promotion import (
     Challenger,
     apply_decision,
@@ -43,7 +46,7 @@ from treeline.data.problem import Problem
 from treeline.data.splits import Split
 from treeline.data.tables import digest, read_file
 from treeline.evaluation.comparison import Comparison, Contest, Decision, compare, decide, spent_alpha
-from treeline.evaluation.criteria import Criteria, check_thresholds, parse_costs
+from treeline.evaluation.criteria import Criteria, parse_costs
 from treeline.evaluation.diagnostics import gaps_of_classes
 from treeline.evaluation.intervals import ALPHA, ROWS, intervals
 from treeline.evaluation.predictions import Predictions, dummy_predictions, predict
@@ -175,7 +178,7 @@ def judge(challenger: Challenger, criteria: Criteria, dummy: Predictions, rows: 
     mlflow.log_metrics({"judgements": judgement, "gain_alpha": alpha})
     if judgement > 1:
         logger.info(
-            f"these rows judge a version of {name} for the {judgement}th time: a gain counts only outside its "
+            f"these rows have judged {judgement - 1} other versions of {name} before: a gain counts only outside its "
             f"{100 * (1 - alpha):.4g} % interval, so that not one of many wins by luck"
         )
     decision = decide(criteria, challenger.predictions, guessed, contests, wrong)
@@ -204,6 +207,7 @@ def run(settings: EvaluationSettings) -> str:
     Raises:
         UserError: the model is refused: it misses a threshold, or its served form does not answer as it did.
     """
+    deadline = time.monotonic() + EVALUATION_SECONDS
     with stage_run("data-evaluation", settings) as active:
         training_run = find_training(settings)
         tags = training_run.data.tags
@@ -212,7 +216,7 @@ def run(settings: EvaluationSettings) -> str:
         lineage = replace(Lineage.from_tags(tags), training_run_id=training_run.info.run_id)
         data_run = find_run("data-preprocessing", lineage.data_run_id)
         problem = load_problem(data_run)
-        check_thresholds(criteria.thresholds, problem.task)
+        settings.check_for(problem)
         mlflow.set_tags({**lineage.tags(), "model_name": name, "model_version": version})
         rows, train = read_rows(settings, problem, data_run), load_split(data_run.info.run_id, "train")
         estimator = load_pipeline(name, version)
@@ -231,8 +235,11 @@ def run(settings: EvaluationSettings) -> str:
         dummy = dummy_predictions(problem, train, frame)
         log_answers(estimator.answer(sample_rows([problem.rows(frame)])))  # batches are compared with them
         log_metrics(challenger, dummy, frame, known)
-        found, costs = Findings(), parse_costs(settings.costs)
-        log_diagnostics(found, Evaluated(problem, estimator, frame, predictions, criteria.metric, costs))
+        found = Findings()
+        out_of_fold = load_held_out_predictions(problem, train, lineage.tuning_run_id)
+        costs = parse_costs(settings.costs)
+        evaluated = Evaluated(problem, estimator, frame, predictions, criteria.metric, costs, challenger.sampling)
+        log_diagnostics(found, replace(evaluated, out_of_fold=out_of_fold, deadline=deadline))
 
         decision = judge(challenger, criteria, dummy, rows_digest(challenger, data_run))
         found.attempt("model card", lambda: log_card(active.info.run_id, problem, frame, found))

@@ -23,9 +23,11 @@ import model_training
 from config import DataSettings, EvaluationSettings, MainSettings, TrainingSettings, TuningSettings
 from tracking.datasets import load_problem
 from tracking.default_evaluator import TEST
+from tracking.evaluation_log import EVALUATION_SECONDS
 from tracking.models import SERVICE, form_names
 from tracking.runs import Lineage, stage_run
 from treeline.cpus import cpu_budget
+from treeline.evaluation.importance import REPEATS
 from treeline.metrics import metrics_of
 from treeline.reporting.html import shorten
 from treeline.tuning.objective import make_objective
@@ -34,6 +36,8 @@ from utils import command
 
 TYPICAL_ROUNDS = 200  # of a trial, before it stops; for a rough guess of the time
 MAX_ROWS_TIMED = 5_000  # of each fold, for the same
+LEAST_EVALUATION_SECONDS = 10.0  # of loading, MLflow's evaluator, pictures and card; for the same
+SECONDS_A_PERMUTATION = 0.01  # of a column, for the same
 
 
 def plan(settings: MainSettings) -> str:
@@ -56,9 +60,15 @@ def plan(settings: MainSettings) -> str:
         data_preprocessing.describe(prepared),
         f"Search     {search.n_trials} trials, {folds} folds, best {objective.metric}; roughly "
         + (f"{seconds / 60:.0f} minutes" if seconds > 90 else f"{max(seconds, 1):.0f} seconds"),
+        f"Evaluation roughly {_evaluation_seconds(len(prepared.problem.kinds)):.0f} seconds; what it has not measured "
+        f"after {EVALUATION_SECONDS:.0f} is left out and named",
         "Nothing was trained or written: this was a dry run.",
     ]
     return "\n".join(lines)
+
+
+def _evaluation_seconds(columns: int) -> float:
+    return min(LEAST_EVALUATION_SECONDS + columns * REPEATS * SECONDS_A_PERMUTATION, EVALUATION_SECONDS)
 
 
 def run(settings: MainSettings) -> str:

@@ -107,10 +107,11 @@ def test_pictures_and_shap_values_are_artifacts(chain: Store) -> None:
     run_id = chain.last(STAGE).info.run_id
     files = set(chain.artifacts(run_id))
     curves = ["test_roc_curve_plot", "test_precision_recall_curve_plot", "test_confusion_matrix"]
-    curves += ["test_calibration_curve_plot", "confusion", "calibration"]
+    curves += ["confusion", "calibration"]
     curves += ["test_lift_curve_plot"] if problem_of(chain).task == "binary" else []
     expected = [] if problem_of(chain).task == "regression" else curves
-    assert {f"{name}.png" for name in [*expected, "shap_importance"]} <= files
+    assert {f"{name}.png" for name in [*expected, "shap_importance", "permutation_importance", "slices"]} <= files
+    assert "test_calibration_curve_plot.png" not in files  # ours shows chance; two would contradict each other
     for picture in (chain.folder_of(run_id) / name for name in files if name.endswith(".png")):
         assert picture.read_bytes().startswith(b"\x89PNG")
 
@@ -121,6 +122,64 @@ def test_shap_values_cover_every_feature_in_descending_order(chain: Store) -> No
     assert len(shares) == chain.last("data-preprocessing").data.metrics["features_count"]
     assert shares["mean_abs_shap"].is_monotonic_decreasing
     assert shares["mean_abs_shap"].iloc[0] > 0
+
+
+def test_thresholds_are_chosen_on_rows_out_of_fold_and_measured_on_the_test_rows(cancer_copy: Store) -> None:
+    tuning, data = (cancer_copy.last(stage).info.run_id for stage in ("hyperparameters-tuning", "data-preprocessing"))
+    run = evaluate(cancer_copy, costs="fp=1,fn=5", promote="never")
+    train, test = cancer_copy.table(data, "train"), cancer_copy.table(data, "test")
+    unseen = cancer_copy.table(tuning, "out_of_fold")
+    y, given = train["target"].iloc[unseen["row"]] == "malignant", unseen["probability_malignant"].to_numpy()
+    chosen = run.data.metrics["f1_threshold"]
+    assert chosen in given
+    assert metrics.f1_score(y, given >= chosen) == max(metrics.f1_score(y, given >= each) for each in given)
+    answer = mlflow.sklearn.load_model("models:/CancerModel@challenger").predict_proba(test)[:, 1]
+    reached = metrics.f1_score(test["target"] == "malignant", answer >= chosen)
+    logged = run.data.metrics
+    assert logged["f1_threshold_f1"] == pytest.approx(reached)
+    assert logged["f1_threshold_f1_low"] < reached < logged["f1_threshold_f1_high"]
+    assert {"cost_threshold", "cost_threshold_cost", "cost_as_labelled"} <= logged.keys()
+    assert not [name for name in logged if name.startswith("best_")]
+    table = pd.read_csv(cancer_copy.folder_of(run.info.run_id) / "chosen_thresholds.csv")
+    assert table["chosen by"].tolist() == ["as labelled", "f1", "cost"]
+
+
+def test_without_out_of_fold_predictions_no_threshold_is_chosen_and_it_is_said(cancer_copy: Store) -> None:
+    (cancer_copy.folder_of(cancer_copy.last("hyperparameters-tuning").info.run_id) / "out_of_fold.parquet").unlink()
+    run = evaluate(cancer_copy, promote="never")
+    assert "no out-of-fold predictions" in run.data.tags["left_out"]
+    assert "f1_threshold" not in run.data.metrics
+    assert {"thresholds.png", "thresholds.csv"} <= set(cancer_copy.artifacts(run.info.run_id))
+
+
+def test_what_no_time_was_left_for_is_named(mixed_copy: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_evaluation, "EVALUATION_SECONDS", 0.0)
+    run = evaluate(mixed_copy, promote="never")
+    slices_, permuted = run.data.tags["left_out"].splitlines()
+    n_columns = len(problem_of(mixed_copy).kinds)
+    assert slices_.startswith(f"Time ended before the slices of {n_columns} of {n_columns} columns (")
+    assert permuted.startswith("Time ended before ")
+    assert permuted.endswith("were permuted, those of least gain.")
+    assert "failed_parts" not in run.data.tags
+
+
+@EVERY_TABLE
+def test_slices_have_intervals_and_a_verdict(chain: Store) -> None:
+    run = chain.last(STAGE)
+    table = pd.read_csv(chain.folder_of(run.info.run_id) / "slices.csv")
+    metric = run.data.tags["metric"]
+    assert table.columns.tolist() == ["column", "slice", "rows", "surely_worse", "p", metric, "low", "high"]
+    known = table.dropna()
+    assert len(known) > 0
+    assert ((known["low"] <= known[metric]) & (known[metric] <= known["high"])).all()
+
+
+def test_costs_of_a_task_that_is_not_binary_are_refused_before_anything_is_measured(
+    mixed_copy: Store, refused: Callable[..., str]
+) -> None:
+    sentence = refused(data_evaluation.main, "--costs", "fp=1", "--promote", "always")
+    assert "costs got fp=1 for a multiclass task" in sentence
+    assert mixed_copy.last(STAGE).data.metrics == {}
 
 
 @EVERY_TABLE

@@ -174,6 +174,21 @@ def test_every_setting_is_checked_before_a_run_is_opened(
     assert store.runs() == []
 
 
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--costs", "fp=1"], "costs got fp=1 for a regression task"),
+        (["--min-score", "accuracy=0.9"], "'accuracy' in min_score for a regression task"),
+    ],
+)
+def test_what_evaluation_would_refuse_of_this_task_is_refused_before_the_search(
+    store: Store, refused: Callable[..., str], argv: list[str], words: str
+) -> None:
+    for further in ([], ["--dry-run"]):
+        assert words in refused(main.main, "--data", "diabetes", *argv, *further)
+    assert store.runs("hyperparameters-tuning") == []
+
+
 def test_fixed_parameters_are_logged_and_told(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     Path("space.yaml").write_text("max_depth: 3\ngamma: 0.25\nreg_alpha: 0.5", encoding="utf-8")
     argv = ["--data", "diabetes", "--n-trials", "1", "--folds", "2", "--search-space", "space.yaml"]

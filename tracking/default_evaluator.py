@@ -12,12 +12,14 @@ import mlflow
 from loguru import logger
 from mlflow.data.pandas_dataset import PandasDataset
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from sklearn.exceptions import UndefinedMetricWarning
 
 from treeline.data.problem import Problem
 from treeline.reporting.fonts import legible
 
 TEST = "test_"  # before the name of every metric of the evaluated rows
+CALIBRATION_CURVE = f"{TEST}calibration_curve_plot.png"
 MAX_CLASSES_DRAWN = 10  # up to which MLflow draws the curves of each class
 # What needs no word: the target stands in the frame on purpose, the task is what we say it is, and classes that are
 # absent or never predicted are named before (`treeline.evaluation.diagnostics.gaps_of_classes`).
@@ -62,7 +64,21 @@ def evaluate_by_mlflow(model_uri: str, problem: Problem, dataset: PandasDataset)
             mlflow.set_tag("evaluator_error", str(error)[:5000])
             logger.warning(f"MLflow's evaluator gave up, so its plots are missing: {error}")
             return {}
+    _drop_calibration_curve()
     return dict(result.metrics)
+
+
+def _drop_calibration_curve() -> None:
+    """Take MLflow's calibration curve away, for it has no option: its bins are of equal width and show no chance.
+
+    The one of `tracking.evaluation_log` stays, so that no two pictures of one thing contradict each other.
+    """
+    repository = get_artifact_repository(mlflow.active_run().info.artifact_uri)
+    if any(each.path == CALIBRATION_CURVE for each in repository.list_artifacts()):
+        try:
+            repository.delete_artifacts(CALIBRATION_CURVE)
+        except (MlflowException, NotImplementedError, OSError):
+            logger.info(f"This store deletes nothing: {CALIBRATION_CURVE} is MLflow's, calibration.png the one to read")
 
 
 @contextmanager

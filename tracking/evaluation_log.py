@@ -3,30 +3,27 @@
 A part that fails is named on the run, and the rest stands.
 """
 
-import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
 import pandas as pd
 import xgboost as xgb
-from loguru import logger
-from matplotlib.figure import Figure
 
+from tracking.findings import Findings
 from treeline.data.problem import Problem
-from treeline.evaluation.diagnostics import (
-    calibration,
-    class_table,
-    confusion,
-    raw_importance,
-    slices,
-    thresholds,
-    worst_rows,
-)
+from treeline.evaluation.calibration import calibration
+from treeline.evaluation.diagnostics import class_table, confusion, worst_rows
+from treeline.evaluation.importance import REPEATS, gains, permutation_importance
+from treeline.evaluation.intervals import ROWS, interval
 from treeline.evaluation.predictions import Predictions
+from treeline.evaluation.sampling import Sampling
+from treeline.evaluation.slices import Judged, slice_table
+from treeline.evaluation.thresholds import Rule, at_threshold, choose_threshold, decision_row, thinned, threshold_table
 from treeline.model.estimator import TreelineClassifier, TreelineRegressor
 from treeline.reporting.fonts import legible
 from treeline.reporting.plots import (
@@ -34,49 +31,16 @@ from treeline.reporting.plots import (
     calibration_curve,
     confusion_table,
     contributions_summary,
+    importance_bars,
     residuals,
+    slice_intervals,
     threshold_curves,
 )
 
 MAX_ROWS_EXPLAINED = 1000  # rows whose contributions are computed
-
-
-@dataclass
-class Findings:
-    """What an evaluation has found so far; the card is made of it.
-
-    Attributes:
-        pictures: PNG bytes by file name without its ending.
-        tables: by file name without its ending.
-        values: single numbers.
-    """
-
-    pictures: dict[str, bytes] = field(default_factory=dict)
-    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
-    values: dict[str, float] = field(default_factory=dict)
-    failed: list[str] = field(default_factory=list)
-
-    def picture(self, name: str, figure: Figure) -> None:
-        """Log a figure and keep it."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"{name}.png"
-            figure.savefig(path, dpi=100)
-            self.pictures[name] = path.read_bytes()
-            mlflow.log_artifact(str(path))
-
-    def table(self, name: str, table: pd.DataFrame) -> None:
-        """Log a table and keep it."""
-        self.tables[name] = table
-        mlflow.log_text(table.to_csv(index=False), f"{name}.csv")
-
-    def attempt(self, name: str, work: Callable[[], None]) -> None:
-        """Do a part of the evaluation; one that fails is named on the run, and the rest stands."""
-        try:
-            work()
-        except Exception as error:  # whatever a picture or a table raises, the judgement does not hang on it
-            self.failed.append(f"{name}: {type(error).__name__}: {error}"[:500])
-            logger.warning(f"{name} failed and is missing: {error}")
-            mlflow.set_tag("failed_parts", "\n".join(self.failed)[:5000])
+EVALUATION_SECONDS = 60.0  # after which no slice is measured and no column permuted any more
+SLICES_SHARE = 0.4  # of the time that is left for slices
+MAX_NAMED = 5  # columns of a sentence
 
 
 @dataclass(frozen=True)
@@ -90,6 +54,9 @@ class Evaluated:
         predictions: for these rows.
         metric: that decides.
         costs: of each cell of the confusion matrix; empty where there are none.
+        sampling: how the rows hang together.
+        out_of_fold: predictions of training rows by boosters that did not see them; None where there are none.
+        deadline: on the clock of `time.monotonic`, after which parts that can stop do.
     """
 
     problem: Problem
@@ -98,6 +65,14 @@ class Evaluated:
     predictions: Predictions
     metric: str
     costs: dict[str, float]
+    sampling: Sampling = ROWS
+    out_of_fold: Predictions | None = None
+    deadline: float = float("inf")
+
+    @property
+    def judged(self) -> Judged:
+        """The predictions, and how they are judged."""
+        return Judged(self.predictions, self.metric, self.sampling)
 
 
 def names_drawn(problem: Problem, estimator: TreelineClassifier | TreelineRegressor) -> list[str]:
@@ -116,15 +91,29 @@ def log_diagnostics(found: Findings, evaluated: Evaluated) -> None:
 
 
 def _log_thresholds(found: Findings, evaluated: Evaluated) -> None:
-    table = thresholds(evaluated.predictions, evaluated.costs)
-    places = table["threshold"].to_numpy()
-    best = float(places[table["f1"].argmax()])
-    found.values |= {"best_f1": float(table["f1"].max()), "best_f1_threshold": best}
-    if evaluated.costs:
-        cheapest = float(places[table["cost"].argmin()])
-        found.values |= {"best_cost": float(table["cost"].min()), "best_cost_threshold": cheapest}
-    found.table("thresholds", table)
-    found.picture("thresholds", threshold_curves(table, best, str(evaluated.problem.classes[1])))
+    """Log what each threshold is worth on the evaluated rows, and those that were chosen on out-of-fold predictions."""
+    predictions, costs = evaluated.predictions, evaluated.costs
+    table = threshold_table(predictions, costs)
+    rows: list[dict[str, Any]] = [{"chosen by": "as labelled", **decision_row(predictions, costs)}]
+    if costs:
+        found.values["cost_as_labelled"] = rows[0]["cost"]
+    chosen: dict[str, float] = {}
+    if evaluated.out_of_fold is None:
+        found.leave_out("No threshold is chosen: the tuning run holds no out-of-fold predictions to choose it on.")
+    else:
+        rules: list[Rule] = ["f1", "cost"] if costs else ["f1"]
+        chosen = {rule: choose_threshold(evaluated.out_of_fold, rule, costs) for rule in rules}
+    for rule, threshold in chosen.items():
+        labelled = at_threshold(predictions, threshold)
+        around = interval(labelled, "f1", evaluated.sampling)
+        worth = decision_row(labelled, costs) | {"f1_low": around.low, "f1_high": around.high}
+        rows.append({"chosen by": rule, "threshold": threshold, **worth})
+        values = {f"{rule}_threshold": threshold, **{f"{rule}_threshold_{name}": each for name, each in worth.items()}}
+        found.values |= {name: value for name, value in values.items() if np.isfinite(value)}
+    found.table("thresholds", thinned(table))
+    found.table("chosen_thresholds", pd.DataFrame(rows))
+    names = {f"chosen by {rule}": threshold for rule, threshold in chosen.items()}
+    found.picture("thresholds", threshold_curves(thinned(table), names, str(evaluated.problem.classes[1])))
 
 
 def _log_classes(found: Findings, evaluated: Evaluated) -> None:
@@ -135,10 +124,10 @@ def _log_classes(found: Findings, evaluated: Evaluated) -> None:
 
 
 def _log_calibration(found: Findings, evaluated: Evaluated) -> None:
-    table, error = calibration(evaluated.predictions)
-    found.values["calibration_error"] = error
-    found.table("calibration", table)
-    found.picture("calibration", calibration_curve(table, error))
+    measured = calibration(evaluated.predictions)
+    found.values |= measured.values()
+    found.table("calibration", measured.table)
+    found.picture("calibration", calibration_curve(measured.table, measured.error, measured.chance))
 
 
 def _log_residuals(found: Findings, evaluated: Evaluated) -> None:
@@ -147,7 +136,16 @@ def _log_residuals(found: Findings, evaluated: Evaluated) -> None:
 
 
 def _log_slices(found: Findings, evaluated: Evaluated) -> None:
-    found.table("slices", slices(evaluated.problem, evaluated.frame, evaluated.predictions, evaluated.metric))
+    now = time.monotonic()
+    deadline = now + SLICES_SHARE * (evaluated.deadline - now)
+    columns = list(gains(evaluated.estimator).index)
+    table, left_out = slice_table(evaluated.problem, evaluated.frame, evaluated.judged, columns, deadline)
+    if left_out:
+        found.leave_out(f"Time ended before the slices of {_listed(left_out, len(columns))} were measured.")
+    found.table("slices", table)
+    if len(table):
+        overall = evaluated.predictions.metric(evaluated.metric)
+        found.picture("slices", slice_intervals(table, evaluated.metric, overall))
 
 
 def _log_worst_rows(found: Findings, evaluated: Evaluated) -> None:
@@ -155,10 +153,25 @@ def _log_worst_rows(found: Findings, evaluated: Evaluated) -> None:
 
 
 def _log_permutation_importance(found: Findings, evaluated: Evaluated) -> None:
-    shares = raw_importance(evaluated.problem, evaluated.estimator, evaluated.frame, evaluated.metric)
-    found.table("permutation_importance", shares.rename_axis("column").reset_index())
+    metric = evaluated.metric
+    measured = permutation_importance(
+        evaluated.problem, evaluated.estimator, evaluated.frame, metric, evaluated.deadline
+    )
+    read = measured.table[measured.table["repeats"] > 0]
+    if measured.left_out:
+        listed = _listed(measured.left_out, len(read) + len(measured.left_out))
+        found.leave_out(f"Time ended before {listed} were permuted, those of least gain.")
+    elif len(read) and read["repeats"].min() < REPEATS:
+        found.leave_out(f"Time ended after {read['repeats'].min()} of {REPEATS} permutations of each column.")
+    found.table("permutation_importance", measured.table)
     title = "Permutation importance of the raw columns"
-    found.picture("permutation_importance", bars(shares, title, f"how much worse {evaluated.metric} gets"))
+    found.picture("permutation_importance", importance_bars(measured.table, title, f"how much worse {metric} gets"))
+
+
+def _listed(columns: Sequence[str], count: int) -> str:
+    names = ", ".join(map(repr, columns[:MAX_NAMED]))
+    more = f" and {len(columns) - MAX_NAMED:,} more" if len(columns) > MAX_NAMED else ""
+    return f"{len(columns):,} of {count:,} columns ({names}{more})"
 
 
 def _log_explanations(found: Findings, evaluated: Evaluated) -> None:
@@ -195,8 +208,8 @@ DIAGNOSTICS = [
     Diagnostic("classes", CLASSES, _log_classes),
     Diagnostic("calibration", CLASSES, _log_calibration),
     Diagnostic("residuals", ("regression",), _log_residuals),
-    Diagnostic("slices", EVERY, _log_slices),
     Diagnostic("worst rows", EVERY, _log_worst_rows),
-    Diagnostic("permutation importance", EVERY, _log_permutation_importance),
     Diagnostic("explanations", EVERY, _log_explanations),
+    Diagnostic("slices", EVERY, _log_slices),
+    Diagnostic("permutation importance", EVERY, _log_permutation_importance),
 ]

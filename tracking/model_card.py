@@ -10,7 +10,7 @@ import pandas as pd
 from mlflow.entities import Run
 
 from tracking.default_evaluator import TEST
-from tracking.evaluation_log import Findings
+from tracking.findings import Findings
 from tracking.models import SERVICE
 from tracking.registry import champion_history, tag_versions
 from tracking.runs import Lineage

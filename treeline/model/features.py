@@ -101,6 +101,19 @@ class Features(TransformerMixin, BaseEstimator):
             names[plain] = None
         return np.array(list(names), dtype=object)
 
+    def places(self) -> dict[str, list[int]]:
+        """Give the columns of the matrix that hang on each raw column: its own, and the derived ones that read it."""
+        check_is_fitted(self)
+        found: dict[str, list[int]] = {}
+        end = 0
+        for name in self.kinds:
+            start, end = end, end + (len(self.encoders_[name].names(name)) if name in self.encoders_ else 1)
+            found[name] = list(range(start, end))
+        for place, text in enumerate((self.derived or {}).values(), start=end):
+            for name in Expression(text).columns:
+                found[name].append(place)
+        return found
+
     @property
     def feature_types(self) -> list[str]:
         """XGBoost's type of each column of the matrix: `c` for a category, `q` for a quantity."""

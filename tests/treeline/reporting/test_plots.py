@@ -17,7 +17,9 @@ from treeline.reporting.plots import (
     calibration_curve,
     confusion_table,
     contributions_summary,
+    importance_bars,
     residuals,
+    slice_intervals,
     threshold_curves,
 )
 
@@ -105,12 +107,15 @@ def test_the_summary_follows_from_the_seed() -> None:
     assert (one != other).any()
 
 
-def test_the_calibration_stands_beside_its_diagonal() -> None:
-    figure = calibration_curve(pd.DataFrame({"predicted": [0.1, 0.9], "observed": [0.2, 1.0]}), 0.1234)
-    diagonal, curve = figure.axes[0].lines
+def test_the_calibration_stands_beside_its_diagonal_and_what_chance_would_do() -> None:
+    table = pd.DataFrame({"predicted": [0.1, 0.9], "observed": [0.2, 1.0], "low": [0.0, 0.8], "high": [0.3, 1.0]})
+    figure = calibration_curve(table, 0.1234, 0.2)
+    diagonal, curve = figure.axes[0].lines[0], figure.axes[0].lines[-1]
     assert diagonal.get_xydata().tolist() == [[0, 0], [1, 1]]
     assert curve.get_xydata().tolist() == [[0.1, 0.2], [0.9, 1.0]]
-    assert figure.axes[0].get_title() == "Calibration (expected error 0.123)"
+    chance = [segment.tolist() for segment in figure.axes[0].collections[0].get_segments()]
+    assert np.array(chance) == pytest.approx(np.array([[[0.1, 0.0], [0.1, 0.3]], [[0.9, 0.8], [0.9, 1.0]]]))
+    assert figure.axes[0].get_title() == "Calibration error 0.123\n(95 % of perfect models: below 0.200)"
     rendered(figure)
 
 
@@ -119,21 +124,83 @@ def decisions(**more: list[float]) -> pd.DataFrame:
     return pd.DataFrame({"threshold": [0.2, 0.8], **columns})
 
 
+def key(figure: Figure) -> list[str]:
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
 def test_the_cost_of_a_threshold_has_an_axis_of_its_own_where_there_is_one() -> None:
-    without, costly = (threshold_curves(table, 0.2, "yes") for table in (decisions(), decisions(cost=[10.0, 500.0])))
+    chosen = {"chosen by f1": 0.2, "chosen by cost": 0.6}
+    without, costly = (threshold_curves(each, chosen, "yes") for each in (decisions(), decisions(cost=[10.0, 500.0])))
     assert len(without.axes) == 1
     curves, costs = costly.axes
-    assert [line.get_label() for line in curves.lines[:3]] == ["precision", "recall", "f1"]
+    assert key(costly) == ["precision", "recall", "f1", "chosen by f1 (0.2)", "chosen by cost (0.6)", "cost"]
     assert costs.lines[0].get_ydata().tolist() == [10.0, 500.0]
     assert curves.get_ylim() == (0, 1.02)
     for figure in (without, costly):
-        assert figure.axes[0].lines[3].get_xdata() == [0.2, 0.2]
+        assert [line.get_xdata() for line in figure.axes[0].lines[3:]] == [[0.2, 0.2], [0.6, 0.6]]
         rendered(figure)
+
+
+def test_without_a_chosen_threshold_none_is_drawn() -> None:
+    figure = threshold_curves(decisions(), {}, "yes")
+    assert key(figure) == ["precision", "recall", "f1"]
+    rendered(figure)
+
+
+def slices(n: int, worse: int) -> pd.DataFrame:
+    value = np.linspace(2, 1, n)
+    named = {"column": NAMES[0], "slice": [f"{each}.123456789 to 7" for each in range(n)], "rows": 30}
+    ends = {"log_loss": value, "low": value - 0.1, "high": value + 0.1}
+    return pd.DataFrame({**named, **ends, "surely_worse": np.arange(n) < worse})
+
+
+@pytest.mark.parametrize(("n", "worse"), [(1, 0), (3, 1), (3, 3), (40, 2)])
+def test_slices_show_their_intervals_in_order_and_the_worse_in_a_colour_of_their_own(n: int, worse: int) -> None:
+    figure = slice_intervals(slices(n, worse), "log_loss", 1.4)
+    shown = min(n, MAX_BARS)
+    assert labels(figure)[-1] == "größe: 0.123 to 7 (30)"
+    assert len(labels(figure)) == shown
+    drawn = {"surely worse than the other rows": worse, "not surely worse": shown - worse}
+    assert [name for name in key(figure) if name != "all rows"] == [
+        name for name in ("not surely worse", "surely worse than the other rows") if drawn[name]
+    ]
+    ends = sorted(segment[:, 0].tolist() for each in figure.axes[0].collections for segment in each.get_segments())
+    assert ends[-1] == pytest.approx([1.9, 2.1])
+    assert figure.axes[0].get_title() == "log_loss by slice" + (" (the first 25 of 40)" if n > MAX_BARS else "")
+    rendered(figure)
+
+
+def test_a_slice_without_an_interval_is_a_point() -> None:
+    rendered(slice_intervals(slices(2, 0).assign(low=np.nan, high=np.nan), "log_loss", 1.4))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name_of_a_slice_renders(name: str) -> None:
+    rendered(slice_intervals(slices(2, 1).assign(column=name, slice=name), "log_loss", 1.4))
+
+
+def importances(**more: list[float]) -> pd.DataFrame:
+    columns = {"column": ["a", "b", "c"], "loss": [0.5, 0.01, 0.0], "std": [0.1, np.nan, 0.0]} | more
+    return pd.DataFrame({**columns, "surely": [True, False, False]})
+
+
+def test_what_is_not_surely_above_0_is_drawn_faint() -> None:
+    figure = importance_bars(importances(), "the title", "the label")
+    bars_ = figure.axes[0].patches
+    assert [bar.get_width() for bar in bars_] == [0.0, 0.01, 0.5]
+    assert bars_[0].get_facecolor() == bars_[1].get_facecolor() != bars_[2].get_facecolor()
+    assert key(figure) == ["surely above 0", "not surely above 0", "standard deviation of the repeats"]
+    assert labels(figure) == ["c", "b", "a"]
+    rendered(figure)
+
+
+def test_no_importance_at_all_renders() -> None:
+    rendered(importance_bars(importances().head(0), "t", "l"))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_any_label_of_a_class_renders(name: str) -> None:
-    rendered(threshold_curves(decisions(), 0.2, name))
+    rendered(threshold_curves(decisions(), {"chosen by f1": 0.2}, name))
     rendered(confusion_table(pd.DataFrame([[1, 0], [2, 3]], index=[name, "b"], columns=[name, "b"])))
 
 
