@@ -124,13 +124,17 @@ def hang_together(problem: Problem, rows: pd.DataFrame) -> Sampling:
     column, split = problem.split_column, Split(problem.split, problem.split_column)
     if not column:
         return ROWS
-    if column not in rows.columns:
+    try:
+        if column not in rows.columns:
+            raise UserError(f"they lack {column!r}.")
+        by_time = problem.split == "time"
+        return Sampling("time", split.order(rows)) if by_time else Sampling("groups", split.groups(rows))
+    except UserError as error:
         logger.warning(
-            f"The evaluated rows lack {column!r}, by which the table was split: they are judged as if they had nothing "
-            "to do with each other, which makes every interval too narrow where they have."
+            "The evaluated rows are judged as if they had nothing to do with each other, which makes every interval too "
+            f"narrow where they have: {error}"
         )
         return ROWS
-    return Sampling("groups", split.groups(rows)) if problem.split == "group" else Sampling("time", split.order(rows))
 
 
 def rows_digest(challenger: Challenger, data_run: Run) -> str:
