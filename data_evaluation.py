@@ -40,7 +40,6 @@ from treeline import UserError, nearest
 from treeline.cpus import cpu_budget
 from treeline.data.drift import sample_rows
 from treeline.data.problem import Problem
-from treeline.data.splits import Split
 from treeline.data.tables import digest, read_file
 from treeline.evaluation.comparison import Comparison, Contest, Decision, compare, decide, spent_alpha
 from treeline.evaluation.criteria import Criteria, check_thresholds, parse_costs
@@ -120,19 +119,12 @@ def log_metrics(challenger: Challenger, dummy: Predictions, frame: pd.DataFrame,
 
 
 def hang_together(problem: Problem, rows: pd.DataFrame) -> Sampling:
-    """Tell how the evaluated rows hang together: by the groups or the times that the table was split by."""
-    column, split = problem.split_column, Split(problem.split, problem.split_column)
-    if not column:
-        return ROWS
+    """Tell how the evaluated rows hang together, as far as they say."""
     try:
-        if column not in rows.columns:
-            raise UserError(f"they lack {column!r}.")
-        by_time = problem.split == "time"
-        return Sampling("time", split.order(rows)) if by_time else Sampling("groups", split.groups(rows))
+        return Sampling.of(problem, rows)
     except UserError as error:
         logger.warning(
-            "The evaluated rows are judged as if they had nothing to do with each other, which makes every interval too "
-            f"narrow where they have: {error}"
+            f"Every interval is too narrow where the evaluated rows hang together, for it is not known: {error}"
         )
         return ROWS
 
