@@ -107,7 +107,7 @@ def log_metrics(challenger: Challenger, dummy: Predictions, frame: pd.DataFrame,
     """
     problem, train = challenger.problem, challenger.train
     plain = make_estimator(problem, {**DEFAULTS, "seed": 0}, DEFAULTS_ROUNDS, cpu_budget())
-    plain.fit(problem.rows(train), train[problem.target])
+    plain.fit(problem.rows(train), train[problem.target], problem.weights(train))
     logged = {TEST + key: value for key, value in challenger.predictions.metrics().items() if TEST + key not in known}
     found = intervals(challenger.predictions, challenger.sampling)
     mlflow.log_dict({key: asdict(each) for key, each in found.items()}, INTERVALS)
@@ -214,7 +214,7 @@ def run(settings: EvaluationSettings) -> str:
         estimator = load_pipeline(name, version)
         golden = mlflow.artifacts.load_dict(f"{training_run.info.artifact_uri}/{GOLDEN_REQUESTS}")
 
-        frame = rows[[*problem.kinds, problem.target]]
+        frame = problem.judged(rows)
         given, data = bool(settings.eval_dataset), settings.eval_dataset or f"test rows of {data_run.info.run_id}"
         side = "evaluation" if given else "test"
         dataset = log_input(problem, frame, side, "evaluation", settings.eval_dataset)
@@ -224,7 +224,7 @@ def run(settings: EvaluationSettings) -> str:
             logger.warning(warning)
         challenger = Challenger(name, version, problem, train, rows, predictions, golden)
         challenger = replace(challenger, sampling=hang_together(problem, rows), data=data, given=given)
-        dummy = dummy_predictions(problem, problem.truth(train), predictions.y_true)
+        dummy = dummy_predictions(problem, train, frame)
         log_answers(estimator.answer(sample_rows([problem.rows(frame)])))  # batches are compared with them
         log_metrics(challenger, dummy, frame, known)
         found, costs = Findings(), parse_costs(settings.costs)

@@ -148,7 +148,8 @@ def _compare(challenger: Challenger, version: str, metric: str, alpha: float) ->
     about = f"{fresh.sum()} of {len(frame)} rows are new to the champion {known} and to this model{why}"
     if fresh.sum() < MIN_UNITS:
         return Contest(known, obstacle=f"too few to tell: only {about}", about=about)
-    ours, champion = challenger.predictions, predict(theirs, load_pipeline(challenger.name, version), frame)
+    unweighted = replace(theirs, weight="")  # the challenger's weights count for both
+    ours, champion = challenger.predictions, predict(unweighted, load_pipeline(challenger.name, version), frame)
     rows = np.flatnonzero(fresh)
     met = champion.take(rows)
     found = compare(ours.take(rows), met, metric, challenger.sampling.take(rows), alpha)

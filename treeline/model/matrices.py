@@ -1,7 +1,7 @@
 """What a booster reads: rows binned once for every trial, in folds or whole, and a target in a unit that it learns."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -17,14 +17,25 @@ MIN_SKEWNESS = 3.0  # above which a target is very skewed
 
 @dataclass(frozen=True)
 class Fold:
-    """One booster's data: what it trains on, and what its rounds are measured on (None for the final fit)."""
+    """One booster's data.
+
+    Attributes:
+        train: what it trains on.
+        valid: what its rounds are measured on; None for the final fit.
+        rows: the positions of the rows of `valid` in the training frame, shape (n_valid,); empty without it.
+    """
 
     train: xgb.QuantileDMatrix
     valid: xgb.QuantileDMatrix | None = None
+    rows: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
 
 def quantile_matrix(
-    features: Features, matrix: np.ndarray, y: np.ndarray, ref: xgb.QuantileDMatrix | None = None
+    features: Features,
+    matrix: np.ndarray,
+    y: np.ndarray,
+    ref: xgb.QuantileDMatrix | None = None,
+    weight: np.ndarray | None = None,
 ) -> xgb.QuantileDMatrix:
     """Bin rows once for every booster that will train on them.
 
@@ -33,10 +44,12 @@ def quantile_matrix(
         matrix: float32, shape (n_rows, n_features).
         y: class codes or numbers, shape (n_rows,).
         ref: for rows that are only predicted, the training rows whose bins they take.
+        weight: how much each row counts, shape (n_rows,); None counts all alike.
     """
     return xgb.QuantileDMatrix(
         matrix,
         y,
+        weight=weight,
         feature_names=list(features.get_feature_names_out()),
         feature_types=features.feature_types,
         enable_categorical=True,
@@ -45,7 +58,11 @@ def quantile_matrix(
 
 
 def make_folds(
-    features: Features, X: pd.DataFrame, y: np.ndarray, parts: Sequence[tuple[np.ndarray, np.ndarray]]
+    features: Features,
+    X: pd.DataFrame,
+    y: np.ndarray,
+    parts: Sequence[tuple[np.ndarray, np.ndarray]],
+    weight: np.ndarray | None = None,
 ) -> list[Fold]:
     """Bin the folds; the features of each are fitted on its training part.
 
@@ -54,13 +71,15 @@ def make_folds(
         X: raw training rows, shape (n_rows, n_raw).
         y: class codes, or floats for regression, shape (n_rows,).
         parts: the rows that train and those that are predicted, a pair of positions a fold.
+        weight: how much each row counts, shape (n_rows,); None counts all alike.
     """
     folds = []
     for train, valid in parts:
         fitted = clone(features)
-        binned = quantile_matrix(fitted, fitted.fit_transform(X.iloc[train], y[train]), y[train])
+        ours, theirs = (None if weight is None else weight[rows] for rows in (train, valid))
+        binned = quantile_matrix(fitted, fitted.fit_transform(X.iloc[train], y[train]), y[train], weight=ours)
         held = fitted.transform(X.iloc[valid])
-        folds.append(Fold(binned, quantile_matrix(fitted, held, y[valid], ref=binned)))
+        folds.append(Fold(binned, quantile_matrix(fitted, held, y[valid], ref=binned, weight=theirs), valid))
     return folds
 
 
