@@ -277,8 +277,8 @@ class EvaluationSettings(ReadingSettings):
     model_name: ModelName = MODEL_NAME
     promote: Literal["better", "not-worse", "always", "never"] = Field(
         "better",
-        description="Against the champion, by a paired bootstrap on the same rows: surely better, or not worse; always "
-        "and never compare nothing.",
+        description="Against the champion, on the same rows: surely better, or surely not worse; always and never ask "
+        "nothing of it.",
     )
     margin: float = Field(
         0, ge=0, description="How much worse than the champion is still not worse, in units of the metric, from 0."

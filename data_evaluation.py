@@ -43,7 +43,6 @@ from treeline import UserError, nearest
 from treeline.cpus import cpu_budget
 from treeline.data.drift import sample_rows
 from treeline.data.problem import Problem
-from treeline.data.splits import Split
 from treeline.data.tables import digest, read_file
 from treeline.evaluation.comparison import Comparison, Contest, Decision, compare, decide, spent_alpha
 from treeline.evaluation.criteria import Criteria, parse_costs
@@ -123,17 +122,14 @@ def log_metrics(challenger: Challenger, dummy: Predictions, frame: pd.DataFrame,
 
 
 def hang_together(problem: Problem, rows: pd.DataFrame) -> Sampling:
-    """Tell how the evaluated rows hang together: by the groups or the times that the table was split by."""
-    column, split = problem.split_column, Split(problem.split, problem.split_column)
-    if not column:
-        return ROWS
-    if column not in rows.columns:
+    """Tell how the evaluated rows hang together, as far as they say."""
+    try:
+        return Sampling.of(problem, rows)
+    except UserError as error:
         logger.warning(
-            f"The evaluated rows lack {column!r}, by which the table was split: they are judged as if they had nothing "
-            "to do with each other, which makes every interval too narrow where they have."
+            f"Every interval is too narrow where the evaluated rows hang together, for it is not known: {error}"
         )
         return ROWS
-    return Sampling("groups", split.groups(rows)) if problem.split == "group" else Sampling("time", split.order(rows))
 
 
 def rows_digest(challenger: Challenger, data_run: Run) -> str:

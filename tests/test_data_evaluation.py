@@ -4,6 +4,7 @@ import io
 import shutil
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from conftest import Store, houses
 from mlflow.entities import Run
 from sklearn import metrics
+from tables_maker import make_problem
 
 import data_evaluation
 import data_preprocessing
@@ -22,6 +24,7 @@ import model_training
 import treeline
 from config import DataSettings, EvaluationSettings, TrainingSettings, TuningSettings
 from tracking.reference import load_reference
+from tracking.registry import best_champion, champion_history
 from tracking.runs import Lineage
 from treeline.data.problem import Problem
 
@@ -276,6 +279,57 @@ def test_the_alias_follows_promote_and_the_thresholds(
     assert champions(two_versions) == {champion}, run.data.tags["reasons"]
     assert run.data.tags["decision"] == ("promote" if champion == "2" else "hold")
     assert reason in run.data.tags["reasons"]
+
+
+def test_judgements_of_the_same_rows_are_counted_and_spend_alpha(two_versions: Store) -> None:
+    first = two_versions.last(STAGE).data.metrics
+    assert (first["judgements"], first["gain_alpha"]) == (1, 0.05)
+    for _ in range(2):  # a version judged again keeps its number
+        again = evaluate(two_versions).data
+        assert (again.metrics["judgements"], again.metrics["gain_alpha"]) == (2, 0.025)
+        assert "97.5 % interval" in again.tags["reasons"]
+
+
+def test_the_champion_s_scores_stand_beside_the_challenger_s(two_versions: Store) -> None:
+    run = evaluate(two_versions, promote="always")
+    for name in REGRESSION:
+        assert run.data.metrics[f"champion_{name}"] == run.data.metrics[f"test_{name}"]  # it is the same model
+    assert run.data.metrics["gain"] == run.data.metrics["gain_low"] == 0
+    assert run.data.tags["compared"] == (
+        "111 of 111 rows are new to the champion DiabetesModel version 1 and to this model"
+    )
+    assert champion_history("DiabetesModel")[-1]["best"] == "2"
+    assert best_champion("DiabetesModel", "2") == "2"
+    assert best_champion("DiabetesModel", "1") == "1"  # moved by hand since
+
+
+@EVERY_TABLE
+def test_each_interval_is_there_or_says_why_not(chain: Store) -> None:
+    run = chain.last(STAGE)
+    found = chain.document(run.info.run_id, "intervals.json")
+    for name, each in found.items():
+        assert (f"test_{name}_low" in run.data.metrics) is (not each["why"])
+        if not each["why"]:
+            assert each["low"] == run.data.metrics[f"test_{name}_low"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "expected"),
+    [
+        ("group", list("aabb"), ("groups", [0, 0, 1, 1])),
+        ("time", ["2024-01-02", "2024-01-01", "2024-01-02", "2024-01-03"], ("time", [1, 0, 1, 2])),
+        ("time", ["2024-01-02", "soon", "2024-01-02", "2024-01-03"], ("rows", None)),
+        ("group", None, ("rows", None)),
+    ],
+)
+def test_rows_hang_together_as_the_table_was_split(
+    kind: str, values: list[str] | None, expected: tuple[str, list[int] | None]
+) -> None:
+    problem = replace(make_problem(), split=kind, split_column="by")
+    rows = pd.DataFrame({"x": range(4)} if values is None else {"by": values})
+    found = data_evaluation.hang_together(problem, rows)
+    assert (found.kind, None if found.codes is None else found.codes.tolist()) == expected
+    assert data_evaluation.hang_together(make_problem(), rows).kind == "rows"
 
 
 @pytest.mark.parametrize("promote", ["better", "always"])

@@ -15,10 +15,10 @@ from tracking.registry import aliased, best_champion, finish_interrupted_promoti
 from tracking.runs import Lineage, find_run
 from treeline import UserError
 from treeline.data.problem import Problem
-from treeline.data.tables import hash_rows, tells_rows_apart
 from treeline.evaluation.comparison import Contest, Decision, compare
 from treeline.evaluation.criteria import Criteria
 from treeline.evaluation.intervals import ROWS
+from treeline.evaluation.new_rows import Seen, new_rows
 from treeline.evaluation.predictions import Predictions, predict
 from treeline.evaluation.sampling import MIN_UNITS, Sampling
 from treeline.model.estimator import TreelineClassifier, TreelineRegressor
@@ -143,11 +143,13 @@ def _compare(challenger: Challenger, version: str, metric: str, alpha: float) ->
     if (theirs.task, theirs.classes, theirs.target) != (problem.task, problem.classes, problem.target):
         return Contest(known, obstacle=f"the champion {known} predicts something else and cannot be compared")
     frame = theirs.read(challenger.frame, "the evaluated table")
-    fresh, why = _new_rows(challenger, theirs, frame, load_split(data_run.info.run_id, "train"))
+    champion_seen = Seen(theirs, load_split(data_run.info.run_id, "train"), frame)
+    fresh, why = new_rows(Seen(problem, challenger.train, challenger.frame), champion_seen, challenger.given)
     about = f"{fresh.sum()} of {len(frame)} rows are new to the champion {known} and to this model{why}"
     if fresh.sum() < MIN_UNITS:
         return Contest(known, obstacle=f"too few to tell: only {about}", about=about)
-    ours, champion = challenger.predictions, predict(theirs, load_pipeline(challenger.name, version), frame)
+    unweighted = replace(theirs, weight="")  # the challenger's weights count for both
+    ours, champion = challenger.predictions, predict(unweighted, load_pipeline(challenger.name, version), frame)
     rows = np.flatnonzero(fresh)
     met = champion.take(rows)
     found = compare(ours.take(rows), met, metric, challenger.sampling.take(rows), alpha)
@@ -166,50 +168,3 @@ def _tags_of(name: str, version: str) -> dict[str, str]:
         return dict(mlflow.MlflowClient().get_model_version(name, version).tags)
     except MlflowException:
         raise UserError("this version is no longer registered") from None
-
-
-def _new_rows(
-    challenger: Challenger, theirs: Problem, frame: pd.DataFrame, train: pd.DataFrame
-) -> tuple[np.ndarray, str]:
-    """Tell which of the evaluated rows neither model was trained on, without a look at their target.
-
-    Test rows of a split that both come from are all new. Others are new where no training row of either looks the same,
-    as far as rows can be told apart by their looks. Where they cannot, a file's rows all count, for who gives it says
-    that they are new; and of another split's test rows nobody knows.
-
-    Args:
-        challenger: the model, its training rows and those that judge it.
-        theirs: the champion's problem.
-        frame: the evaluated rows as the champion reads them.
-        train: the rows that the champion was trained on.
-
-    Returns:
-        Whether each row is new, shape (n_rows,), and what to say of it.
-
-    Raises:
-        UserError: the two come from different splits of rows that cannot be told apart.
-    """
-    ours, everything = challenger.problem, np.ones(len(frame), dtype=bool)
-    if not challenger.given and _same_rows(ours, theirs, challenger.train, train):
-        return everything, ""
-    if not all(tells_rows_apart(rows, each.kinds) for rows, each in ((challenger.train, ours), (train, theirs))):
-        if challenger.given:
-            return everything, ", as their file says: too many rows look alike to tell"
-        raise UserError(
-            "it was trained on other rows of a table in which too many look alike to tell which; split both with the "
-            "same seed and test_size, or judge by rows that are new to both with eval_dataset"
-        )
-    return ~(_met(frame, train, theirs) | _met(challenger.frame, challenger.train, ours)), ""
-
-
-def _same_rows(ours: Problem, theirs: Problem, train: pd.DataFrame, other: pd.DataFrame) -> bool:
-    """Tell whether two training sides hold the same rows in the same order, by the columns that both models read."""
-    shared = {name: kind for name, kind in ours.kinds.items() if theirs.kinds.get(name) == kind}
-    if not shared or len(train) != len(other):
-        return False
-    return bool((hash_rows(train, shared, ours.target) == hash_rows(other, shared, ours.target)).all())
-
-
-def _met(frame: pd.DataFrame, train: pd.DataFrame, problem: Problem) -> np.ndarray:
-    """Tell which rows look like one of the training rows to a model, shape (n_rows,)."""
-    return np.isin(hash_rows(frame, problem.kinds), hash_rows(train, problem.kinds))

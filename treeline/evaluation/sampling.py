@@ -4,6 +4,11 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+import pandas as pd
+
+from treeline import UserError
+from treeline.data.problem import Problem
+from treeline.data.splits import Split
 
 MIN_UNITS = 10  # groups, blocks or rows, below which their spread says nothing
 MAX_LAGS = 200  # of the autocorrelations that a length of blocks is chosen by
@@ -20,6 +25,20 @@ class Sampling:
 
     kind: Literal["rows", "groups", "time"] = "rows"
     codes: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, problem: Problem, rows: pd.DataFrame) -> "Sampling":
+        """Tell it of rows by the groups or the times that their table was split by.
+
+        Raises:
+            UserError: they lack the column of groups or times, or one has no time.
+        """
+        split, column = Split(problem.split, problem.split_column), problem.split_column
+        if not column:
+            return cls()
+        if column not in rows.columns:
+            raise UserError(f"the rows lack {column!r}, by which the table was split.")
+        return cls("time", split.order(rows)) if problem.split == "time" else cls("groups", split.groups(rows))
 
     def take(self, rows: np.ndarray) -> "Sampling":
         """Give the same for some of the rows, by position."""
