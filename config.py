@@ -149,6 +149,10 @@ class DataSettings(ReadingSettings):
         "group (no group on both sides) or time (train before test).",
     )
     split_column: str = Field(TableSettings.split_column, description="Column of the groups or the times.")
+    sample_weight: str = Field(
+        TableSettings.sample_weight,
+        description="Column of weights: how much each row counts, in training and in every metric.",
+    )
     test_size: float = Field(
         0.33, gt=0, lt=1, description="Share of the rows held out for the test, above 0 and below 1."
     )

@@ -97,7 +97,7 @@ def log_metrics(challenger: Challenger, dummy: Predictions, frame: pd.DataFrame,
     """
     problem, train = challenger.problem, challenger.train
     plain = make_estimator(problem, {**DEFAULTS, "seed": 0}, DEFAULTS_ROUNDS, cpu_budget())
-    plain.fit(problem.rows(train), train[problem.target])
+    plain.fit(problem.rows(train), train[problem.target], problem.weights(train))
     logged = {TEST + key: value for key, value in challenger.predictions.metrics().items() if TEST + key not in known}
     for key, (low, high) in intervals(challenger.predictions, seed=0).items():
         logged |= {f"{TEST}{key}_low": low, f"{TEST}{key}_high": high}
@@ -168,7 +168,7 @@ def run(settings: EvaluationSettings) -> str:
         estimator = load_pipeline(name, version)
         golden = mlflow.artifacts.load_dict(f"{training_run.info.artifact_uri}/{GOLDEN_REQUESTS}")
 
-        frame = rows[[*problem.kinds, problem.target]]
+        frame = problem.judged(rows)
         side = "evaluation" if settings.eval_dataset else "test"
         dataset = log_input(problem, frame, side, "evaluation", settings.eval_dataset)
         known = evaluate_by_mlflow(f"models:/{name}/{version}", problem, dataset)
@@ -176,7 +176,7 @@ def run(settings: EvaluationSettings) -> str:
         for warning in gaps_of_classes(predictions, problem.classes):
             logger.warning(warning)
         challenger = Challenger(name, version, problem, train, rows, predictions, golden)
-        dummy = dummy_predictions(problem, problem.truth(train), predictions.y_true)
+        dummy = dummy_predictions(problem, train, frame)
         log_answers(estimator.answer(sample_rows([problem.rows(frame)])))  # batches are compared with them
         log_metrics(challenger, dummy, frame, known)
         found, costs = Findings(), parse_costs(settings.costs)

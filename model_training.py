@@ -66,7 +66,7 @@ def fit(problem: Problem, best: Mapping[str, Any], frame: pd.DataFrame) -> Treel
     """Fit the final estimator on all training rows; log what its booster got and how long it took."""
     start = time.perf_counter()
     estimator = make_estimator(problem, best["params"], best["rounds"], cpu_budget())
-    estimator.fit(problem.rows(frame), frame[problem.target])
+    estimator.fit(problem.rows(frame), frame[problem.target], problem.weights(frame))
     mlflow.log_metric("fit_seconds", time.perf_counter() - start)
     got = estimator.booster_params_
     mlflow.log_params({**{name: got[name] for name in best["params"]}, "rounds": best["rounds"]})

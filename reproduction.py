@@ -98,7 +98,7 @@ def compare(version: ModelVersion, runs: Mapping[str, Run], again: Mapping[str, 
     problem = load_problem(again["data"])
     train, test = (load_split(again["data"].info.run_id, side) for side in ("train", "test"))
     estimator = make_estimator(problem, now["params"], now["rounds"], cpu_budget())
-    estimator.fit(problem.rows(train), train[problem.target])
+    estimator.fit(problem.rows(train), train[problem.target], problem.weights(train))
     registered = load_pipeline(version.name, str(version.version))
     old, new = (predict(problem, each, test).metrics() for each in (registered, estimator))
     return found + [Compared(f"test_{name}", old[name], new[name]) for name in old]

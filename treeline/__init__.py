@@ -72,6 +72,6 @@ def fit(frame: "pd.DataFrame", target: str | int, **settings: Any) -> "TreelineC
     problem = add_derived(problem, reading.derive)
     found = search(problem, rows, plan, cpu_budget())
     estimator = make_estimator(problem, found.params, found.rounds, cpu_budget())
-    estimator.fit(problem.rows(rows), rows[problem.target])
+    estimator.fit(problem.rows(rows), rows[problem.target], problem.weights(rows))
     estimator.problem_, estimator.search_ = problem, found
     return estimator

@@ -17,6 +17,7 @@ from treeline.data.splits import Split, SplitKind
 from treeline.data.tables import Table, digest
 from treeline.data.target import Task, check_present, label_codes, read_labels, settle_target
 from treeline.data.values import Reading, as_categories, read_column, read_numbers
+from treeline.data.weights import read_weights
 
 AskedTask = Literal["auto", "binary", "multiclass", "regression"]
 
@@ -32,6 +33,7 @@ class TableSettings:
         numeric, categorical, datetime, text: columns to read as of this kind.
         split: `stratified`, `random`, `group` (no group on both sides) or `time` (train before test).
         split_column: that holds the groups or the times.
+        sample_weight: column of how much each row counts, in training and in every metric; empty counts all alike.
     """
 
     task: AskedTask = "auto"
@@ -43,6 +45,7 @@ class TableSettings:
     text: str = ""
     split: SplitKind = "stratified"
     split_column: str = ""
+    sample_weight: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what is no text, and a task or a split that is none.
@@ -78,6 +81,7 @@ class Problem:
         readings: how the text of each column and of the target is read, as `treeline.data.values.Reading.to_dict` gives
             it, where that is not the default.
         notes: how its file was read, in sentences.
+        weight: the column of how much each row counts; empty where all count alike.
     """
 
     table: str
@@ -96,6 +100,7 @@ class Problem:
     warnings: list[str] = field(default_factory=list)
     readings: dict[str, dict[str, Any]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    weight: str = ""
 
     def folds(self, frame: pd.DataFrame, n_folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Cut training rows into folds as the split cut the table: positions that train and that are scored."""
@@ -147,6 +152,25 @@ class Problem:
         """Take the raw columns that the model reads."""
         return frame[list(self.kinds)]
 
+    def judged(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Take the columns that rows are judged by: those that the model reads, the target and the weights."""
+        return frame[[*self.kinds, self.target, *([self.weight] if self.weight else [])]]
+
+    def weights(self, frame: pd.DataFrame) -> np.ndarray | None:
+        """Give how much each row counts, float64 of shape (n_rows,); None where all count alike.
+
+        Raises:
+            UserError: the table has no such column, or one that holds what is no weight.
+        """
+        if not self.weight:
+            return None
+        if self.weight not in frame.columns:
+            raise UserError(
+                f"The rows lack the column {self.weight!r}, which says how much each one counts: add it; where all "
+                "count alike, fill it with 1."
+            )
+        return read_weights(frame[self.weight], self.reading(self.weight))
+
     def truth(self, frame: pd.DataFrame) -> np.ndarray:
         """Give the target as class codes, or numbers for regression; shape (n_rows,).
 
@@ -187,12 +211,16 @@ def settle_problem(table: Table, settings: TableSettings) -> tuple[Problem, pd.D
     target = settle_target(table.frame, table.target, settings.task)
     beside = [str(name) for name in target.rows.columns if name != table.target]
     check_split_column(settings, beside)
+    check_weight_column(settings, beside)
     dropped = read_names(settings.drop, beside, "drop")
     asked = _asked_kinds(settings, [name for name in beside if name not in dropped])
     split_column = settings.split_column
-    rows, order = target.rows, [name for name in target.rows.columns if name not in dropped or name == split_column]
-    groups = {split_column: "it holds the groups"} if settings.split == "group" else {}
-    unread = {table.target, *dropped, *groups}
+    weight = settings.sample_weight
+    kept_beside = {split_column, weight} - {""}
+    rows, order = target.rows, [name for name in target.rows.columns if name not in dropped or name in kept_beside]
+    not_features = {split_column: "it holds the groups"} if settings.split == "group" else {}
+    not_features |= {weight: "it holds the weights of the rows"} if weight else {}
+    unread = {table.target, *dropped, *not_features}
     beside_it = {name: rows[name] for name in order if name not in unread}
     rows = rows[[name for name in order if name in unread]]
     # Nothing here holds the text of the others any more, where the caller does not: it goes as it is read.
@@ -200,8 +228,12 @@ def settle_problem(table: Table, settings: TableSettings) -> tuple[Problem, pd.D
     columns = settle_columns(beside_it, asked)
     if split_column in rows.columns and settings.split == "time":
         rows = replaced(rows, settle_cells(rows[[split_column]]).frame)
+    if weight:
+        cells = settle_cells(rows[[weight]], {weight: "number"})
+        columns.readings.update(cells.readings)
+        rows = rows.assign(**{weight: read_weights(rows[weight], Reading.from_dict(cells.readings.get(weight)))})
     rows = pd.DataFrame({**columns.frame, **rows}, columns=order, copy=False)
-    left_out = columns.left_out | groups
+    left_out = columns.left_out | not_features
     _check_any_left(columns, left_out)
     problem = Problem(
         table=table.name,
@@ -217,11 +249,12 @@ def settle_problem(table: Table, settings: TableSettings) -> tuple[Problem, pd.D
         split_column=split_column,
         reasons=columns.reasons,
         left_out=left_out,
-        readings={name: each for name, each in columns.readings.items() if name in columns.kinds}
+        readings={name: each for name, each in columns.readings.items() if name in columns.kinds or name == weight}
         | ({table.target: target.reading.to_dict()} if target.reading.to_dict() else {}),
         notes=list(table.notes),
+        weight=weight,
     )
-    kept = dict.fromkeys([*columns.kinds, table.target, *([split_column] if split_column else [])])
+    kept = dict.fromkeys([*columns.kinds, table.target, *filter(None, (split_column, weight))])
     return problem, storable(rows if list(kept) == list(rows.columns) else rows[list(kept)])
 
 
@@ -243,6 +276,25 @@ def check_split_column(settings: TableSettings, beside: Collection[str] | None =
         )
     if column and not needed:
         raise UserError(f"split_column goes with split=group or split=time, got split={settings.split}.")
+
+
+def check_weight_column(settings: TableSettings, beside: Collection[str]) -> None:
+    """Refuse a column of weights that is not there, or that holds the groups or the times.
+
+    Args:
+        settings: the column, and that of the split.
+        beside: the columns beside the target.
+
+    Raises:
+        UserError: names the column.
+    """
+    column = settings.sample_weight
+    if column and column not in beside:
+        raise UserError(
+            f"sample_weight got {column!r}: it must be one of the columns beside the target.{nearest(column, beside)}"
+        )
+    if column and column == settings.split_column:
+        raise UserError(f"sample_weight and split_column both name {column!r}: a column is one or the other.")
 
 
 def storable(frame: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import pandas as pd
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from treeline.data.problem import Problem
-from treeline.metrics import metrics_of
+from treeline.metrics import MIN_PROBABILITY, metrics_of
 from treeline.model.estimator import TreelineClassifier, TreelineRegressor
 
 
@@ -50,28 +50,31 @@ def predict(problem: Problem, estimator: TreelineClassifier | TreelineRegressor,
         UserError: a label is none of the problem's classes, or a number is none.
     """
     y = problem.truth(frame)
+    weight = problem.weights(frame)
     if isinstance(estimator, TreelineRegressor):
-        return Predictions(problem.task, y, estimator.predict(problem.rows(frame)), np.empty((len(y), 0)))
+        return Predictions(problem.task, y, estimator.predict(problem.rows(frame)), np.empty((len(y), 0)), weight)
     probabilities = estimator.predict_proba(problem.rows(frame))
-    return Predictions(problem.task, y, probabilities.argmax(axis=1), probabilities)
+    return Predictions(problem.task, y, probabilities.argmax(axis=1), probabilities, weight)
 
 
-def dummy_predictions(problem: Problem, y_train: np.ndarray, y_true: np.ndarray) -> Predictions:
+def dummy_predictions(problem: Problem, train: pd.DataFrame, frame: pd.DataFrame) -> Predictions:
     """What a model says that knows the training targets and no column: the class frequencies, or the mean.
 
     Args:
-        problem: for its task and its classes.
-        y_train: training targets, class codes or numbers.
-        y_true: those of the rows to predict.
+        problem: for its task, its classes and its weights.
+        train: the training rows.
+        frame: the labelled rows to predict.
     """
+    y_train, y_true = problem.truth(train), problem.truth(frame)
     blank_train, blank = np.zeros((len(y_train), 1)), np.zeros((len(y_true), 1))
+    known, weight = problem.weights(train), problem.weights(frame)
     if problem.task == "regression":
-        mean = DummyRegressor().fit(blank_train, y_train).predict(blank)
-        return Predictions(problem.task, y_true, mean, np.empty((len(y_true), 0)))
-    dummy = DummyClassifier(strategy="prior").fit(blank_train, y_train)
+        mean = DummyRegressor().fit(blank_train, y_train, known).predict(blank)
+        return Predictions(problem.task, y_true, mean, np.empty((len(y_true), 0)), weight)
+    dummy = DummyClassifier(strategy="prior").fit(blank_train, y_train, known)
     probabilities = np.zeros((len(y_true), len(problem.classes)))
     probabilities[:, dummy.classes_] = dummy.predict_proba(blank)
-    return Predictions(problem.task, y_true, dummy.predict(blank), probabilities)
+    return Predictions(problem.task, y_true, dummy.predict(blank), probabilities, weight)
 
 
 def losses(predictions: Predictions) -> np.ndarray:
@@ -81,4 +84,4 @@ def losses(predictions: Predictions) -> np.ndarray:
     if predictions.task == "regression":
         return np.abs(predictions.y_true - predictions.y_pred)
     given = predictions.y_proba[np.arange(len(predictions.y_true)), predictions.y_true]
-    return -np.log(np.clip(given.astype(np.float64), 1e-15, 1))
+    return -np.log(np.clip(given.astype(np.float64), MIN_PROBABILITY, 1))

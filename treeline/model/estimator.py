@@ -41,12 +41,13 @@ class _TreelineEstimator(BaseEstimator):
         self.rounds = rounds
         self.cpus = cpus
 
-    def _fit(self, X: pd.DataFrame, y: np.ndarray, task: str, n_classes: int = 0) -> None:
+    def _fit(self, X: pd.DataFrame, y: np.ndarray, weight: np.ndarray | None, task: str) -> None:
+        n_classes = len(self.classes_) if task != "regression" else 0
         self.features_ = clone(self.features)
         matrix = self.features_.fit_transform(X, y)
         self.feature_names_in_ = self.features_.feature_names_in_
         self.n_features_in_ = self.features_.n_features_in_
-        data = quantile_matrix(self.features_, matrix, y)
+        data = quantile_matrix(self.features_, matrix, y, weight=weight)
         cpus = 1 if data.num_row() * data.num_col() < MIN_CELLS_FOR_THREADS else self.cpus
         self.booster_params_ = booster_params({**task_params(task, n_classes), **self.params}, y)
         self.booster_ = boost(self.booster_params_, [Fold(data)], self.rounds, cpus)[0]
@@ -70,12 +71,17 @@ class TreelineClassifier(ClassifierMixin, _TreelineEstimator):
         classes_: the labels, sorted; of two, the second is the positive one.
     """
 
-    def fit(self, X: pd.DataFrame, y: pd.Series) -> "TreelineClassifier":
-        """Fit features and booster on raw rows; `y` holds two labels or more, none missing."""
+    def fit(self, X: pd.DataFrame, y: pd.Series, sample_weight: np.ndarray | None = None) -> "TreelineClassifier":
+        """Fit features and booster on raw rows.
+
+        Args:
+            X: raw rows, shape (n_rows, n_raw).
+            y: two labels or more, none missing.
+            sample_weight: how much each row counts, shape (n_rows,), from 0; None counts all alike.
+        """
         self.classes_ = np.array(sorted(y.unique()))
-        self._fit(
-            X, label_codes(y, self.classes_), "binary" if len(self.classes_) == 2 else "multiclass", len(self.classes_)
-        )
+        task = "binary" if len(self.classes_) == 2 else "multiclass"
+        self._fit(X, label_codes(y, self.classes_), sample_weight, task)
         return self
 
     def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
@@ -104,11 +110,17 @@ class TreelineRegressor(RegressorMixin, _TreelineEstimator):
         unit_: in which the booster answers; 1 unless the target's spread is far from it.
     """
 
-    def fit(self, X: pd.DataFrame, y: pd.Series) -> "TreelineRegressor":
-        """Fit features and booster on raw rows; `y` holds finite numbers."""
+    def fit(self, X: pd.DataFrame, y: pd.Series, sample_weight: np.ndarray | None = None) -> "TreelineRegressor":
+        """Fit features and booster on raw rows.
+
+        Args:
+            X: raw rows, shape (n_rows, n_raw).
+            y: finite numbers.
+            sample_weight: how much each row counts, shape (n_rows,), from 0; None counts all alike.
+        """
         numbers = y.to_numpy(dtype=np.float64)
         self.unit_ = target_unit(numbers)
-        self._fit(X, numbers / self.unit_, "regression")
+        self._fit(X, numbers / self.unit_, sample_weight, "regression")
         return self
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:

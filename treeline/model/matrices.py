@@ -24,7 +24,11 @@ class Fold:
 
 
 def quantile_matrix(
-    features: Features, matrix: np.ndarray, y: np.ndarray, ref: xgb.QuantileDMatrix | None = None
+    features: Features,
+    matrix: np.ndarray,
+    y: np.ndarray,
+    ref: xgb.QuantileDMatrix | None = None,
+    weight: np.ndarray | None = None,
 ) -> xgb.QuantileDMatrix:
     """Bin rows once for every booster that will train on them.
 
@@ -33,10 +37,12 @@ def quantile_matrix(
         matrix: float32, shape (n_rows, n_features).
         y: class codes or numbers, shape (n_rows,).
         ref: for rows that are only predicted, the training rows whose bins they take.
+        weight: how much each row counts, shape (n_rows,); None counts all alike.
     """
     return xgb.QuantileDMatrix(
         matrix,
         y,
+        weight=weight,
         feature_names=list(features.get_feature_names_out()),
         feature_types=features.feature_types,
         enable_categorical=True,

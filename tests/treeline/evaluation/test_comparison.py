@@ -15,7 +15,7 @@ def predicted(task: str, n: int = 200, seed: int = 0) -> Predictions:
     """Draw predictions that are better than chance."""
     rng = np.random.default_rng(seed)
     if task == "regression":
-        y = rng.normal(size=n)
+        y = rng.normal(5, 1, n)
         return Predictions(task, y, y + rng.normal(0, 0.5, n), np.empty((n, 0)))
     classes = 2 if task == "binary" else 3
     y = rng.permutation(np.arange(n) % classes)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from tables_maker import CLASSES, TARGET, make_problem, make_table
@@ -11,7 +12,7 @@ from tables_maker import TASKS as TARGETS
 from treeline import UserError
 from treeline.data.problem import Problem
 from treeline.evaluation.predictions import Predictions, dummy_predictions, losses, predict
-from treeline.metrics import metrics_of
+from treeline.metrics import MIN_PROBABILITY, metrics_of
 from treeline.model.estimator import make_estimator
 
 TASKS = ["binary", "multiclass", "regression"]
@@ -21,11 +22,15 @@ def posed(task: str, classes: int) -> Problem:
     return replace(make_problem(), task=task, classes=list(range(classes)))  # type: ignore[arg-type]
 
 
+def labelled(y: object) -> pd.DataFrame:
+    return pd.DataFrame({TARGET: np.asarray(y)})
+
+
 def predicted(task: str, n: int = 200, seed: int = 0) -> Predictions:
     """Draw predictions that are better than chance."""
     rng = np.random.default_rng(seed)
     if task == "regression":
-        y = rng.normal(size=n)
+        y = rng.normal(5, 1, n)
         return Predictions(task, y, y + rng.normal(0, 0.5, n), np.empty((n, 0)))
     classes = 2 if task == "binary" else 3
     y = rng.permutation(np.arange(n) % classes)
@@ -50,10 +55,18 @@ def test_rows_may_be_taken_more_than_once(task: str) -> None:
     assert predictions.take(np.repeat(np.arange(200), 2)).metrics() == pytest.approx(predictions.metrics())
 
 
+@pytest.mark.parametrize("task", TASKS)
+def test_a_row_that_counts_twice_is_two_rows(task: str) -> None:
+    predictions, twice = predicted(task), np.repeat(np.arange(200), np.arange(200) % 3)
+    weighted = replace(predictions, weight=np.arange(200.0) % 3)
+    assert weighted.metrics() == pytest.approx(predictions.take(twice).metrics())
+    assert weighted.take(np.arange(50)).metrics() == pytest.approx(predictions.take(twice[twice < 50]).metrics())
+
+
 @pytest.mark.parametrize("y_train", [[0, 1, 1, 2, 2, 2], [2, 0, 0, 0], [1, 1], [0, 1, 2]])
 def test_the_dummy_classifier_is_scikit_learn_s(y_train: list[int]) -> None:
     y = np.array([2, 1, 0, 0])
-    given = dummy_predictions(posed("multiclass", 3), np.array(y_train), y)
+    given = dummy_predictions(posed("multiclass", 3), labelled(y_train), labelled(y))
     theirs = DummyClassifier(strategy="prior").fit(np.zeros((len(y_train), 1)), y_train)
     expected = np.zeros((4, 3))
     expected[:, theirs.classes_] = theirs.predict_proba(np.zeros((4, 1)))
@@ -64,22 +77,31 @@ def test_the_dummy_classifier_is_scikit_learn_s(y_train: list[int]) -> None:
 
 
 def test_the_dummy_classifier_is_measured_on_rows_without_one_of_the_classes() -> None:
-    found = dummy_predictions(posed("multiclass", 3), np.array([0, 1, 2, 2]), np.array([2, 2, 1])).metrics()
+    found = dummy_predictions(posed("multiclass", 3), labelled([0, 1, 2, 2]), labelled([2, 2, 1])).metrics()
     assert found["log_loss"] == pytest.approx(-np.log([0.5, 0.5, 0.25]).mean())
     assert np.isnan(found["roc_auc"])
 
 
 def test_the_dummy_classifier_ranks_nothing() -> None:
-    assert dummy_predictions(posed("binary", 2), np.array([0, 1, 1]), np.array([0, 1])).metrics()["roc_auc"] == 0.5
+    assert dummy_predictions(posed("binary", 2), labelled([0, 1, 1]), labelled([0, 1])).metric("roc_auc") == 0.5
 
 
 def test_the_dummy_regressor_is_scikit_learn_s() -> None:
     y_train, y = np.array([1.0, 2.0, 6.0]), np.array([3.0, 4.0])
-    given = dummy_predictions(posed("regression", 0), y_train, y)
+    given = dummy_predictions(posed("regression", 0), labelled(y_train), labelled(y))
     theirs = DummyRegressor().fit(np.zeros((3, 1)), y_train).predict(np.zeros((2, 1)))
     np.testing.assert_array_equal(given.y_pred, theirs)
     assert given.y_proba.shape == (2, 0)
     assert given.metrics()["mae"] == 0.5
+
+
+def test_a_dummy_counts_rows_by_their_weight() -> None:
+    train, rows = pd.DataFrame({TARGET: [0, 1, 1], "w": [6.0, 1.0, 1.0]}), pd.DataFrame({TARGET: [1, 0], "w": [3, 1]})
+    given = dummy_predictions(replace(posed("binary", 2), weight="w"), train, rows)
+    np.testing.assert_allclose(given.y_proba, [[0.75, 0.25]] * 2)
+    assert given.metric("accuracy") == 0.25
+    number = dummy_predictions(replace(posed("regression", 0), weight="w"), train, rows)
+    np.testing.assert_allclose(number.y_pred, 0.25)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -124,4 +146,4 @@ def test_the_losses_are_of_each_row_and_average_to_the_metric(task: str) -> None
 
 def test_the_loss_of_what_was_held_impossible_is_finite() -> None:
     sure = Predictions("binary", np.array([0, 1]), np.array([1, 1]), np.array([[0.0, 1.0], [0.0, 1.0]]))
-    assert losses(sure).tolist() == pytest.approx([-np.log(1e-15), 0])
+    assert losses(sure).tolist() == pytest.approx([-np.log(MIN_PROBABILITY), 0])
