@@ -1,15 +1,21 @@
 """The chain that made a version, run again from its tags: is what comes out the same to the last digit?
 
+The table is read, checked and split again, and the trials that the search recorded are trained again, in their order
+and as far as they went: a search that ended by the clock, or ran in several processes, would draw others.
+
 Reads: the registry and the runs behind a version.
 Writes: a run with what it found, and below it the runs of the stages it made again, which are no stage's last run.
 Parameters: `python reproduction.py --help`.
 Run: mlflow run . -e reproduce -P model=CancerModel/1
 """
 
+import csv
+import io
 import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import mlflow
 from loguru import logger
@@ -23,7 +29,7 @@ from tracking.datasets import load_problem, load_split
 from tracking.models import requirements
 from tracking.promotion import load_pipeline
 from tracking.registry import find_version
-from tracking.runs import Lineage, stage_run
+from tracking.runs import Lineage, logged_settings, stage_run
 from treeline import UserError
 from treeline.cpus import cpu_budget
 from treeline.evaluation.predictions import predict
@@ -77,12 +83,13 @@ def run(settings: ReproduceSettings) -> str:
 
 
 def run_again(runs: Mapping[str, Run]) -> dict[str, Run]:
-    """Run the first two stages with the settings of earlier runs; as many trials as there were then."""
+    """Run the first two stages with the settings of earlier runs, and the trials that there were then."""
     data, tuning = settings_of(DataSettings, runs["data"]), settings_of(TuningSettings, runs["tuning"])
-    trials = int(runs["tuning"].data.metrics["trials"])
+    table = mlflow.artifacts.load_text(f"{runs['tuning'].info.artifact_uri}/trials.csv")
+    trials = list(csv.DictReader(io.StringIO(table)))
     data_id = data_preprocessing.run(data)
-    new = {"data_run_id": data_id, "n_trials": trials, "timeout": 0, "study_name": "", "storage": ""}
-    tuning_id = hyperparameters_tuning.run(tuning.model_copy(update=new))
+    new = {"data_run_id": data_id, "n_trials": len(trials), "timeout": 0, "study_name": "", "storage": ""}
+    tuning_id = hyperparameters_tuning.run(tuning.model_copy(update=new), trials)
     return {"data": mlflow.get_run(data_id), "tuning": mlflow.get_run(tuning_id)}
 
 
@@ -126,7 +133,7 @@ def warn_of_other_code(training: Run, tuning: Run) -> None:
 
 def settings_of(settings: type[Stage], run: Run) -> Stage:
     """Read the settings that a stage's run was logged with."""
-    logged = {name.replace("-", "_"): value for name, value in run.data.params.items()}
+    logged: Mapping[str, Any] = logged_settings(run)
     return settings(**{name: logged[name] for name in settings.model_fields if name in logged})
 
 

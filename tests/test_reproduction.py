@@ -1,5 +1,6 @@
 """A version made again on a real store: the same to the last digit, and nobody's last run."""
 
+import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,11 +12,12 @@ import pytest
 from conftest import STAGES, Store, _copy, copy_of, mlflow_at
 
 import data_evaluation
+import data_preprocessing
 import hyperparameters_tuning
 import main
 import model_training
 import reproduction
-from config import EvaluationSettings, MainSettings, TrainingSettings, TuningSettings
+from config import DataSettings, EvaluationSettings, MainSettings, TrainingSettings, TuningSettings
 
 pytestmark = pytest.mark.store
 
@@ -58,6 +60,43 @@ def test_a_version_is_made_again_to_the_last_digit(
     assert "data digest" in sentence
     found = made.document(made.last("reproduce").info.run_id, "reproduction.json")
     assert any("data digest" in each for each in found["differs"])
+
+
+def test_a_search_that_the_clock_ended_is_made_again(made: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    main.run(MainSettings(data="hills.csv", target="y", n_trials=100_000, timeout=3, folds=2, promote="never"))
+    states = pd.read_csv(made.folder_of(made.last("hyperparameters-tuning").info.run_id) / "trials.csv")["state"]
+    assert len(states) < 100_000
+    assert reproduction.main(["--model", "HillsModel/2"]) == 0
+    assert "DIFFERS" not in capsys.readouterr().out
+    again = made.last("hyperparameters-tuning")
+    assert (float(again.data.params["timeout"]), again.data.metrics["trials"]) == (0, len(states))
+
+
+def test_a_setting_longer_than_mlflow_keeps_is_read_whole(made: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    derive = f"e = a * b{' ' * 6000}+ c"
+    main.run(MainSettings(data="hills.csv", target="y", n_trials=1, folds=2, derive=derive, promote="never"))
+    assert len(made.last("data-preprocessing").data.params["derive"]) <= 6000
+    assert reproduction.main(["--model", "HillsModel/2"]) == 0
+    assert "DIFFERS" not in capsys.readouterr().out
+
+
+def test_stages_that_mlflow_run_started_one_by_one_are_made_again(
+    made: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It logs every parameter as a shell would spell it: an empty one as two quotes."""
+    for stage, settings in (
+        (data_preprocessing, DataSettings(data="hills.csv", target="y", derive="e = a * b")),
+        (hyperparameters_tuning, TuningSettings(n_trials=1, folds=2)),
+        (model_training, TrainingSettings()),
+    ):
+        opened = made.client.create_run(made.run(made.parent or made.last("main").info.run_id).info.experiment_id)
+        for name, value in settings.parameters().items():
+            made.client.log_param(opened.info.run_id, name, shlex.quote(value))
+        monkeypatch.setenv("MLFLOW_RUN_ID", opened.info.run_id)
+        stage.run(settings)
+    assert made.last("data-preprocessing").data.params["drop"] == "''"
+    assert reproduction.main(["--model", "HillsModel/2"]) == 0
+    assert "DIFFERS" not in capsys.readouterr().out
 
 
 def test_what_was_made_again_is_no_stage_s_last_run(made: Store) -> None:
