@@ -12,6 +12,7 @@ import numpy as np
 import xgboost as xgb
 
 from treeline.metrics import curves_of, metrics_of
+from treeline.model.constraints import over_features
 from treeline.model.matrices import Fold, is_skewed
 
 TURN_SECONDS = 0.02  # how long a fold trains before the next one's turn
@@ -131,7 +132,7 @@ def boost(
     result: a booster's rounds depend on its own data and parameters only.
 
     Args:
-        params: for XGBoost, as `booster_params` gives them; `nthread` is set here.
+        params: for XGBoost, as `booster_params` gives them, constraints by column names; `nthread` is set here.
         folds: at least one.
         rounds: how many to train, from 1.
         cpus: how many CPUs to keep busy, from 1.
@@ -146,7 +147,7 @@ def boost(
     metrics = list(params.get("eval_metric", []))
     boosters = [
         xgb.Booster(
-            {**settings, "eval_metric": _measurable(metrics, params, fold)},
+            {**settings, **_constraints(params, fold), "eval_metric": _measurable(metrics, params, fold)},
             [data for data in (fold.train, fold.valid) if data],
         )
         for fold in folds
@@ -232,6 +233,12 @@ def _mean_and_std(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     counts = np.where(exists.any(axis=0), exists.sum(axis=0), np.nan)
     mean = np.where(exists, values, 0).sum(axis=0) / counts
     return mean, np.sqrt((np.where(exists, values - mean, 0) ** 2).sum(axis=0) / counts)
+
+
+def _constraints(params: Mapping[str, Any], fold: Fold) -> dict[str, Any]:
+    """Give the constraints over columns as those over the features of a fold."""
+    names = fold.train.feature_names or []
+    return over_features(params, names, fold.columns or names)
 
 
 def _measurable(metrics: Sequence[str], params: Mapping[str, Any], fold: Fold) -> list[str]:

@@ -17,10 +17,17 @@ MIN_SKEWNESS = 3.0  # above which a target is very skewed
 
 @dataclass(frozen=True)
 class Fold:
-    """One booster's data: what it trains on, and what its rounds are measured on (None for the final fit)."""
+    """One booster's data.
+
+    Attributes:
+        train: what it trains on.
+        valid: what its rounds are measured on; None for the final fit.
+        columns: the column that each feature is made of; empty where they are the columns themselves.
+    """
 
     train: xgb.QuantileDMatrix
     valid: xgb.QuantileDMatrix | None = None
+    columns: Sequence[str] = ()
 
 
 def quantile_matrix(
@@ -66,7 +73,7 @@ def make_folds(
         fitted = clone(features)
         binned = quantile_matrix(fitted, fitted.fit_transform(X.iloc[train], y[train]), y[train])
         held = fitted.transform(X.iloc[valid])
-        folds.append(Fold(binned, quantile_matrix(fitted, held, y[valid], ref=binned)))
+        folds.append(Fold(binned, quantile_matrix(fitted, held, y[valid], ref=binned), fitted.columns_out))
     return folds
 
 

@@ -5,7 +5,7 @@ The stage, its dry run, `treeline.fit` and the benchmarks all build it by `make_
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from treeline.data.problem import Problem
 from treeline.data.sentences import spell
 from treeline.metrics import curves_of, metrics_of
 from treeline.model.boosting import CrossValidation, Limits, Measure, boost, booster_params, cross_validate, task_params
+from treeline.model.constraints import check_constraints
 from treeline.model.features import Features
 from treeline.model.matrices import Fold, make_folds, target_unit
 from treeline.tuning.schedule import SearchSettings, checkpoint
@@ -103,7 +104,7 @@ class Objective:
     def round_seconds(self) -> float:
         """Measure what a boosting round of one fold costs on one CPU."""
         start = time.perf_counter()
-        boost(self.booster_params({}), [Fold(self.folds[0].train)], rounds=ROUNDS_TIMED, cpus=1)
+        boost(self.booster_params({}), [replace(self.folds[0], valid=None)], rounds=ROUNDS_TIMED, cpus=1)
         return (time.perf_counter() - start) / ROUNDS_TIMED
 
 
@@ -124,6 +125,7 @@ def make_objective(
     """
     metric = choose_metric(settings.metric, problem.task)
     space, fixed = settle_space(settings.search_space)
+    check_constraints(fixed, problem)
     y = problem.truth(train)
     _check_folds(problem, y, settings.folds)
     parts = problem.folds(train, settings.folds, settings.seed)

@@ -13,6 +13,7 @@ import yaml
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from treeline import UserError, nearest
+from treeline.model.constraints import CONSTRAINTS, read_constraint
 
 # TabArena's published space for XGBoost (Erickson et al. 2025, "TabArena: A Living Benchmark for Machine Learning on
 # Tabular Data"), with three ends moved outwards so that the known points below lie in it: the learning rate up to 0.3,
@@ -136,7 +137,8 @@ def settle_space(
 
     Args:
         entries: a parameter's value is a number (fixed), a list (choices), or `{low: , high: , log: }` (a range; `log`
-            is the built-in one's unless given). What they do not name stays as it is.
+            is the built-in one's unless given). What they do not name stays as it is. `monotone` and `interaction`
+            constrain columns, as `treeline.model.constraints.read_constraint` takes them.
         where: they stand, for messages.
 
     Returns:
@@ -148,8 +150,11 @@ def settle_space(
     space: dict[str, BaseDistribution] = dict(SPACE)
     fixed: dict[str, Any] = {}
     for name, entry in entries.items():
+        if name in CONSTRAINTS:
+            fixed |= read_constraint(name, entry, where)
+            continue
         if name not in LEGAL and name != "grow_policy":
-            known = [*LEGAL, "grow_policy"]
+            known = [*LEGAL, "grow_policy", *CONSTRAINTS]
             raise UserError(
                 f"Unknown parameter {name!r} in {where}.{nearest(str(name), known)} Use {', '.join(known)}."
             )
