@@ -18,6 +18,7 @@ import main
 import model_training
 import reproduction
 from config import DataSettings, EvaluationSettings, MainSettings, TrainingSettings, TuningSettings
+from treeline.tuning import trial
 
 pytestmark = pytest.mark.store
 
@@ -62,14 +63,17 @@ def test_a_version_is_made_again_to_the_last_digit(
     assert any("data digest" in each for each in found["differs"])
 
 
-def test_a_search_that_the_clock_ended_is_made_again(made: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    main.run(MainSettings(data="hills.csv", target="y", n_trials=100_000, timeout=3, folds=2, promote="never"))
-    states = pd.read_csv(made.folder_of(made.last("hyperparameters-tuning").info.run_id) / "trials.csv")["state"]
-    assert len(states) < 100_000
+def test_a_search_that_followed_the_clock_is_made_again(
+    made: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It tried lower learning rates when its seconds, not its trials, came to an end."""
+    monkeypatch.setattr(trial, "is_late", lambda done, settings, deadline: done >= 5)
+    main.run(MainSettings(data="hills.csv", target="y", n_trials=8, timeout=1000, folds=2, promote="never"))
+    monkeypatch.undo()
     assert reproduction.main(["--model", "HillsModel/2"]) == 0
     assert "DIFFERS" not in capsys.readouterr().out
     again = made.last("hyperparameters-tuning")
-    assert (float(again.data.params["timeout"]), again.data.metrics["trials"]) == (0, len(states))
+    assert (float(again.data.params["timeout"]), again.data.metrics["trials"]) == (0, 8)
 
 
 def test_a_setting_longer_than_mlflow_keeps_is_read_whole(made: Store, capsys: pytest.CaptureFixture[str]) -> None:
