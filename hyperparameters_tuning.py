@@ -1,8 +1,9 @@
 """Stage 2: the Optuna study, one nested MLflow run a trial.
 
 Reads: train.parquet and problem.json of a data run; never the test rows.
-Writes: a run with the best parameters, their cross-validated metric and round count (best.json), pictures and a table
-of the study, and under it one run a trial with its parameters, its metric and the curve of every metric by round.
+Writes: a run with the best parameters, their cross-validated metric and round count (best.json), what they predict of
+rows that they were not trained on (out_of_fold.parquet), pictures and a table of the study, and under it one run a
+trial with its parameters, its metric and the curve of every metric by round.
 Parameters: `python hyperparameters_tuning.py --help`.
 Run: mlflow run . -e hyperparameters-tuning -P n-trials=20
 """
@@ -21,7 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
 from config import TuningSettings
-from tracking.datasets import load_problem, load_split, log_input
+from tracking.datasets import load_problem, load_split, log_input, log_parquet
 from tracking.runs import Lineage, find_run, stage_run
 from tracking.store import store_folder
 from tracking.trial_log import RunLog, gather_runs
@@ -30,6 +31,7 @@ from treeline.data.names import file_name
 from treeline.data.problem import Problem
 from treeline.reporting.study_plots import study_pictures
 from treeline.tuning.objective import Objective, gaps_of_folds, make_objective
+from treeline.tuning.out_of_fold import predict_out_of_fold
 from treeline.tuning.replay import recorded_trials, replay
 from treeline.tuning.schedule import SearchSettings
 from treeline.tuning.search_space import known_points
@@ -107,13 +109,21 @@ def search_again(objective: Objective, study: optuna.Study, log: RunLog, trials:
         log.finish()
 
 
-def log_study(objective: Objective, study: optuna.Study, watch: Stopwatch) -> None:
+def log_out_of_fold(objective: Objective, study: optuna.Study, classes: Sequence[Any]) -> float:
+    """Log what the chosen parameters predict of the rows that they were not trained on; give the level of it."""
+    best = study.best_trial
+    found = predict_out_of_fold(objective, best.params, best.user_attrs["rounds"])
+    log_parquet(found.frame(classes), "out_of_fold")
+    return found.level
+
+
+def log_study(objective: Objective, study: optuna.Study, watch: Stopwatch, level: float) -> None:
     """Log what the study found, its pictures and its table, and how the CPU budget was spent."""
     best, trials = study.best_trial, counted(study)
     rounds, folds = best.user_attrs["rounds"], len(objective.folds)
     params = {**objective.params, **best.params}
     found = {"params": params, "rounds": rounds, "metric": objective.metric, "value": best.value, "trial": best.number}
-    mlflow.log_dict(found, "best.json")
+    mlflow.log_dict(found | {"level": level}, "best.json")
     spent = {
         "cpus": objective.cpus,
         "folds_at_once": min(objective.cpus, folds),
@@ -150,6 +160,7 @@ def run(settings: TuningSettings, trials: Sequence[Mapping[str, str]] = ()) -> s
         data_run = find_run("data-preprocessing", settings.data_run_id)
         problem, frame = load_problem(data_run), load_split(data_run.info.run_id, "train")
 
+        settings.check_for(problem)
         plan = settings.search()
         objective = make_objective(problem, frame, plan, cpu_budget())
         if warning := gaps_of_folds(objective, problem.classes):
@@ -167,7 +178,7 @@ def run(settings: TuningSettings, trials: Sequence[Mapping[str, str]] = ()) -> s
             search_again(objective, study, log, trials)
         else:
             search(objective, study, log, plan)
-        log_study(objective, study, watch)
+        log_study(objective, study, watch, log_out_of_fold(objective, study, problem.classes))
         return str(active.info.run_id)
 
 

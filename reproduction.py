@@ -24,9 +24,11 @@ from mlflow.entities.model_registry import ModelVersion
 
 import data_preprocessing
 import hyperparameters_tuning
-from config import DataSettings, ReproduceSettings, Stage, TuningSettings
+import model_training
+from config import DataSettings, ReproduceSettings, Stage, TrainingSettings, TuningSettings
 from tracking.datasets import load_problem, load_split
 from tracking.models import requirements
+from tracking.out_of_fold import load_out_of_fold
 from tracking.promotion import load_pipeline
 from tracking.registry import find_version
 from tracking.runs import Lineage, logged_settings, stage_run
@@ -104,8 +106,10 @@ def compare(version: ModelVersion, runs: Mapping[str, Run], again: Mapping[str, 
     found += [Compared(f"best {key}", then[key], now[key]) for key in ("params", "rounds")]
     problem = load_problem(again["data"])
     train, test = (load_split(again["data"].info.run_id, side) for side in ("train", "test"))
-    estimator = make_estimator(problem, now["params"], now["rounds"], cpu_budget())
+    estimator = make_estimator(problem, now["params"], now["rounds"], cpu_budget(), now["level"])
     estimator.fit(problem.rows(train), train[problem.target], problem.weights(train))
+    asked = settings_of(TrainingSettings, runs["training"]).answers()
+    model_training.settle(estimator, problem, load_out_of_fold(train, again["tuning"].info.run_id), asked)
     registered = load_pipeline(version.name, str(version.version))
     old, new = (predict(problem, each, test).metrics() for each in (registered, estimator))
     return found + [Compared(f"test_{name}", old[name], new[name]) for name in old]

@@ -261,3 +261,31 @@ def test_where_no_trial_can_train_every_run_ends_failed(store: Store, monkeypatc
     runs = [tuning, *store.children(tuning.info.run_id)]
     assert {run.info.status for run in runs} == {"FAILED"}
     assert mlflow.active_run() is None
+
+
+# --- what later stages read beside the parameters
+
+
+@EVERY_TABLE
+def test_every_training_row_is_predicted_by_a_booster_that_did_not_see_it(chain: Store) -> None:
+    tuning, train = chain.last(STAGE), chain.table(chain.last("data-preprocessing").info.run_id, "train")
+    found = chain.table(tuning.info.run_id, "out_of_fold")
+    assert found["row"].tolist() == list(range(len(train)))
+    value, metric = value_of(tuning, tuning), tuning.data.tags["metric"]
+    if metric == "rmse":
+        ours = np.sqrt(np.mean((found["prediction"] - train.iloc[:, -1]) ** 2))
+    else:
+        assert all(name.startswith("probability_") for name in found.columns[1:])
+        given = found.iloc[:, 1:].to_numpy()
+        np.testing.assert_allclose(given.sum(axis=1), 1, rtol=1e-5)
+        y = train.iloc[:, -1].to_numpy()
+        labels = np.sort(np.unique(y))
+        ours = -np.mean(np.log(given[np.arange(len(y)), np.searchsorted(labels, y)]))
+    assert ours == pytest.approx(value, rel=0.05)  # over all rows at once, where the value is a mean over the folds
+
+
+def test_the_loss_that_was_chosen_stands_on_the_run(store: Store) -> None:
+    tuning = tune(store, data_preprocessing.run(DataSettings(data="diabetes")), metric="mae")
+    best = store.document(tuning.info.run_id, "best.json")
+    assert tuning.data.params["objective"] == best["params"]["objective"] == "reg:absoluteerror"
+    assert best["level"] == 1

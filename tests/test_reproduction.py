@@ -76,9 +76,12 @@ def test_a_search_that_followed_the_clock_is_made_again(
     assert (float(again.data.params["timeout"]), again.data.metrics["trials"]) == (0, 8)
 
 
-def test_a_setting_longer_than_mlflow_keeps_is_read_whole(made: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_threshold_and_a_setting_longer_than_mlflow_keeps_are_made_again(
+    made: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
     derive = f"e = a * b{' ' * 6000}+ c"
-    main.run(MainSettings(data="hills.csv", target="y", n_trials=1, folds=2, derive=derive, promote="never"))
+    settings = {"data": "hills.csv", "target": "y", "n_trials": 1, "folds": 2, "promote": "never", "threshold": "0.2"}
+    main.run(MainSettings(**settings, derive=derive))
     assert len(made.last("data-preprocessing").data.params["derive"]) <= 6000
     assert reproduction.main(["--model", "HillsModel/2"]) == 0
     assert "DIFFERS" not in capsys.readouterr().out

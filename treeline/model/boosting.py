@@ -1,5 +1,6 @@
 """The one trainer of trials and final fit: boosters side by side within the CPU budget, measured round by round."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,41 +12,11 @@ from typing import Any
 import numpy as np
 import xgboost as xgb
 
-from treeline.metrics import curves_of, metrics_of
 from treeline.model.constraints import over_features
-from treeline.model.matrices import Fold, is_skewed
+from treeline.model.matrices import Fold
 
+SQUARED_ERROR, ABSOLUTE_ERROR, TWEEDIE = "reg:squarederror", "reg:absoluteerror", "reg:tweedie"
 TURN_SECONDS = 0.02  # how long a fold trains before the next one's turn
-
-
-@dataclass(frozen=True)
-class Measure:
-    """What the rounds of a cross-validation are measured by.
-
-    Attributes:
-        task: `binary`, `multiclass` or `regression`.
-        metric: what is optimised, one of `curves_of(task)`.
-        unit: of the folds' target, by which the metrics of a regression are multiplied.
-    """
-
-    task: str
-    metric: str
-    unit: float = 1.0
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How long a cross-validation trains.
-
-    Attributes:
-        rounds: the most to train, from 1.
-        patience: rounds without improvement of the mean before training stops, from 1.
-        cpus: the CPU budget, from 1.
-    """
-
-    rounds: int
-    patience: int
-    cpus: int
 
 
 @dataclass(frozen=True)
@@ -65,37 +36,13 @@ class Turn:
     stop: threading.Event
 
 
-@dataclass(frozen=True)
-class CrossValidation:
-    """What a set of parameters is worth.
-
-    Attributes:
-        value: the mean over the folds of the metric to optimise, at its best round.
-        rounds: how many rounds that takes, from 1.
-        mean: each metric after each round, averaged over the folds; n_rounds values.
-        std: its standard deviation over the folds; n_rounds values.
-        seconds: wall time.
-    """
-
-    value: float
-    rounds: int
-    mean: Mapping[str, Sequence[float]]
-    std: Mapping[str, Sequence[float]]
-    seconds: float
-
-
-def task_params(task: str, n_classes: int, y: np.ndarray | None = None) -> dict[str, Any]:
+def task_params(task: str, n_classes: int) -> dict[str, Any]:
     """XGBoost's parameters that follow from the task rather than from the search.
-
-    A target of numbers that are never negative and very skewed is fitted on a log link, by Tweedie's deviance: squared
-    error would see little but the few largest. It predicts the mean, as squared error does.
 
     XGBoost keeps its random state by thread: seeded anew for every round, rows and columns are drawn alike whatever
     was trained on that thread before.
     """
-    objective = {"binary": "binary:logistic", "multiclass": "multi:softprob", "regression": "reg:squarederror"}[task]
-    if task == "regression" and y is not None and is_skewed(y):
-        objective = "reg:tweedie"
+    objective = {"binary": "binary:logistic", "multiclass": "multi:softprob", "regression": SQUARED_ERROR}[task]
     classes = {"num_class": n_classes} if task == "multiclass" else {}
     fixed = {"tree_method": "hist", "max_bin": 256, "seed_per_iteration": True, "verbosity": 1}
     return {"objective": objective, **classes, **fixed}
@@ -105,15 +52,33 @@ def booster_params(params: Mapping[str, Any], y: np.ndarray) -> dict[str, Any]:
     """Give the parameters that boosters get for those of a search.
 
     They are the same but for `reg_alpha` of a squared error, which a search counts in standard deviations of the
-    target, so that it means the same whatever the target's unit.
+    target, so that it means the same whatever the target's unit. The gradients of the other objectives have none.
 
     Args:
         params: of `task_params` and the search.
         y: all training targets, in the unit that the booster learns; shape (n_rows,). XGBoost keeps them as float32.
     """
-    if params["objective"] != "reg:squarederror" or not params.get("reg_alpha"):
+    if params["objective"] != SQUARED_ERROR or not params.get("reg_alpha"):
         return dict(params)
     return {**params, "reg_alpha": params["reg_alpha"] * float(np.std(y.astype(np.float32).astype(np.float64)))}
+
+
+def set_level(booster: xgb.Booster, level: float) -> xgb.Booster:
+    """Multiply all that a booster of a log link answers, by what it begins with: its trees and their shares of a
+    prediction stay what they are, and whoever loads it gets the level with it.
+
+    Args:
+        booster: of Tweedie's deviance; it is left as it is.
+        level: above 0; 1 gives the booster itself.
+    """
+    if level == 1:
+        return booster
+    model = json.loads(booster.save_raw("json"))
+    learned = model["learner"]["learner_model_param"]
+    learned["base_score"] = json.dumps([base * level for base in json.loads(learned["base_score"])])
+    scaled = xgb.Booster({"nthread": json.loads(booster.save_config())["learner"]["generic_param"]["nthread"]})
+    scaled.load_model(bytearray(json.dumps(model).encode()))
+    return scaled
 
 
 def boost(
@@ -178,61 +143,6 @@ def boost(
         finally:
             stop.set()
     return boosters
-
-
-def cross_validate(
-    params: Mapping[str, Any],
-    folds: Sequence[Fold],
-    measure: Measure,
-    limits: Limits,
-    watch: Callable[[int, Mapping[str, float], Mapping[str, float]], bool] | None = None,
-) -> CrossValidation:
-    """Measure parameters on the folds, stopping when the mean over the folds has not improved for some rounds.
-
-    Args:
-        params: for XGBoost, with `task_params`.
-        folds: each with rows to predict.
-        measure: what is optimised.
-        limits: when training stops.
-        watch: called after each round, from 1, with the mean and the standard deviation over the folds of each metric;
-            True ends the training.
-
-    Raises:
-        ValueError: the metric exists in no fold.
-    """
-    start = time.perf_counter()
-    curves, metric = curves_of(measure.task), measure.metric
-    sign = 1 if metrics_of(measure.task)[metric].greater_is_better else -1
-    mean: dict[str, list[float]] = {name: [] for name in curves}
-    std: dict[str, list[float]] = {name: [] for name in curves}
-    best, best_round = -np.inf, 1
-
-    def on_round(i: int, values: np.ndarray) -> bool:
-        nonlocal best, best_round
-        average, spread = _mean_and_std(values * measure.unit)
-        means, spreads = (dict(zip(curves, each.tolist(), strict=True)) for each in (average, spread))
-        for name in curves:
-            mean[name].append(means[name])
-            std[name].append(spreads[name])
-        if sign * means[metric] > best:
-            best, best_round = sign * means[metric], i + 1
-        stopped = watch is not None and watch(i + 1, means, spreads)
-        return stopped or i + 1 - best_round >= limits.patience
-
-    boost({**params, "eval_metric": list(curves.values())}, folds, limits.rounds, limits.cpus, on_round)
-    if best == -np.inf:
-        raise ValueError(f"{metric} exists in no fold: each lacks a class; use another metric or fewer folds")
-    return CrossValidation(float(sign * best), best_round, mean, std, time.perf_counter() - start)
-
-
-def _mean_and_std(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Average over the folds, shape (n_folds, n_metrics), those aside in which a metric does not exist (an AUC where a
-    class is absent is NaN); NaN where it exists in none.
-    """
-    exists = np.isfinite(values)
-    counts = np.where(exists.any(axis=0), exists.sum(axis=0), np.nan)
-    mean = np.where(exists, values, 0).sum(axis=0) / counts
-    return mean, np.sqrt((np.where(exists, values - mean, 0) ** 2).sum(axis=0) / counts)
 
 
 def _constraints(params: Mapping[str, Any], fold: Fold) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What a booster reads: rows binned once for every trial, in folds or whole, and a target in a unit that it learns."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -22,11 +22,13 @@ class Fold:
     Attributes:
         train: what it trains on.
         valid: what its rounds are measured on; None for the final fit.
+        rows: the positions of the rows of `valid` in the training frame, shape (n_valid,); empty without it.
         columns: the column that each feature is made of; empty where they are the columns themselves.
     """
 
     train: xgb.QuantileDMatrix
     valid: xgb.QuantileDMatrix | None = None
+    rows: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     columns: Sequence[str] = ()
 
 
@@ -58,7 +60,11 @@ def quantile_matrix(
 
 
 def make_folds(
-    features: Features, X: pd.DataFrame, y: np.ndarray, parts: Sequence[tuple[np.ndarray, np.ndarray]]
+    features: Features,
+    X: pd.DataFrame,
+    y: np.ndarray,
+    parts: Sequence[tuple[np.ndarray, np.ndarray]],
+    weight: np.ndarray | None = None,
 ) -> list[Fold]:
     """Bin the folds; the features of each are fitted on its training part.
 
@@ -67,13 +73,16 @@ def make_folds(
         X: raw training rows, shape (n_rows, n_raw).
         y: class codes, or floats for regression, shape (n_rows,).
         parts: the rows that train and those that are predicted, a pair of positions a fold.
+        weight: how much each row counts, shape (n_rows,); None counts all alike.
     """
     folds = []
     for train, valid in parts:
         fitted = clone(features)
-        binned = quantile_matrix(fitted, fitted.fit_transform(X.iloc[train], y[train]), y[train])
+        ours, theirs = (None if weight is None else weight[rows] for rows in (train, valid))
+        binned = quantile_matrix(fitted, fitted.fit_transform(X.iloc[train], y[train]), y[train], weight=ours)
         held = fitted.transform(X.iloc[valid])
-        folds.append(Fold(binned, quantile_matrix(fitted, held, y[valid], ref=binned), fitted.columns_out))
+        bins = quantile_matrix(fitted, held, y[valid], ref=binned, weight=theirs)
+        folds.append(Fold(binned, bins, valid, fitted.columns_out))
     return folds
 
 

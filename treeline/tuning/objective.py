@@ -6,21 +6,23 @@ The stage, its dry run, `treeline.fit` and the benchmarks all build it by `make_
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from treeline import UserError
 from treeline.data.problem import Problem
 from treeline.data.sentences import spell
-from treeline.metrics import curves_of, metrics_of
-from treeline.model.boosting import CrossValidation, Limits, Measure, boost, booster_params, cross_validate, task_params
-from treeline.model.constraints import check_constraints
+from treeline.metrics import metrics_of
+from treeline.model.boosting import boost, booster_params, task_params
+from treeline.model.constraints import MONOTONE, check_constraints
+from treeline.model.cross_validation import CrossValidation, Limits, Measure, cross_validate
 from treeline.model.features import Features
 from treeline.model.matrices import Fold, make_folds, target_unit
-from treeline.tuning.schedule import SearchSettings, checkpoint
+from treeline.tuning.losses import check_losses, check_metric, losses_of
+from treeline.tuning.schedule import AskedMetric, SearchSettings, checkpoint
 from treeline.tuning.search_space import settle_space
 
 MAX_ROUNDS = 1000  # of a trial
@@ -63,7 +65,7 @@ class Objective:
     @property
     def maximize(self) -> bool:
         """Whether more of the metric is better."""
-        return metrics_of(self.measure.task)[self.metric].greater_is_better
+        return self.measure.sign > 0
 
     def booster_params(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
         """Give what the boosters of a trial get."""
@@ -83,6 +85,9 @@ class Objective:
     ) -> CrossValidation:
         """Cross-validate parameters until they get no better, the deadline, or `should_prune`.
 
+        Nothing is pruned where XGBoost does not measure the metric by round: a trial that is hopeless by its loss may
+        be the best by the metric, as trees too sure of themselves have a poor log loss and a good F1.
+
         Args:
             drawn: the parameters of the trial.
             record: told after each round, from 1, the mean of each metric, and its spread as `<metric>_std`.
@@ -94,7 +99,7 @@ class Objective:
         def watch(round_: int, mean: Mapping[str, float], std: Mapping[str, float]) -> bool:
             record(round_, {**mean, **{f"{name}_std": value for name, value in std.items()}})
             step = checkpoint(rate, round_)
-            if step is not None and should_prune(step, mean[self.metric]):
+            if step is not None and self.measure.by_round and should_prune(step, mean[self.metric]):
                 return True
             return time.monotonic() > self.deadline
 
@@ -124,18 +129,25 @@ def make_objective(
         UserError: the task does not have the metric, the rows do not allow the folds, or the space is not legal.
     """
     metric = choose_metric(settings.metric, problem.task)
+    y = problem.truth(train)
+    check_metric(metric, y)
     space, fixed = settle_space(settings.search_space)
     check_constraints(fixed, problem)
-    y = problem.truth(train)
+    asked = getattr(space.get("objective"), "choices", [fixed["objective"]] if "objective" in fixed else [])
+    check_losses(asked, y, bool(problem.classes), MONOTONE in fixed)
+    losses = [] if problem.classes or asked else losses_of(metric, y, MONOTONE in fixed)
+    if len(losses) > 1:
+        space["objective"] = CategoricalDistribution(losses)
     _check_folds(problem, y, settings.folds)
     parts = problem.folds(train, settings.folds, settings.seed)
     if max_rows is not None:
         rng = np.random.default_rng(settings.seed)
         parts = [(rng.permutation(rows)[:max_rows], held[:max_rows]) for rows, held in parts]
     unit = 1.0 if problem.classes else target_unit(y)
-    params = {**task_params(problem.task, len(problem.classes), y), **fixed, "seed": settings.seed}
+    params = {**task_params(problem.task, len(problem.classes)), **fixed, "seed": settings.seed}
     y = y / unit if unit != 1 else y
-    folds = make_folds(Features(problem.kinds, problem.derived, problem.readings), problem.rows(train), y, parts)
+    features = Features(problem.kinds, problem.derived, problem.readings)
+    folds = make_folds(features, problem.rows(train), y, parts, problem.weights(train))
     return Objective(Measure(problem.task, metric, unit), folds, space, fixed, params, y, cpus)
 
 
@@ -163,9 +175,9 @@ def choose_metric(metric: str, task: str) -> str:
     Raises:
         UserError: the task does not have it.
     """
-    known = curves_of(task)
+    known = [name for name in metrics_of(task) if name in get_args(AskedMetric)]
     if metric == "auto":
-        return next(iter(known))
+        return known[0]
     if metric not in known:
         raise UserError(f"metric={metric} does not fit a {task} task: use {', '.join(known)}.")
     return metric

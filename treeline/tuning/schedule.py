@@ -20,7 +20,19 @@ MIN_TRIALS_FOR_EARLY = 20  # of a study that can spend one early on a lower lear
 MAX_SEED = 2**31 - 1  # that XGBoost takes
 MIN_ROUNDS_SHARE = 0.75  # a trial at 1/n of the best one's rate must be allowed this times n times its rounds
 
-AskedMetric = Literal["auto", "log_loss", "error", "roc_auc", "rmse", "mae"]
+AskedMetric = Literal[
+    "auto",
+    "log_loss",
+    "error",
+    "roc_auc",
+    "f1",
+    "average_precision",
+    "balanced_accuracy",
+    "rmse",
+    "mae",
+    "mape",
+    "rmsle",
+]
 
 
 @dataclass(frozen=True)
@@ -30,7 +42,8 @@ class SearchSettings:
     Attributes:
         n_trials: of the study, from 1.
         timeout: seconds after which it ends, from 0; 0 sets no limit.
-        metric: to optimise; `auto` is log_loss, or rmse for regression.
+        metric: to optimise; `auto` is log_loss, or rmse for regression. Rounds are counted by a loss where XGBoost does
+            not measure the metric itself (`treeline.model.cross_validation.Measure.loss`).
         folds: of the cross-validation, from 2.
         search_space: what narrows, fixes or widens the built-in space, as `treeline.tuning.search_space.settle_space`
             takes it; empty keeps it.

@@ -13,6 +13,7 @@ import yaml
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from treeline import UserError, nearest
+from treeline.model.boosting import ABSOLUTE_ERROR, SQUARED_ERROR, TWEEDIE
 from treeline.model.constraints import CONSTRAINTS, read_constraint
 
 # TabArena's published space for XGBoost (Erickson et al. 2025, "TabArena: A Living Benchmark for Machine Learning on
@@ -109,8 +110,12 @@ LEGAL: dict[str, Legal] = {
     "max_cat_to_onehot": Legal(whole=True, low=1),
     "max_cat_threshold": Legal(whole=True, low=1),
 }
-POLICIES = ("depthwise", "lossguide")
-PARAMETERS = list(dict.fromkeys([*SPACE, *LEGAL]))  # that a search may draw or hold fixed, in the order they are told
+CHOICES: dict[str, tuple[str, ...]] = {
+    "grow_policy": ("depthwise", "lossguide"),
+    "objective": (SQUARED_ERROR, ABSOLUTE_ERROR, TWEEDIE),
+}
+# What a search may draw or hold fixed, in the order it is told.
+PARAMETERS = list(dict.fromkeys([*SPACE, *LEGAL, *CHOICES]))
 
 
 def read_space(path: str) -> dict[str, Any]:
@@ -153,10 +158,11 @@ def settle_space(
         if name in CONSTRAINTS:
             fixed |= read_constraint(name, entry, where)
             continue
-        if name not in LEGAL and name != "grow_policy":
-            known = [*LEGAL, "grow_policy", *CONSTRAINTS]
+        known = [*LEGAL, *CHOICES]
+        if name not in known:
             raise UserError(
-                f"Unknown parameter {name!r} in {where}.{nearest(str(name), known)} Use {', '.join(known)}."
+                f"Unknown parameter {name!r} in {where}.{nearest(str(name), [*known, *CONSTRAINTS])} Use "
+                f"{', '.join([*known, *CONSTRAINTS])}."
             )
         space.pop(name, None)
         if isinstance(entry, list) and len(entry) > 1:
@@ -171,12 +177,15 @@ def settle_space(
 def known_points(task: str, space: Mapping[str, BaseDistribution]) -> list[dict[str, Any]]:
     """Give the points that a study tries before it searches, moved into the space: XGBoost's defaults, so that no
     study is worse than no tuning, the meta-tuned ones, and some that differ much from them (those for regression are
-    deep already).
+    deep already). Where a trial draws the loss it trains by, they have the first, and the meta-tuned one each.
     """
     tuned = DEFAULTS | (TUNED_REGRESSION if task == "regression" else TUNED_CLASSIFICATION)
     deep = [] if task == "regression" else [tuned | DEEP]
+    first, *others = getattr(space.get("objective"), "choices", [""])
+    each_loss = [{"objective": loss, **tuned} for loss in others]
     points: list[dict[str, Any]] = []
-    for point in (DEFAULTS, tuned, tuned | SAMPLED, *deep, DEFAULTS | SHALLOW):
+    for known in (DEFAULTS, tuned, *each_loss, tuned | SAMPLED, *deep, DEFAULTS | SHALLOW):
+        point = {"objective": first, **known}
         moved = {name: _moved(point[name], space[name]) for name in space if name in point}
         if moved not in points:
             points.append(moved)
@@ -203,9 +212,9 @@ def _read_yaml(path: str) -> dict[str, Any]:
 
 
 def _legal(where: str, name: str, value: Any) -> Any:
-    if name == "grow_policy":
-        if value not in POLICIES:
-            raise UserError(f"grow_policy in {where} got {value!r}: use {' or '.join(POLICIES)}.")
+    if name in CHOICES:
+        if value not in CHOICES[name]:
+            raise UserError(f"{name} in {where} got {value!r}: use {' or '.join(CHOICES[name])}.")
         return value
     if isinstance(value, str):
         with contextlib.suppress(ValueError):
@@ -217,7 +226,7 @@ def _legal(where: str, name: str, value: Any) -> Any:
 
 def _range(where: str, name: str, entry: dict[str, Any]) -> BaseDistribution:
     strange = set(entry) - {"low", "high", "log"}
-    if strange or not {"low", "high"} <= set(entry) or name == "grow_policy":
+    if strange or not {"low", "high"} <= set(entry) or name in CHOICES:
         raise UserError(f"{name} in {where} got {entry!r}: a range is {{low: , high: }}, with log: true or false.")
     low, high = _legal(where, name, entry["low"]), _legal(where, name, entry["high"])
     log = entry.get("log", getattr(SPACE.get(name), "log", False) and low > 0)

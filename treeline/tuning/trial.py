@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from treeline import UserError
 from treeline.data.problem import Problem
 from treeline.tuning.objective import Objective, make_objective
+from treeline.tuning.out_of_fold import OutOfFold, predict_out_of_fold
 from treeline.tuning.schedule import SearchSettings, ask_next, enqueue_lower_learning_rate, is_early, is_late
 from treeline.tuning.search_space import known_points
 from treeline.tuning.study import counted, open_study
@@ -79,7 +80,9 @@ class Search:
         rounds: how many boosting rounds they take.
         metric: that was optimised.
         value: of the best trial, the mean over the folds.
-        cv_values: the metric of the best trial after each round, averaged over the folds.
+        cv_values: the metric of the best trial after each round, averaged over the folds; where XGBoost does not
+            measure it by round, the loss by which rounds were counted.
+        out_of_fold: what the best parameters predict of rows that they were not trained on.
     """
 
     trials: pd.DataFrame
@@ -88,6 +91,7 @@ class Search:
     metric: str
     value: float
     cv_values: list[float]
+    out_of_fold: OutOfFold
 
 
 def search(problem: Problem, train: pd.DataFrame, settings: SearchSettings, cpus: int) -> Search:
@@ -104,7 +108,7 @@ def search(problem: Problem, train: pd.DataFrame, settings: SearchSettings, cpus
     """
     deadline = time.monotonic() + (settings.timeout or float("inf"))
     objective = replace(make_objective(problem, train, settings, cpus), deadline=deadline)
-    log = CurveLog(objective.metric)
+    log = CurveLog(objective.measure.loss)
     with _quiet_optuna():
         study = open_study(None, "search", objective.maximize, {}, known_points(problem.task, objective.space))
         run_study(objective, study, log, settings)
@@ -116,7 +120,9 @@ def search(problem: Problem, train: pd.DataFrame, settings: SearchSettings, cpus
     ]
     params = {**objective.params, **best.params}
     rounds = best.user_attrs["rounds"]
-    return Search(pd.DataFrame(rows), params, rounds, objective.metric, study.best_value, log.curves[best.number])
+    out_of_fold = predict_out_of_fold(objective, best.params, rounds)
+    curve = log.curves[best.number]
+    return Search(pd.DataFrame(rows), params, rounds, objective.metric, study.best_value, curve, out_of_fold)
 
 
 @contextmanager
@@ -204,7 +210,7 @@ def run_trial(objective: Objective, study: optuna.Study, log: TrialLog, trial: o
         log.end("FAIL", {}, {"error": reason}, status="FAILED")
         return
     trial.set_user_attr("rounds", result.rounds)
-    trial.set_user_attr("trained", len(result.mean[objective.metric]))
+    trial.set_user_attr("trained", len(result.mean[objective.measure.loss]))
     trial.set_user_attr("value", result.value)
     if pruned:
         study.tell(trial, state=TrialState.PRUNED)

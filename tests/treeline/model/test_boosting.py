@@ -4,6 +4,7 @@ import json
 import threading
 import time
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from treeline.data.splits import Split
 from treeline.data.target import label_codes
 from treeline.metrics import curves_of, metrics_of
 from treeline.model import boosting
-from treeline.model.boosting import Limits, Measure, boost, booster_params, cross_validate, task_params
+from treeline.model.boosting import boost, booster_params, task_params
+from treeline.model.cross_validation import Limits, Measure, cross_validate
 from treeline.model.estimator import TreelineRegressor
 from treeline.model.features import Features
 from treeline.model.matrices import Fold, make_folds, quantile_matrix
@@ -300,26 +302,11 @@ def test_the_task_sets_the_objective(folds: dict[str, list[Fold]], target: str, 
     assert config["gradient_booster"]["gbtree_train_param"]["tree_method"] == "hist"
 
 
-@pytest.mark.parametrize(
-    ("y", "objective"),
-    [
-        (np.random.default_rng(0).lognormal(sigma=2, size=2000), "reg:tweedie"),
-        (np.append(np.random.default_rng(0).lognormal(sigma=2, size=2000), 0), "reg:tweedie"),
-        (-np.random.default_rng(0).lognormal(sigma=2, size=2000), "reg:squarederror"),
-        (np.random.default_rng(0).normal(100, 5, size=2000), "reg:squarederror"),
-        (np.full(20, 3.0), "reg:squarederror"),
-    ],
-    ids=["skewed", "skewed with zeros", "negative", "normal", "constant"],
-)
-def test_a_very_skewed_target_is_fitted_on_a_log_link(y: np.ndarray, objective: str) -> None:
-    assert task_params("regression", 0, y)["objective"] == objective
-
-
 def test_a_skewed_target_is_predicted_on_its_own_scale() -> None:
     rng = np.random.default_rng(0)
     rows = pd.DataFrame({"x": rng.normal(size=3000)})
     y = np.exp(2 * rows["x"].to_numpy() + rng.normal(size=3000)) * 1e6
-    params = {**task_params("regression", 0, y), **PLAIN}
+    params = {**task_params("regression", 0), "objective": "reg:tweedie", **PLAIN}
     fitted = TreelineRegressor(Features({"x": "number"}), params, 50).fit(rows, pd.Series(y))
     assert fitted.unit_ == 1e7
     assert fitted.predict(rows).sum() == pytest.approx(y.sum(), rel=0.1)
@@ -332,7 +319,7 @@ def test_the_unit_of_a_target_changes_nothing_but_the_unit(scale: float) -> None
     y = rows["x"].to_numpy() + rng.normal(size=500)
     told = []
     for target in (y, y * scale):
-        params = {**task_params("regression", 0, target), **PLAIN, "reg_alpha": 2.0}
+        params = {**task_params("regression", 0), **PLAIN, "reg_alpha": 2.0}
         fitted = TreelineRegressor(Features({"x": "number"}), params, 20).fit(rows, pd.Series(target))
         told.append(fitted.predict(rows))
     np.testing.assert_allclose(told[1] / scale, told[0], rtol=1e-3, atol=1e-3)
@@ -354,6 +341,7 @@ def test_the_metrics_of_a_cross_validation_are_in_the_targets_own_unit(folds: di
     [
         ("reg:squarederror", True),
         ("reg:tweedie", False),
+        ("reg:absoluteerror", False),
         ("binary:logistic", False),
         ("multi:softprob", False),
     ],
@@ -387,3 +375,20 @@ def test_the_trainer_gives_boosters_the_parameters_as_they_are(folds: dict[str, 
     params = {**params_of("regression", PLAIN), "reg_alpha": 0.5}
     config = json.loads(boost(params, folds["regression"], 1, 1)[0].save_config())["learner"]
     assert float(config["gradient_booster"]["tree_train_param"]["reg_alpha"]) == 0.5
+
+
+def test_a_level_multiplies_all_that_a_booster_answers_however_it_is_stored(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 2))
+    data = xgb.DMatrix(X, np.exp(X[:, 0] + rng.normal(size=300)))
+    booster = xgb.train({"objective": "reg:tweedie", "nthread": 1}, data, 5)
+    before = booster.predict(data)
+    scaled = boosting.set_level(booster, 1.5)
+    scaled.save_model(tmp_path / "model.ubj")
+    for each in (scaled, xgb.Booster(model_file=tmp_path / "model.ubj"), scaled.copy()):
+        np.testing.assert_allclose(each.predict(data), 1.5 * before, rtol=1e-5)
+        np.testing.assert_allclose(each.inplace_predict(X), 1.5 * before, rtol=1e-5)
+    contributions = scaled.predict(data, pred_contribs=True).sum(axis=1)
+    np.testing.assert_allclose(contributions, np.log(1.5 * before), rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(booster.predict(data), before)
+    assert boosting.set_level(booster, 1.0) is booster

@@ -135,15 +135,18 @@ def test_only_columns_of_one_list_interact_in_every_fold() -> None:
     assert (together > 0, alone) == (True, 0)
 
 
-@pytest.mark.parametrize("target", ["binary", "regression"])
-@pytest.mark.parametrize("sign", [1, -1])
-def test_predictions_only_rise_or_fall_along_a_monotone_column(target: str, sign: int) -> None:
+@pytest.mark.parametrize(
+    ("target", "sign", "metric"),
+    [("binary", 1, "auto"), ("binary", -1, "auto"), ("regression", 1, "auto"), ("regression", -1, "mae")],
+)
+def test_predictions_only_rise_or_fall_along_a_monotone_column(target: str, sign: int, metric: Any) -> None:
     frame = make_table(target)
     model = treeline.fit(
         frame,
         TARGET,
         n_trials=3,
         folds=2,
+        metric=metric,
         derive="twice = 2 * count",
         search_space={"monotone": {"width [mm]": sign, "checked": 1}, "interaction": [["width [mm]", "town"]]},
     )
@@ -155,3 +158,13 @@ def test_predictions_only_rise_or_fall_along_a_monotone_column(target: str, sign
         along = pd.concat([row] * len(grid), ignore_index=True).assign(**{"width [mm]": grid})
         answer = model.predict_proba(along)[:, 1] if target == "binary" else model.predict(along)
         assert (sign * np.diff(answer) >= 0).all()
+
+
+def test_an_absolute_error_which_keeps_no_order_is_refused_and_not_tried() -> None:
+    space: dict[str, Any] = {"monotone": {"length": 1}}
+    problem, frame = replace(make_problem("regression"), derived={}), make_table("regression", n=60)
+    objective = make_objective(problem, frame, SearchSettings(folds=2, metric="mae", search_space=space), 1)
+    assert ("objective" in objective.space, objective.params["objective"]) == (False, "reg:squarederror")
+    asked = SearchSettings(folds=2, search_space=space | {"objective": "reg:absoluteerror"})
+    with pytest.raises(UserError, match="does not hold what is monotone"):
+        make_objective(problem, frame, asked, 1)

@@ -16,7 +16,8 @@ from tables_maker import CLASSES, DERIVED, KINDS, TARGET, TASKS, make_problem, m
 from treeline.data.problem import Problem
 from treeline.data.splits import Split
 from treeline.data.target import label_codes, settle_target
-from treeline.model.boosting import Limits, Measure, boost, booster_params, cross_validate, task_params
+from treeline.model.boosting import boost, booster_params, task_params
+from treeline.model.cross_validation import Limits, Measure, cross_validate
 from treeline.model.estimator import TreelineClassifier, TreelineRegressor, make_estimator
 from treeline.model.features import Features
 from treeline.model.matrices import Fold, make_folds, quantile_matrix

@@ -36,7 +36,9 @@ def parts_of(y: np.ndarray, n_folds: int, seed: int) -> list[tuple[np.ndarray, n
 
 @pytest.fixture
 def unbinned(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(matrices, "quantile_matrix", lambda features, X, y, ref=None: (features, X, y, ref))
+    monkeypatch.setattr(
+        matrices, "quantile_matrix", lambda features, X, y, ref=None, weight=None: (features, X, y, ref)
+    )
     monkeypatch.setattr(Features, "fit_transform", lambda self, X, y=None: self.fit(X, y) and X)
     monkeypatch.setattr(Features, "transform", lambda self, X: X)
     monkeypatch.setattr(Features, "fit", keep_levels)
