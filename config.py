@@ -323,8 +323,8 @@ class SweepSettings(Settings):
 
     hydra_options: str = Field(
         "",
-        description="Parameters of main in Hydra's grammar, underscores for hyphens: -m n_trials=5,10 "
-        "test_size=0.2,0.3 or seed=range(0,3); hydra/launcher=joblib runs the combinations side by side.",
+        description="Parameters of main in Hydra's grammar, underscores for hyphens: -m n_trials=5,10 or "
+        "seed=range(0,3); hydra/launcher=joblib runs the combinations side by side.",
     )
 
 

@@ -10,7 +10,7 @@ Run: mlflow run . -e hyperparameters-tuning -P n-trials=20
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -32,6 +32,7 @@ from treeline.data.problem import Problem
 from treeline.reporting.study_plots import study_pictures
 from treeline.tuning.objective import Objective, gaps_of_folds, make_objective
 from treeline.tuning.out_of_fold import predict_out_of_fold
+from treeline.tuning.replay import recorded_trials, replay
 from treeline.tuning.schedule import SearchSettings
 from treeline.tuning.search_space import known_points
 from treeline.tuning.study import counted, fail_stale_trials, open_storage, open_study
@@ -48,8 +49,14 @@ class Stopwatch:
     clock: float = field(default_factory=time.monotonic)
 
 
-def open_tuning_study(problem: Problem, objective: Objective, settings: TuningSettings, name: str) -> optuna.Study:
-    """Create the study of a tuning run, or open it again to go on with it.
+def open_tuning_study(
+    problem: Problem,
+    objective: Objective,
+    settings: TuningSettings,
+    name: str,
+    points: Sequence[Mapping[str, Any]],
+) -> optuna.Study:
+    """Create the study of a tuning run, which tries some points first, or open it again to go on with it.
 
     Raises:
         UserError: the storage cannot be opened, or the study is one of other data, metric, folds, seed or space.
@@ -63,7 +70,7 @@ def open_tuning_study(problem: Problem, objective: Objective, settings: TuningSe
         "fixed": objective.fixed,
         "space": objective.space,
     }
-    return open_study(storage, name, objective.maximize, facts, known_points(problem.task, objective.space))
+    return open_study(storage, name, objective.maximize, facts, points)
 
 
 @contextmanager
@@ -90,6 +97,14 @@ def search(objective: Objective, study: optuna.Study, log: RunLog, settings: Sea
         fail_stale_trials(study)
         with progress_bar(objective, study, settings.n_trials) as on_trial:
             run_study(objective, study, log, settings, on_trial)
+    finally:
+        log.finish()
+
+
+def search_again(objective: Objective, study: optuna.Study, log: RunLog, trials: Sequence[Mapping[str, str]]) -> None:
+    """Train the trials of an earlier study again."""
+    try:
+        replay(objective, study, log, recorded_trials(trials, objective.space))
     finally:
         log.finish()
 
@@ -133,8 +148,13 @@ def log_study(objective: Objective, study: optuna.Study, watch: Stopwatch, level
     )
 
 
-def run(settings: TuningSettings) -> str:
-    """Run the stage; return its run id."""
+def run(settings: TuningSettings, trials: Sequence[Mapping[str, str]] = ()) -> str:
+    """Run the stage; return its run id.
+
+    Args:
+        settings: of the stage.
+        trials: the rows of an earlier run's `trials.csv`, to be trained again; none searches.
+    """
     with stage_run("hyperparameters-tuning", settings, system_metrics=True) as active:
         watch = Stopwatch()
         data_run = find_run("data-preprocessing", settings.data_run_id)
@@ -147,13 +167,17 @@ def run(settings: TuningSettings) -> str:
             logger.warning(warning)
         objective = replace(objective, deadline=watch.clock + (settings.timeout or float("inf")))
         name = settings.study_name or f"{file_name(problem.table)}-{active.info.run_id[:8]}"
-        study = open_tuning_study(problem, objective, settings, name)
+        points = [] if trials else known_points(problem.task, objective.space)
+        study = open_tuning_study(problem, objective, settings, name, points)
 
         lineage = Lineage(data_run_id=data_run.info.run_id, data_digest=problem.digest)
         mlflow.set_tags({**lineage.tags(), "metric": objective.metric, "study": name})
         log_input(problem, frame, "train", "tuning")
         log = RunLog(active.info.experiment_id, active.info.run_id, {"study": name})
-        search(objective, study, log, plan)
+        if trials:
+            search_again(objective, study, log, trials)
+        else:
+            search(objective, study, log, plan)
         log_study(objective, study, watch, log_out_of_fold(objective, study, problem.classes))
         return str(active.info.run_id)
 

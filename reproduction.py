@@ -1,15 +1,21 @@
 """The chain that made a version, run again from its tags: is what comes out the same to the last digit?
 
+The table is read, checked and split again, and the trials that the search recorded are trained again, in their order
+and as far as they went: a search that ended by the clock, or ran in several processes, would draw others.
+
 Reads: the registry and the runs behind a version.
 Writes: a run with what it found, and below it the runs of the stages it made again, which are no stage's last run.
 Parameters: `python reproduction.py --help`.
 Run: mlflow run . -e reproduce -P model=CancerModel/1
 """
 
+import csv
+import io
 import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import mlflow
 from loguru import logger
@@ -18,12 +24,14 @@ from mlflow.entities.model_registry import ModelVersion
 
 import data_preprocessing
 import hyperparameters_tuning
-from config import DataSettings, ReproduceSettings, Stage, TuningSettings
+import model_training
+from config import DataSettings, ReproduceSettings, Stage, TrainingSettings, TuningSettings
 from tracking.datasets import load_problem, load_split
 from tracking.models import requirements
+from tracking.out_of_fold import load_out_of_fold
 from tracking.promotion import load_pipeline
 from tracking.registry import find_version
-from tracking.runs import Lineage, stage_run
+from tracking.runs import Lineage, logged_settings, stage_run
 from treeline import UserError
 from treeline.cpus import cpu_budget
 from treeline.evaluation.predictions import predict
@@ -77,12 +85,13 @@ def run(settings: ReproduceSettings) -> str:
 
 
 def run_again(runs: Mapping[str, Run]) -> dict[str, Run]:
-    """Run the first two stages with the settings of earlier runs; as many trials as there were then."""
+    """Run the first two stages with the settings of earlier runs, and the trials that there were then."""
     data, tuning = settings_of(DataSettings, runs["data"]), settings_of(TuningSettings, runs["tuning"])
-    trials = int(runs["tuning"].data.metrics["trials"])
+    table = mlflow.artifacts.load_text(f"{runs['tuning'].info.artifact_uri}/trials.csv")
+    trials = list(csv.DictReader(io.StringIO(table)))
     data_id = data_preprocessing.run(data)
-    new = {"data_run_id": data_id, "n_trials": trials, "timeout": 0, "study_name": "", "storage": ""}
-    tuning_id = hyperparameters_tuning.run(tuning.model_copy(update=new))
+    new = {"data_run_id": data_id, "n_trials": len(trials), "timeout": 0, "study_name": "", "storage": ""}
+    tuning_id = hyperparameters_tuning.run(tuning.model_copy(update=new), trials)
     return {"data": mlflow.get_run(data_id), "tuning": mlflow.get_run(tuning_id)}
 
 
@@ -99,6 +108,8 @@ def compare(version: ModelVersion, runs: Mapping[str, Run], again: Mapping[str, 
     train, test = (load_split(again["data"].info.run_id, side) for side in ("train", "test"))
     estimator = make_estimator(problem, now["params"], now["rounds"], cpu_budget(), now["level"])
     estimator.fit(problem.rows(train), train[problem.target], problem.weights(train))
+    asked = settings_of(TrainingSettings, runs["training"]).answers()
+    model_training.settle(estimator, problem, load_out_of_fold(train, again["tuning"].info.run_id), asked)
     registered = load_pipeline(version.name, str(version.version))
     old, new = (predict(problem, each, test).metrics() for each in (registered, estimator))
     return found + [Compared(f"test_{name}", old[name], new[name]) for name in old]
@@ -126,7 +137,7 @@ def warn_of_other_code(training: Run, tuning: Run) -> None:
 
 def settings_of(settings: type[Stage], run: Run) -> Stage:
     """Read the settings that a stage's run was logged with."""
-    logged = {name.replace("-", "_"): value for name, value in run.data.params.items()}
+    logged: Mapping[str, Any] = logged_settings(run)
     return settings(**{name: logged[name] for name in settings.model_fields if name in logged})
 
 

@@ -3,10 +3,14 @@
 Reads: whatever `main` reads.
 Writes: a run with one run of `main` a combination below it, and the table of results, printed and as sweep.csv.
 Parameters: `python sweep.py --help`.
-Run: mlflow run . -e sweep -P hydra_options="-m n_trials=5,10 test_size=0.2,0.3"
+Run: mlflow run . -e sweep -P hydra_options="-m n_trials=5,10 seed=0,1,2"
 
 Every combination registers its model and none is promoted on the way: of many models judged on test rows one passes by
 luck. When all are done the best in cross-validation becomes the challenger and is judged, once, as `promote` says.
+
+Only what is measured alike is compared: the same training rows, cut into the same folds. A seed cuts other rows and
+folds, and the luckiest cut is no better model, so none is chosen by it: combinations that differ in the seed alone are
+one, worth the mean over its seeds, and the model of its first seed stands for it.
 """
 
 import io
@@ -26,11 +30,12 @@ from loguru import logger
 import data_evaluation
 import main as chain
 from config import EvaluationSettings, MainSettings, SweepSettings
+from launch.comparison import Group, Ran, best_of, groups_of
 from launch.hydra import combinations, describe, multirun, overrides_of
 from tracking.datasets import load_problem
 from tracking.models import form_names
 from tracking.registry import move_alias
-from tracking.runs import Lineage, stage_run
+from tracking.runs import Lineage, logged_settings, stage_run
 from treeline import UserError
 from treeline.metrics import metrics_of
 from utils import command, log_to_stderr, parse
@@ -78,64 +83,83 @@ def run_combination(place: Mapping[str, str], parameters: Mapping[str, Any]) -> 
     return {"run_id": "", "error": reason}
 
 
-def outcome(run_id: str) -> dict[str, Any]:
-    """Read what a chain came to; metrics of one `kind`, a metric on the same rows cut the same way, can be compared."""
+def outcome(settings: MainSettings, run_id: str) -> Ran:
+    """Read what a chain came to."""
     tags = mlflow.get_run(run_id).data.tags
     data, tuning, training = itemgetter("data", "tuning", "training")(Lineage.from_tags(tags).runs())
     problem, metric = load_problem(data), tuning.data.tags["metric"]
-    return {
-        "kind": (problem.digest, problem.target, problem.task, problem.split, problem.split_column, metric),
-        "greater_is_better": metrics_of(problem.task)[metric].greater_is_better,
+    split, search = logged_settings(data), logged_settings(tuning)
+    table = [problem.digest, problem.target, problem.task, str(getattr(problem, "weight", ""))]
+    rows = [problem.split, problem.split_column, split["test_size"], search["folds"]]
+    values = {
+        "run_id": run_id,
         "metric": metric,
         "cv_value": tuning.data.metrics[f"cv_{metric}"],
         "model": training.data.tags["model_name"],
         "version": training.data.tags["model_version"],
         "training_run_id": training.info.run_id,
     }
+    better = metrics_of(problem.task)[metric].greater_is_better
+    return Ran(settings, (*table, *rows, metric), (split["seed"], search["seed"]), better, values)
 
 
-def mark_best(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Mark the best of each kind; give those rows."""
-    kinds: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for row in rows:
-        row["best"] = False
-        if not row["error"]:
-            kinds.setdefault(row["kind"], []).append(row)
-    best = []
-    for kind in kinds.values():
-        choose = max if kind[0]["greater_is_better"] else min
-        best.append(choose(kind, key=lambda row: row["cv_value"]))
-        best[-1]["best"] = True
-    return best
-
-
-def log_table(rows: Sequence[Mapping[str, Any]]) -> None:
+def log_table(settings: Sequence[MainSettings], rows: Sequence[Mapping[str, Any]]) -> None:
     """Log and print a line a combination: the parameters that vary, and what came of it."""
-    names, planned = MainSettings.model_fields, [row["settings"] for row in rows]
-    varied = [name for name in names if len({getattr(settings, name) for settings in planned}) > 1]
-    lines = [{name: getattr(row["settings"], name) for name in varied} | dict(row) for row in rows]
+    varied = [name for name in MainSettings.model_fields if len({getattr(each, name) for each in settings}) > 1]
+    lines = [
+        {name: getattr(each, name) for name in varied} | dict(row) for each, row in zip(settings, rows, strict=True)
+    ]
     table = pd.DataFrame(lines, columns=list(dict.fromkeys([*varied, *COLUMNS])))
     mlflow.log_text(table.to_csv(index=False), "sweep.csv")
     printed = table.drop(columns=HIDDEN).assign(best=table["best"].map({True: "*", False: ""}))
     print(f"\n{printed.to_string(index=False, na_rep='failed')}\n")
-    for row in rows:
-        if row["best"]:
-            print(f"Best       {describe(row['settings'])}: {row['metric']} {row['cv_value']:.5g} in cross-validation")
 
 
-def judge(best: Mapping[str, Any]) -> str:
+def report(kinds: Sequence[Sequence[Group]]) -> None:
+    """Print what each group of several seeds is worth, and the best of each kind that has two to choose from."""
+    for groups in kinds:
+        for group in groups:
+            if len(group.members) > 1:
+                print(f"Seeds      {group}")
+        if len(groups) > 1:
+            print(f"Best       {best_of(groups)}")
+
+
+def judge(best: Ran) -> str:
     """Make the best model the challenger and have it judged as its settings say; tell what came of it.
 
     Raises:
         UserError: it is refused.
     """
-    settings = best["settings"]
-    move_alias(form_names(best["model"]), "challenger", best["version"])
+    settings, values = best.settings, best.values
+    move_alias(form_names(values["model"]), "challenger", values["version"])
     if settings.promote == "never":
         return "not promoted: promote=never"
-    evaluation = data_evaluation.run(settings.of(EvaluationSettings, training_run_id=best["training_run_id"]))
+    evaluation = data_evaluation.run(settings.of(EvaluationSettings, training_run_id=values["training_run_id"]))
     tags = mlflow.get_run(evaluation).data.tags
     return "it is the champion" if tags["decision"] == "promote" else f"not promoted: {tags['reasons']}"
+
+
+def judge_best(kinds: Sequence[Sequence[Group]]) -> None:
+    """Have the best model judged where all are measured alike; print what came of it.
+
+    Raises:
+        UserError: it is refused.
+    """
+    if len(kinds) > 1:
+        print(
+            "Judged     none: the values do not all measure the same (another table, target, split, test_size, folds, "
+            "metric or set of seeds), so they are not compared across"
+        )
+        return
+    best = best_of(kinds[0])
+    first, metric = best.members[0], best.members[0].values["metric"]
+    mlflow.log_metric(f"cv_{metric}", best.mean)
+    if len(best.members) > 1:
+        mlflow.log_metric(f"cv_{metric}_std", best.spread)
+        seed = first.settings.seed
+        print(f"Judged     the model of seed={seed}, the first of {len(best.members)}: none is chosen by its seed")
+    print(f"Judged     {judge(first)}")
 
 
 def close_below(run_id: str) -> None:
@@ -164,21 +188,18 @@ def run(settings: SweepSettings) -> str:
             ran = multirun(words, partial(run_combination, place))
         finally:
             close_below(active.info.run_id)
-        rows = [
-            {"settings": each} | found | (outcome(found["run_id"]) if found["run_id"] else {})
-            for each, found in zip(planned, ran, strict=True)
-        ]
-        best, errors = mark_best(rows), [row["error"] for row in rows if row["error"]]
-        log_table(rows)
-        mlflow.log_metrics({"combinations": len(rows), "combinations_failed": len(errors)})
+        done = [outcome(each, got["run_id"]) if got["run_id"] else None for each, got in zip(planned, ran, strict=True)]
+        kinds = groups_of([each for each in done if each])
+        best = [member for groups in kinds if len(groups) > 1 for member in best_of(groups).members]
+        found = [{"best": each in best, **(each.values if each else {})} for each in done]
+        log_table(planned, [{**got, **row} for got, row in zip(ran, found, strict=True)])
+        report(kinds)
+        errors = [got["error"] for got in ran if got["error"]]
+        mlflow.log_metrics({"combinations": len(ran), "combinations_failed": len(errors)})
         if errors:
-            count = f"{len(errors)} of {len(rows)} combinations failed, so none is judged"
+            count = f"{len(errors)} of {len(ran)} combinations failed, so none is judged"
             raise UserError(f"{count}; the first failed with: {errors[0]}")
-        if len(best) == 1:
-            mlflow.log_metric(f"cv_{best[0]['metric']}", best[0]["cv_value"])
-            print(f"Judged     {judge(best[0])}")
-        else:
-            print("Judged     none: the metrics do not all measure the same, so there is a best one of each kind")
+        judge_best(kinds)
         return str(active.info.run_id)
 
 

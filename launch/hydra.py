@@ -5,7 +5,7 @@ Hydra splits, overrides and launches; it is kept from writing folders, changing 
 
 import re
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
@@ -35,7 +35,7 @@ def overrides_of(options: str) -> list[str]:
     words = [word[1:-1] if word[0] in "'\"" else word for word in WORD.findall(options)]
     words = [word for word in words if word not in ("-m", "--multirun")]
     if not words:
-        raise UserError('hydra_options names no parameter: give some, such as "-m n_trials=5,10 test_size=0.2,0.3".')
+        raise UserError('hydra_options names no parameter: give some, such as "-m n_trials=5,10 seed=0,1".')
     known = list(MainSettings.model_fields)
     for word in words:
         try:
@@ -98,8 +98,8 @@ def multirun(words: Sequence[str], task: Callable[[Any], Any]) -> list[Any]:
     return [job.return_value for batch in batches for job in batch]
 
 
-def describe(settings: MainSettings) -> str:
-    """Tell a combination by what is not at its default."""
-    fields = MainSettings.model_fields
+def describe(settings: MainSettings, hidden: Collection[str] = ()) -> str:
+    """Tell a combination by what is not at its default, but for the names to hide."""
+    fields = {name: field for name, field in MainSettings.model_fields.items() if name not in hidden}
     given = {name: getattr(settings, name) for name in fields if getattr(settings, name) != fields[name].default}
     return " ".join(f"{name}={value}" for name, value in given.items()) or "of the defaults"

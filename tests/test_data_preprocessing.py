@@ -123,7 +123,8 @@ def test_the_run_carries_its_tags_and_the_datasets_as_inputs(chain: Store) -> No
         (f"{table}-train", digest, "training"),
         (f"{table}-test", digest, "testing"),
     ]
-    assert chain.artifacts(run.info.run_id) == ["problem.json", "profile.html", "test.parquet", "train.parquet"]
+    files = ["problem.json", "profile.html", "settings.json", "test.parquet", "train.parquet"]
+    assert chain.artifacts(run.info.run_id) == files
 
 
 def test_settings_are_logged_under_their_names_on_the_command_line(cancer: Store) -> None:

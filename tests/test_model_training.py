@@ -15,9 +15,10 @@ from conftest import Store, houses, python
 from mlflow.exceptions import MlflowException
 
 import data_preprocessing
+import main
 import model_training
 import treeline
-from config import DataSettings, TrainingSettings
+from config import DataSettings, MainSettings, TrainingSettings
 from tracking.registry import register_in_step
 from treeline import UserError
 from treeline.data.problem import Problem
@@ -498,3 +499,34 @@ def test_a_name_that_the_registry_cannot_hold_is_one_sentence(
 ) -> None:
     assert f"--model-name got {name!r}" in refused(model_training.main, "--model-name", name)
     assert store.runs() == []
+
+
+def test_the_registered_forms_keep_what_a_search_space_says_of_columns(store: Store) -> None:
+    Path("space.yaml").write_text("monotone: {bmi: 1, age: -1}\ninteraction: [[bmi, s5], [age]]\n", encoding="utf-8")
+    run_id = main.run(MainSettings(data="diabetes", n_trials=1, folds=2, search_space="space.yaml", promote="never"))
+    stages = {run.data.tags["stage"]: run for run in store.children(run_id)}
+    tuning, training = stages["hyperparameters-tuning"], stages["model-training"]
+    (trial,) = store.children(tuning.info.run_id)
+    for run in (trial, tuning, training):
+        assert run.data.params["monotone_constraints"] == "{'bmi': 1, 'age': -1}"
+        assert run.data.params["interaction_constraints"] == "[['bmi', 's5'], ['age']]"
+    rows = store.table(stages["data-preprocessing"].info.run_id, "test").drop(columns="target").head(20)
+    model = mlflow.sklearn.load_model("models:/DiabetesModel/1")
+    for name, sign in (("bmi", 1), ("age", -1)):
+        grid = np.linspace(-0.15, 0.2, 30)
+        along = np.array([model.predict(rows.assign(**{name: value})) for value in grid])
+        assert (sign * np.diff(along, axis=0) >= 0).all()
+        assert np.ptp(along) > 0
+
+
+def test_what_a_search_space_says_of_unknown_columns_stops_the_dry_run_and_the_tuning(
+    store: Store, refused: Callable[..., str]
+) -> None:
+    Path("space.yaml").write_text("monotone: {bmj: 1}\n", encoding="utf-8")
+    argv = ["--data", "diabetes", "--n-trials", "1", "--folds", "2", "--search-space", "space.yaml"]
+    told = "monotone names 'bmj', which is not among the columns of the model. Did you mean 'bmi'?"
+    assert refused(main.main, *argv, "--dry-run") == told
+    assert store.runs() == []
+    assert refused(main.main, *argv) == told
+    assert not (store.folder / "studies").exists()
+    assert store.runs("trial") == []

@@ -1,5 +1,6 @@
 """A version made again on a real store: the same to the last digit, and nobody's last run."""
 
+import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,11 +12,13 @@ import pytest
 from conftest import STAGES, Store, _copy, copy_of, mlflow_at
 
 import data_evaluation
+import data_preprocessing
 import hyperparameters_tuning
 import main
 import model_training
 import reproduction
-from config import EvaluationSettings, MainSettings, TrainingSettings, TuningSettings
+from config import DataSettings, EvaluationSettings, MainSettings, TrainingSettings, TuningSettings
+from treeline.tuning import trial
 
 pytestmark = pytest.mark.store
 
@@ -58,6 +61,49 @@ def test_a_version_is_made_again_to_the_last_digit(
     assert "data digest" in sentence
     found = made.document(made.last("reproduce").info.run_id, "reproduction.json")
     assert any("data digest" in each for each in found["differs"])
+
+
+def test_a_search_that_followed_the_clock_is_made_again(
+    made: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It tried lower learning rates when its seconds, not its trials, came to an end."""
+    monkeypatch.setattr(trial, "is_late", lambda done, settings, deadline: done >= 5)
+    main.run(MainSettings(data="hills.csv", target="y", n_trials=8, timeout=1000, folds=2, promote="never"))
+    monkeypatch.undo()
+    assert reproduction.main(["--model", "HillsModel/2"]) == 0
+    assert "DIFFERS" not in capsys.readouterr().out
+    again = made.last("hyperparameters-tuning")
+    assert (float(again.data.params["timeout"]), again.data.metrics["trials"]) == (0, 8)
+
+
+def test_a_threshold_and_a_setting_longer_than_mlflow_keeps_are_made_again(
+    made: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    derive = f"e = a * b{' ' * 6000}+ c"
+    settings = {"data": "hills.csv", "target": "y", "n_trials": 1, "folds": 2, "promote": "never", "threshold": "0.2"}
+    main.run(MainSettings(**settings, derive=derive))
+    assert len(made.last("data-preprocessing").data.params["derive"]) <= 6000
+    assert reproduction.main(["--model", "HillsModel/2"]) == 0
+    assert "DIFFERS" not in capsys.readouterr().out
+
+
+def test_stages_that_mlflow_run_started_one_by_one_are_made_again(
+    made: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It logs every parameter as a shell would spell it: an empty one as two quotes."""
+    for stage, settings in (
+        (data_preprocessing, DataSettings(data="hills.csv", target="y", derive="e = a * b")),
+        (hyperparameters_tuning, TuningSettings(n_trials=1, folds=2)),
+        (model_training, TrainingSettings()),
+    ):
+        opened = made.client.create_run(made.run(made.parent or made.last("main").info.run_id).info.experiment_id)
+        for name, value in settings.parameters().items():
+            made.client.log_param(opened.info.run_id, name, shlex.quote(value))
+        monkeypatch.setenv("MLFLOW_RUN_ID", opened.info.run_id)
+        stage.run(settings)
+    assert made.last("data-preprocessing").data.params["drop"] == "''"
+    assert reproduction.main(["--model", "HillsModel/2"]) == 0
+    assert "DIFFERS" not in capsys.readouterr().out
 
 
 def test_what_was_made_again_is_no_stage_s_last_run(made: Store) -> None:

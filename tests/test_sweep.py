@@ -29,32 +29,6 @@ def chains_of(store: Store, run_id: str) -> list[Any]:
     return [run for run in store.children(run_id) if run.data.tags["stage"] == "main"]
 
 
-# --- the best
-
-
-def row(value: float, metric: str = "log_loss", greater: bool = False, error: str = "") -> dict[str, Any]:
-    if error:
-        return {"error": error}
-    return {"kind": (metric,), "greater_is_better": greater, "metric": metric, "cv_value": value, "error": ""}
-
-
-@pytest.mark.parametrize(
-    ("rows", "best"),
-    [
-        ([row(0.3), row(0.1), row(0.2)], [1]),
-        ([row(0.3, "roc_auc", True), row(0.1, "roc_auc", True)], [0]),
-        ([row(0.3), row(0.9, "roc_auc", True), row(0.1), row(0.8, "roc_auc", True)], [1, 2]),
-        ([row(0.1), row(0.1)], [0]),
-        ([row(0, error="no such file"), row(0.5)], [1]),
-        ([row(0, error="no such file")], []),
-    ],
-)
-def test_the_best_is_the_best_of_its_kind_in_the_metric_s_own_direction(rows: list[Any], best: list[int]) -> None:
-    marked = sweep.mark_best(rows)
-    assert [i for i, each in enumerate(rows) if each["best"]] == best
-    assert sorted(id(each) for each in marked) == sorted(id(rows[i]) for i in best)
-
-
 # --- in one process
 
 
@@ -62,7 +36,7 @@ def test_the_best_is_the_best_of_its_kind_in_the_metric_s_own_direction(rows: li
 def test_a_sweep_holds_a_chain_a_combination_and_judges_the_best_by_cross_validation(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = f"-m {QUICK} n_trials=1,3 test_size=0.2,0.4 min_score='accuracy=0.5'"
+    options = f"-m {QUICK} n_trials=1,3 seed=4,5 min_score='accuracy=0.5'"
     assert sweep.main(["--hydra_options", options]) == 0
     (run,) = store.runs("sweep")
     assert (run.info.status, run.info.run_name) == ("FINISHED", "sweep")
@@ -70,8 +44,8 @@ def test_a_sweep_holds_a_chain_a_combination_and_judges_the_best_by_cross_valida
 
     chains = chains_of(store, run.info.run_id)
     assert len(chains) == 4
-    given = {(each.data.params["n-trials"], each.data.params["test-size"]) for each in chains}
-    assert given == {("1", "0.2"), ("1", "0.4"), ("3", "0.2"), ("3", "0.4")}
+    given = {(each.data.params["n-trials"], each.data.params["seed"]) for each in chains}
+    assert given == {("1", "4"), ("1", "5"), ("3", "4"), ("3", "5")}
     values = {}
     for each in chains:
         stages = {child.data.tags["stage"]: child for child in store.children(each.info.run_id)}
@@ -80,30 +54,45 @@ def test_a_sweep_holds_a_chain_a_combination_and_judges_the_best_by_cross_valida
         values[each.info.run_id] = stages["hyperparameters-tuning"].data.metrics["cv_log_loss"]
 
     table = table_of(store, run.info.run_id)
-    assert list(table.columns[:5]) == ["test_size", "n_trials", "metric", "cv_value", "best"]
-    assert [*zip(table["n_trials"], table["test_size"], strict=True)] == [(1, 0.2), (1, 0.4), (3, 0.2), (3, 0.4)]
+    assert list(table.columns[:5]) == ["seed", "n_trials", "metric", "cv_value", "best"]
+    assert sorted(zip(table["n_trials"], table["seed"], strict=True)) == [(1, 4), (1, 5), (3, 4), (3, 5)]
     assert {key: pytest.approx(value) for key, value in zip(table["run_id"], table["cv_value"], strict=True)} == values
     assert set(table["metric"]) == {"log_loss"}
-    best = table[table["best"]].iloc[0]
-    assert table["best"].sum() == 1
-    assert values[best["run_id"]] == run.data.metrics["cv_log_loss"] == min(values.values())
-    assert best["run_id"] == next(each for each in table["run_id"] if values[each] == min(values.values()))
+    means, spreads = table.groupby("n_trials")["cv_value"].mean(), table.groupby("n_trials")["cv_value"].std()
+    best = means.idxmin()
+    assert table["best"].tolist() == (table["n_trials"] == best).tolist()
+    assert run.data.metrics["cv_log_loss"] == pytest.approx(means[best])
+    assert run.data.metrics["cv_log_loss_std"] == pytest.approx(spreads[best])
 
     (judged,) = [each for each in store.children(run.info.run_id) if each.data.tags["stage"] == "data-evaluation"]
-    assert judged.data.tags["training_run_id"] == best["training_run_id"]
+    first = table[table["best"] & (table["seed"] == 4)].iloc[0]
+    assert judged.data.tags["training_run_id"] == first["training_run_id"]
     assert judged.data.params["min-score"] == "accuracy=0.5"
-    version = str(best["version"])
+    version = str(first["version"])
     assert store.versions()["IrisModel"] == ["1", "2", "3", "4"]
     for name in store.versions():
-        assert store.aliases(name) == {"challenger": version, "champion": version}
+        assert store.aliases(name)["challenger"] == version
 
     printed = capsys.readouterr().out
-    assert printed.count("*") == 1
-    assert f"n_trials={best['n_trials']} folds=2" in printed
-    assert f"log_loss {best['cv_value']:.5g} in cross-validation" in printed
-    assert "it is the champion" in printed
+    assert printed.count("*") == 2
+    for n_trials in (1, 3):
+        told = f"log_loss {means[n_trials]:.5g} ± {spreads[n_trials]:.2g} over 2 seeds in cross-validation"
+        assert f"Seeds      data=iris n_trials={n_trials} folds=2 min_score=accuracy=0.5: {told}" in printed
+    assert f"Best       data=iris n_trials={best} folds=2" in printed
+    assert "the model of seed=4, the first of 2: none is chosen by its seed" in printed
     assert "Registered" not in printed
     assert {path.name for path in store.folder.iterdir()} <= {"mlflow.db", "mlruns", "studies"}
+
+
+@pytest.mark.store
+@pytest.mark.parametrize("varied", ["test_size=0.2,0.4", "folds=2,3"])
+def test_other_rows_or_folds_are_not_compared(store: Store, capsys: pytest.CaptureFixture[str], varied: str) -> None:
+    assert sweep.main(["--hydra_options", f"-m data=iris n_trials=1 {varied}"]) == 0
+    run = store.last("sweep")
+    assert table_of(store, run.info.run_id)["best"].tolist() == [False, False]
+    assert "Judged     none: the values do not all measure the same" in capsys.readouterr().out
+    assert not [each for each in store.children(run.info.run_id) if each.data.tags["stage"] == "data-evaluation"]
+    assert "cv_log_loss" not in run.data.metrics
 
 
 @pytest.mark.store
@@ -117,7 +106,7 @@ def test_a_combination_that_fails_is_a_line_of_the_table_and_the_others_go_on(
     assert run.data.metrics["combinations_failed"] == 1
     table = table_of(store, run.info.run_id)
     assert table["error"].str.startswith("folds=200").tolist() == [True, False]
-    assert table["best"].tolist() == [False, True]
+    assert table["best"].tolist() == [False, False]
     assert sorted(each.info.status for each in chains_of(store, run.info.run_id)) == ["FAILED", "FINISHED"]
     assert store.aliases("IrisModel") == {"challenger": "1"}
 
@@ -150,8 +139,8 @@ def test_metrics_that_measure_different_things_are_not_compared(
     assert sweep.main(["--hydra_options", f"-m {QUICK} n_trials=1 metric=log_loss,roc_auc"]) == 0
     table = table_of(store, store.last("sweep").info.run_id)
     assert table["metric"].tolist() == ["log_loss", "roc_auc"]
-    assert table["best"].tolist() == [True, True]
-    assert "a best one of each kind" in capsys.readouterr().out
+    assert table["best"].tolist() == [False, False]
+    assert "do not all measure the same" in capsys.readouterr().out
     assert "champion" not in store.aliases("IrisModel")
     assert len(store.runs("data-evaluation")) == 2
 
@@ -163,7 +152,6 @@ def test_a_best_model_that_misses_its_score_is_refused(store: Store, refused: Ca
     run = store.last("sweep")
     assert run.info.status == "FAILED"
     assert [each.info.status for each in chains_of(store, run.info.run_id)] == ["FINISHED"]
-    assert table_of(store, run.info.run_id)["best"].tolist() == [True]
     assert store.aliases("IrisModel") == {"challenger": "1"}
 
 
@@ -200,9 +188,9 @@ def test_combinations_side_by_side_share_the_store_the_registry_and_the_processo
     assert len(versions["IrisModel"]) == 3
     table = table_of(store, run.info.run_id)
     assert table["seed"].tolist() == [0, 1, 2]
-    best = str(table[table["best"]].iloc[0]["version"])
+    first = str(table["version"].iloc[0])
     for name in versions:
-        assert store.aliases(name) == {"challenger": best, "champion": best}
+        assert store.aliases(name)["challenger"] == first
     assert {path.name for path in store.folder.iterdir()} <= {"mlflow.db", "mlruns", "studies"}
 
 

@@ -16,6 +16,7 @@ from treeline import UserError
 
 GENERATED_NAME = re.compile(r"[a-z]+-[a-z]+-\d+")  # what MLflow calls a run that nobody named
 REPRODUCTION = "reproduction"  # tag of a run that only makes an earlier one again
+SETTINGS = "settings.json"  # every setting of a stage as it was given, which the parameters of a run may not be
 
 
 class StageSettings(Protocol):
@@ -86,7 +87,8 @@ def stage_run(stage: str, settings: StageSettings, system_metrics: bool = False)
 
     Args:
         stage: the entry point's name; also the run's name and its `stage` tag.
-        settings: logged under their names on the command line, but for those that `mlflow run` has logged as typed.
+        settings: logged under their names on the command line, but for those that `mlflow run` has logged as typed;
+            and all of them whole, as `settings.json`.
         system_metrics: sample CPU and memory every second.
 
     Raises:
@@ -106,7 +108,9 @@ def stage_run(stage: str, settings: StageSettings, system_metrics: bool = False)
             mlflow.set_tag("mlflow.runName", stage)
         mlflow.set_tag("stage", stage)
         logged = mlflow.get_run(run.info.run_id).data.params
-        mlflow.log_params({name: value for name, value in settings.parameters().items() if name not in logged})
+        given = settings.parameters()
+        mlflow.log_params({name: value for name, value in given.items() if name not in logged})
+        mlflow.log_dict(given, SETTINGS)
         try:
             yield run
         except UserError as error:
@@ -118,6 +122,17 @@ def _inherited_tags() -> dict[str, str]:
     """Give what a stage takes over from the run that it is part of: that it only makes an earlier one again."""
     tags = mlflow.get_run(mlflow.active_run().info.run_id).data.tags
     return {REPRODUCTION: "true"} if tags.get("stage") == "reproduce" or REPRODUCTION in tags else {}
+
+
+def logged_settings(run: Run) -> dict[str, str]:
+    """Read the settings that a stage ran with, as text by their names in Python.
+
+    They come from `settings.json`: `mlflow run` logs parameters as a shell would spell them (an empty one is two
+    quotes), and MLflow cuts them at 6,000 characters. The parameters are all that runs of before that file have.
+    """
+    kept = {each.path for each in mlflow.MlflowClient().list_artifacts(run.info.run_id)}
+    given = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/{SETTINGS}") if SETTINGS in kept else run.data.params
+    return {name.replace("-", "_"): value for name, value in given.items()}
 
 
 def find_run(stage: str, run_id: str = "") -> Run:

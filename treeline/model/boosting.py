@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import xgboost as xgb
 
+from treeline.model.constraints import over_features
 from treeline.model.matrices import Fold
 
 SQUARED_ERROR, ABSOLUTE_ERROR, TWEEDIE = "reg:squarederror", "reg:absoluteerror", "reg:tweedie"
@@ -96,7 +97,7 @@ def boost(
     result: a booster's rounds depend on its own data and parameters only.
 
     Args:
-        params: for XGBoost, as `booster_params` gives them; `nthread` is set here.
+        params: for XGBoost, as `booster_params` gives them, constraints by column names; `nthread` is set here.
         folds: at least one.
         rounds: how many to train, from 1.
         cpus: how many CPUs to keep busy, from 1.
@@ -111,7 +112,7 @@ def boost(
     metrics = list(params.get("eval_metric", []))
     boosters = [
         xgb.Booster(
-            {**settings, "eval_metric": _measurable(metrics, params, fold)},
+            {**settings, **_constraints(params, fold), "eval_metric": _measurable(metrics, params, fold)},
             [data for data in (fold.train, fold.valid) if data],
         )
         for fold in folds
@@ -142,6 +143,12 @@ def boost(
         finally:
             stop.set()
     return boosters
+
+
+def _constraints(params: Mapping[str, Any], fold: Fold) -> dict[str, Any]:
+    """Give the constraints over columns as those over the features of a fold."""
+    names = fold.train.feature_names or []
+    return over_features(params, names, fold.columns or names)
 
 
 def _measurable(metrics: Sequence[str], params: Mapping[str, Any], fold: Fold) -> list[str]:

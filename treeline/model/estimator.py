@@ -56,7 +56,8 @@ class _TreelineEstimator(BaseEstimator):
         data = quantile_matrix(self.features_, matrix, y, weight=weight)
         cpus = 1 if data.num_row() * data.num_col() < MIN_CELLS_FOR_THREADS else self.cpus
         self.booster_params_ = booster_params({**task_params(task, n_classes), **self.params}, y)
-        self.booster_ = set_level(boost(self.booster_params_, [Fold(data)], self.rounds, cpus)[0], self.level)
+        fold = Fold(data, columns=self.features_.columns_out)
+        self.booster_ = set_level(boost(self.booster_params_, [fold], self.rounds, cpus)[0], self.level)
 
     def _raw_predictions(self, X: pd.DataFrame) -> np.ndarray:
         check_is_fitted(self)

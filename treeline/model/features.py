@@ -115,6 +115,12 @@ class Features(TransformerMixin, BaseEstimator):
         return found
 
     @property
+    def columns_out(self) -> list[str]:
+        """The raw or derived column that each column of the matrix is made of."""
+        counts = {name: len(self.encoders_[name].names(name)) if name in self.encoders_ else 1 for name in self.kinds}
+        return [name for name, count in counts.items() for _ in range(count)] + list(self.derived or {})
+
+    @property
     def feature_types(self) -> list[str]:
         """XGBoost's type of each column of the matrix: `c` for a category, `q` for a quantity."""
         types = [

@@ -23,11 +23,13 @@ class Fold:
         train: what it trains on.
         valid: what its rounds are measured on; None for the final fit.
         rows: the positions of the rows of `valid` in the training frame, shape (n_valid,); empty without it.
+        columns: the column that each feature is made of; empty where they are the columns themselves.
     """
 
     train: xgb.QuantileDMatrix
     valid: xgb.QuantileDMatrix | None = None
     rows: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    columns: Sequence[str] = ()
 
 
 def quantile_matrix(
@@ -79,7 +81,8 @@ def make_folds(
         ours, theirs = (None if weight is None else weight[rows] for rows in (train, valid))
         binned = quantile_matrix(fitted, fitted.fit_transform(X.iloc[train], y[train]), y[train], weight=ours)
         held = fitted.transform(X.iloc[valid])
-        folds.append(Fold(binned, quantile_matrix(fitted, held, y[valid], ref=binned, weight=theirs), valid))
+        bins = quantile_matrix(fitted, held, y[valid], ref=binned, weight=theirs)
+        folds.append(Fold(binned, bins, valid, fitted.columns_out))
     return folds
 
 

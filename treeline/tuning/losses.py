@@ -10,36 +10,45 @@ from treeline.model.boosting import ABSOLUTE_ERROR, SQUARED_ERROR, TWEEDIE
 from treeline.model.matrices import is_skewed
 
 
-def losses_of(metric: str, y: np.ndarray) -> list[str]:
+def losses_of(metric: str, y: np.ndarray, monotone: bool = False) -> list[str]:
     """Give the losses worth a try, as XGBoost's `objective` names them, the first of them the surest.
 
     A squared error predicts the mean, which the RMSE asks for. So does Tweedie's deviance, on a log link: worth a try
     where numbers are never negative and very skewed, for a squared error then sees little but the few largest. An
     absolute error predicts the median, which the MAE asks for, and shares of the truth and distances of logarithms
-    rather than the mean.
+    rather than the mean. XGBoost sets the leaves of an absolute error anew, in no order, so it has no place where
+    predictions must only rise or fall.
 
     Args:
         metric: to optimise.
         y: the training targets, shape (n_rows,).
+        monotone: whether they must, along some column.
     """
-    if metric in ("mae", "mape", "rmsle"):
+    if metric in ("mae", "mape", "rmsle") and not monotone:
         return [ABSOLUTE_ERROR, SQUARED_ERROR]
     return [SQUARED_ERROR, TWEEDIE] if is_skewed(y) else [SQUARED_ERROR]
 
 
-def check_losses(losses: Sequence[str], y: np.ndarray, classes: bool) -> None:
+def check_losses(losses: Sequence[str], y: np.ndarray, classes: bool, monotone: bool = False) -> None:
     """Refuse losses that a person asks for and a target cannot have.
 
     Args:
         losses: asked for.
         y: the training targets, shape (n_rows,).
         classes: whether they are class codes.
+        monotone: whether predictions must only rise or fall along some column.
 
     Raises:
-        UserError: it is one of classes, or holds negative numbers, which Tweedie's deviance does not take.
+        UserError: it is one of classes, or holds negative numbers, which Tweedie's deviance does not take; or an
+            absolute error would break what is monotone.
     """
     if losses and classes:
         raise UserError(f"objective {losses[0]!r} in the search space is for numbers, and the target holds classes.")
+    if monotone and ABSOLUTE_ERROR in losses:
+        raise UserError(
+            f"objective {ABSOLUTE_ERROR!r} does not hold what is monotone, for XGBoost sets its leaves anew: use "
+            f"{SQUARED_ERROR!r}, or leave monotone out."
+        )
     if TWEEDIE in losses and (y < 0).any():
         raise UserError(
             f"objective {TWEEDIE!r} in the search space takes no negative target, got {spell(y.min())}: use "

@@ -5,7 +5,7 @@ The stage, its dry run, `treeline.fit` and the benchmarks all build it by `make_
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import numpy as np
@@ -17,6 +17,7 @@ from treeline.data.problem import Problem
 from treeline.data.sentences import spell
 from treeline.metrics import metrics_of
 from treeline.model.boosting import boost, booster_params, task_params
+from treeline.model.constraints import MONOTONE, check_constraints
 from treeline.model.cross_validation import CrossValidation, Limits, Measure, cross_validate
 from treeline.model.features import Features
 from treeline.model.matrices import Fold, make_folds, target_unit
@@ -108,7 +109,7 @@ class Objective:
     def round_seconds(self) -> float:
         """Measure what a boosting round of one fold costs on one CPU."""
         start = time.perf_counter()
-        boost(self.booster_params({}), [Fold(self.folds[0].train)], rounds=ROUNDS_TIMED, cpus=1)
+        boost(self.booster_params({}), [replace(self.folds[0], valid=None)], rounds=ROUNDS_TIMED, cpus=1)
         return (time.perf_counter() - start) / ROUNDS_TIMED
 
 
@@ -131,9 +132,10 @@ def make_objective(
     y = problem.truth(train)
     check_metric(metric, y)
     space, fixed = settle_space(settings.search_space)
+    check_constraints(fixed, problem)
     asked = getattr(space.get("objective"), "choices", [fixed["objective"]] if "objective" in fixed else [])
-    check_losses(asked, y, bool(problem.classes))
-    losses = [] if problem.classes or asked else losses_of(metric, y)
+    check_losses(asked, y, bool(problem.classes), MONOTONE in fixed)
+    losses = [] if problem.classes or asked else losses_of(metric, y, MONOTONE in fixed)
     if len(losses) > 1:
         space["objective"] = CategoricalDistribution(losses)
     _check_folds(problem, y, settings.folds)

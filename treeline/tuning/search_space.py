@@ -14,6 +14,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from treeline import UserError, nearest
 from treeline.model.boosting import ABSOLUTE_ERROR, SQUARED_ERROR, TWEEDIE
+from treeline.model.constraints import CONSTRAINTS, read_constraint
 
 # TabArena's published space for XGBoost (Erickson et al. 2025, "TabArena: A Living Benchmark for Machine Learning on
 # Tabular Data"), with three ends moved outwards so that the known points below lie in it: the learning rate up to 0.3,
@@ -141,7 +142,8 @@ def settle_space(
 
     Args:
         entries: a parameter's value is a number (fixed), a list (choices), or `{low: , high: , log: }` (a range; `log`
-            is the built-in one's unless given). What they do not name stays as it is.
+            is the built-in one's unless given). What they do not name stays as it is. `monotone` and `interaction`
+            constrain columns, as `treeline.model.constraints.read_constraint` takes them.
         where: they stand, for messages.
 
     Returns:
@@ -153,10 +155,14 @@ def settle_space(
     space: dict[str, BaseDistribution] = dict(SPACE)
     fixed: dict[str, Any] = {}
     for name, entry in entries.items():
+        if name in CONSTRAINTS:
+            fixed |= read_constraint(name, entry, where)
+            continue
         known = [*LEGAL, *CHOICES]
         if name not in known:
             raise UserError(
-                f"Unknown parameter {name!r} in {where}.{nearest(str(name), known)} Use {', '.join(known)}."
+                f"Unknown parameter {name!r} in {where}.{nearest(str(name), [*known, *CONSTRAINTS])} Use "
+                f"{', '.join([*known, *CONSTRAINTS])}."
             )
         space.pop(name, None)
         if isinstance(entry, list) and len(entry) > 1:
