@@ -121,6 +121,7 @@ bench-growth: env ## What a study costs as rows and trials grow; draws benchmark
 	@cd benchmarks && python growth.py
 
 bench-honesty: env ## Every kind of figure against a known truth, by simulation; ARGS="--quick" for a look
+	@$(BIN)/pip install -q --disable-pip-version-check -r benchmarks/requirements-honesty.txt
 	@cd benchmarks && python honesty.py $(ARGS)
 
 clean: ## Remove the environment and caches; the experiment store stays

@@ -3,7 +3,7 @@
 Reads: a table file of raw columns, or a folder of Parquet parts; the model, the champion's served form unless another
 is named; the rows it was trained on, to compare with.
 Writes: the output file, whole or not at all; beside it, `<output>.rejected`, the rows that cannot be scored, with the
-reason; a run with counts, latency, the input's digest and a table of drift.
+reason; a run with counts, latency, the input's digest, and drift as a table and a picture.
 Parameters: `python batch_inference.py --help`.
 Run: mlflow run . -e batch-inference -P input=new.parquet -P output=scores.parquet
 """
@@ -37,7 +37,8 @@ from treeline.data.chunks import WRITABLE, count_rows, file_digest
 from treeline.data.drift import drift
 from treeline.data.files import KINDS, exists, is_csv, is_remote, local_copy, path_kind
 from treeline.data.tables import check_exists
-from treeline.reporting.plots import bars
+from treeline.reporting.drift_plots import drift_panels
+from treeline.reporting.fonts import legible
 from treeline.serving.scoring import Scorer, Tally, answers_beside, prepare_rows, rejected_path, score
 from utils import command
 
@@ -216,15 +217,13 @@ def log_drift(reference: Reference, sample: pd.DataFrame) -> None:
     else:
         logger.info("the model was never evaluated: its answers are compared with none")
     mlflow.log_text(found.to_csv(index=False), "drift.csv")
-    shown = found.dropna(subset="distance").set_index("column")["distance"].head(30)
-    mlflow.log_figure(bars(shown, "Drift against the rows of training", "0 alike, 1 nothing in common"), "drift.png")
+    before = {name: answers[name] if name in answers else train[name] for name in found["column"]}
+    with legible([*found["column"], *found["what"]]):
+        mlflow.log_figure(drift_panels(found, before, sample), "drift.png")
     mlflow.log_metric("columns_drifting", int(found["drifts"].sum()))
     for row in found[found["drifts"]].head(10).itertuples():
         what = "The answer" if row.column in answers.columns else "The column"
-        logger.warning(
-            f"{what} {row.column!r} drifts: distance {row.distance:.2f} from before, missing "
-            f"{row.missing_current:.0%} now and {row.missing_reference:.0%} then; see drift.csv on the run"
-        )
+        logger.warning(f"{what} {row.column!r} drifts: {row.what}; see drift.csv and drift.png on the run")
 
 
 def _version(uri: str) -> ModelVersion | None:

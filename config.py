@@ -16,10 +16,13 @@ from pydantic_settings import (
 
 from treeline.data.files import FileSettings
 from treeline.data.names import FORM_ENDINGS, MAX_MODEL_NAME
-from treeline.data.problem import AskedTask, TableSettings, check_split_column
+from treeline.data.problem import AskedTask, Problem, TableSettings, check_split_column
 from treeline.data.splits import SplitKind
 from treeline.data.tables import BUILT_IN, check_exists, check_target_named
-from treeline.evaluation.criteria import Criteria, parse_costs, parse_thresholds
+from treeline.evaluation.answers import AnswerSettings
+from treeline.evaluation.criteria import Criteria, check_thresholds, parse_costs, parse_thresholds
+from treeline.evaluation.thresholds import check_costs
+from treeline.tuning.objective import choose_metric
 from treeline.tuning.schedule import MAX_SEED, AskedMetric, SearchSettings
 from treeline.tuning.search_space import read_space
 from treeline.tuning.study import check_storage
@@ -61,6 +64,10 @@ MODEL_NAME: str = Field(
     "evaluation takes what was trained last.",
 )
 
+COSTS: str = Field(
+    AnswerSettings.costs, description="Costs of a binary decision, such as fp=1,fn=5; cells are tp, fp, fn, tn."
+)
+
 
 class Settings(BaseSettings):
     """What all stages share: settings come from the command line or the caller, never from the environment."""
@@ -83,6 +90,13 @@ class Settings(BaseSettings):
 
     def check(self) -> None:
         """Refuse what can be refused without the data, before a run is opened.
+
+        Raises:
+            UserError: names the setting, the value got and what is allowed.
+        """
+
+    def check_for(self, problem: Problem) -> None:
+        """Refuse what the task does not have, as soon as the table is known.
 
         Raises:
             UserError: names the setting, the value got and what is allowed.
@@ -213,6 +227,11 @@ class TuningSettings(Settings):
         read_space(self.search_space)
         check_storage(self.storage, self.study_name)
 
+    def check_for(self, problem: Problem) -> None:
+        """Refuse a metric of another task."""
+        super().check_for(problem)
+        choose_metric(self.metric, problem.task)
+
 
 class TrainingSettings(Settings):
     """Fit the final pipeline on all training rows with the tuned parameters; register it."""
@@ -222,6 +241,33 @@ class TrainingSettings(Settings):
     tuning_run_id: str = Field(
         "", description="Run of hyperparameters-tuning to read; empty takes the last finished one."
     )
+    threshold: str = Field(
+        "",
+        description="Of two classes, the probability from which a row is labelled as the second: a number, f1 or cost "
+        "(the best out of fold); empty labels each row by the more probable one.",
+    )
+    costs: str = COSTS
+    interval: float = Field(
+        AnswerSettings.interval,
+        ge=0,
+        lt=1,
+        description="Of a regression, the share of new rows that intervals beside the predictions are to hold, such as "
+        "0.9; 0 makes none.",
+    )
+
+    def answers(self) -> AnswerSettings:
+        """Give what the core needs to settle a threshold or intervals."""
+        return AnswerSettings(**{each.name: getattr(self, each.name) for each in fields(AnswerSettings)})
+
+    def check(self) -> None:
+        """Refuse a threshold and costs that cannot be read."""
+        super().check()
+        self.answers()
+
+    def check_for(self, problem: Problem) -> None:
+        """Refuse a threshold of more than two classes, and intervals of classes."""
+        super().check_for(problem)
+        self.answers().check_task(problem.task)
 
 
 class EvaluationSettings(ReadingSettings):
@@ -238,7 +284,7 @@ class EvaluationSettings(ReadingSettings):
         0, ge=0, description="How much worse than the champion is still not worse, in units of the metric, from 0."
     )
     min_score: str = Field("", description="Thresholds to hold, such as accuracy=0.9,log_loss=0.3.")
-    costs: str = Field("", description="Costs of a binary decision, such as fp=1,fn=5; cells are tp, fp, fn, tn.")
+    costs: str = COSTS
     training_run_id: str = Field(
         "", description="Run of model-training whose model is judged; empty follows model-name."
     )
@@ -254,6 +300,12 @@ class EvaluationSettings(ReadingSettings):
         parse_costs(self.costs)
         if self.eval_dataset:
             check_exists(self.eval_dataset)
+
+    def check_for(self, problem: Problem) -> None:
+        """Refuse thresholds and costs that the task does not have."""
+        super().check_for(problem)
+        check_thresholds(parse_thresholds(self.min_score), problem.task)
+        check_costs(parse_costs(self.costs), problem.task)
 
 
 class MainSettings(EvaluationSettings, TrainingSettings, TuningSettings, DataSettings):

@@ -9,7 +9,7 @@ Run: mlflow run . -e data-evaluation -P eval-dataset=file.csv
 
 import sys
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import mlflow
 import numpy as np
@@ -25,23 +25,34 @@ from tracking.evaluation_log import Evaluated, Findings, log_diagnostics
 from tracking.golden_requests import GOLDEN_REQUESTS, replay_golden_requests
 from tracking.model_card import log_card
 from tracking.models import SERVICE
-from tracking.promotion import Challenger, apply_decision, finish_earlier, load_pipeline, meet_champion
+from tracking.promotion import (
+    Challenger,
+    apply_decision,
+    best_after,
+    finish_earlier,
+    load_pipeline,
+    meet_champions,
+)
 from tracking.reference import log_answers
-from tracking.registry import tag_versions
+from tracking.registry import count_judgement, tag_versions
 from tracking.runs import Lineage, find_run, stage_run
 from treeline import UserError, nearest
 from treeline.cpus import cpu_budget
 from treeline.data.drift import sample_rows
 from treeline.data.problem import Problem
-from treeline.data.tables import read_file
-from treeline.evaluation.comparison import Contest, Decision, decide, intervals
+from treeline.data.splits import Split
+from treeline.data.tables import digest, read_file
+from treeline.evaluation.comparison import Comparison, Contest, Decision, compare, decide, spent_alpha
 from treeline.evaluation.criteria import Criteria, check_thresholds, parse_costs
 from treeline.evaluation.diagnostics import gaps_of_classes
+from treeline.evaluation.intervals import ALPHA, ROWS, intervals
 from treeline.evaluation.predictions import Predictions, dummy_predictions, predict
+from treeline.evaluation.sampling import Sampling
 from treeline.model.estimator import make_estimator
 from treeline.tuning.search_space import DEFAULTS
 from utils import command
 
+INTERVALS = "intervals.json"  # the ends of each metric, why there are none, and what to know about them
 DEFAULTS_ROUNDS = 100  # of XGBoost's defaults, which are reported beside the model
 
 
@@ -99,41 +110,79 @@ def log_metrics(challenger: Challenger, dummy: Predictions, frame: pd.DataFrame,
     plain = make_estimator(problem, {**DEFAULTS, "seed": 0}, DEFAULTS_ROUNDS, cpu_budget())
     plain.fit(problem.rows(train), train[problem.target], problem.weights(train))
     logged = {TEST + key: value for key, value in challenger.predictions.metrics().items() if TEST + key not in known}
-    for key, (low, high) in intervals(challenger.predictions, seed=0).items():
-        logged |= {f"{TEST}{key}_low": low, f"{TEST}{key}_high": high}
+    found = intervals(challenger.predictions, challenger.sampling)
+    mlflow.log_dict({key: asdict(each) for key, each in found.items()}, INTERVALS)
+    for key, each in found.items():
+        logged |= {f"{TEST}{key}_low": each.low, f"{TEST}{key}_high": each.high}
     logged |= {f"dummy_{key}": value for key, value in dummy.metrics().items()}
     logged |= {f"defaults_{key}": value for key, value in predict(problem, plain, frame).metrics().items()}
     mlflow.log_metrics({key: value for key, value in logged.items() if np.isfinite(value)})
 
 
-def log_contest(contest: Contest | None) -> None:
-    """Log how the model met the champion."""
-    mlflow.set_tag("compared", contest.about if contest else "")
-    if contest and contest.comparison:
-        found = contest.comparison
-        mlflow.log_metrics(
-            {"gain": found.gain, "gain_low": found.low, "gain_high": found.high, "rows_new_to_champion": found.rows}
+def hang_together(problem: Problem, rows: pd.DataFrame) -> Sampling:
+    """Tell how the evaluated rows hang together: by the groups or the times that the table was split by."""
+    column, split = problem.split_column, Split(problem.split, problem.split_column)
+    if not column:
+        return ROWS
+    if column not in rows.columns:
+        logger.warning(
+            f"The evaluated rows lack {column!r}, by which the table was split: they are judged as if they had nothing "
+            "to do with each other, which makes every interval too narrow where they have."
         )
+        return ROWS
+    return Sampling("groups", split.groups(rows)) if problem.split == "group" else Sampling("time", split.order(rows))
 
 
-def judge(challenger: Challenger, criteria: Criteria, dummy: Predictions, data: str) -> Decision:
-    """Meet the champion, replay the recorded requests, decide, and move the alias if it was earned; tag all of it.
+def rows_digest(challenger: Challenger, data_run: Run) -> str:
+    """Tell rows by their targets and the seed that drew them, so that they are the same whatever columns are read."""
+    seed = "" if challenger.given else data_run.data.params.get("seed", "")
+    return f"{digest(challenger.frame[[challenger.problem.target]])}.{seed}"
+
+
+def log_contests(contests: Sequence[Contest], dummy: Comparison) -> None:
+    """Log how the model met the dummy and the champion."""
+    contest = contests[0] if contests else Contest("")
+    mlflow.set_tag("compared", contest.about)
+    logged = {"dummy_gain": dummy.gain, "dummy_gain_low": dummy.low, "dummy_gain_high": dummy.high}
+    logged |= {f"champion_{key}": value for key, value in contest.scores.items()}
+    if found := contest.comparison:
+        logged |= {"gain": found.gain, "gain_low": found.low, "gain_high": found.high, "smallest_gain": found.smallest}
+        logged |= {"rows_new_to_champion": found.rows}
+        logger.info(f"against the champion {contest.champion} ({contest.about}): {found.told()}")
+    if contest.overall:
+        logged["gain_on_all_rows"] = contest.overall.gain
+    mlflow.log_metrics({key: value for key, value in logged.items() if np.isfinite(value)})
+
+
+def judge(challenger: Challenger, criteria: Criteria, dummy: Predictions, rows: str) -> Decision:
+    """Meet the dummy and the champion, replay the recorded requests, decide, and move the alias if it was earned; tag
+    all of it.
 
     Args:
         challenger: the registered version.
         criteria: what is asked of it.
         dummy: a dummy's predictions for the same rows.
-        data: what the rows are called in the history of champions.
+        rows: the digest of those that judge it.
     """
     name, version = challenger.name, challenger.version
+    judgement = count_judgement(name, version, rows)
+    alpha = spent_alpha(judgement)
     wrong = replay_golden_requests(f"models:/{name}{SERVICE.suffix}/{version}", challenger.golden)
-    contest = meet_champion(challenger, criteria)
-    log_contest(contest)
-    decision = decide(criteria, challenger.predictions, dummy, contest, wrong)
+    contests = meet_champions(challenger, criteria.metric, alpha)
+    first = ALPHA if contests else alpha  # a champion has beaten it already
+    guessed = compare(challenger.predictions, dummy, criteria.metric, challenger.sampling, first)
+    log_contests(contests, guessed)
+    mlflow.log_metrics({"judgements": judgement, "gain_alpha": alpha})
+    if judgement > 1:
+        logger.info(
+            f"these rows judge a version of {name} for the {judgement}th time: a gain counts only outside its "
+            f"{100 * (1 - alpha):.4g} % interval, so that not one of many wins by luck"
+        )
+    decision = decide(criteria, challenger.predictions, guessed, contests, wrong)
     run_id = mlflow.active_run().info.run_id
     mlflow.set_tags({"metric": criteria.metric, "decision": decision.outcome, "reasons": "; ".join(decision.reasons)})
     tag_versions(name, version, {**Lineage(evaluation_run_id=run_id).tags(), "decision": decision.outcome})
-    found = contest.comparison if contest else None
+    found = contests[0].comparison if contests else None
     facts = {
         "run_id": run_id,
         "metric": criteria.metric,
@@ -141,8 +190,9 @@ def judge(challenger: Challenger, criteria: Criteria, dummy: Predictions, data: 
         "gain": found.gain if found else "",
         "interval": [found.low, found.high] if found else "",
         "rows": found.rows if found else len(challenger.frame),
-        "data": data,
+        "data": challenger.data,
         "why": f"promote={criteria.promote}",
+        "best": best_after(challenger, criteria, contests),
     }
     apply_decision(decision, challenger, facts)
     return decision
@@ -169,20 +219,22 @@ def run(settings: EvaluationSettings) -> str:
         golden = mlflow.artifacts.load_dict(f"{training_run.info.artifact_uri}/{GOLDEN_REQUESTS}")
 
         frame = problem.judged(rows)
-        side = "evaluation" if settings.eval_dataset else "test"
+        given, data = bool(settings.eval_dataset), settings.eval_dataset or f"test rows of {data_run.info.run_id}"
+        side = "evaluation" if given else "test"
         dataset = log_input(problem, frame, side, "evaluation", settings.eval_dataset)
         known = evaluate_by_mlflow(f"models:/{name}/{version}", problem, dataset)
         predictions = predict(problem, estimator, frame)
         for warning in gaps_of_classes(predictions, problem.classes):
             logger.warning(warning)
         challenger = Challenger(name, version, problem, train, rows, predictions, golden)
+        challenger = replace(challenger, sampling=hang_together(problem, rows), data=data, given=given)
         dummy = dummy_predictions(problem, train, frame)
         log_answers(estimator.answer(sample_rows([problem.rows(frame)])))  # batches are compared with them
         log_metrics(challenger, dummy, frame, known)
         found, costs = Findings(), parse_costs(settings.costs)
         log_diagnostics(found, Evaluated(problem, estimator, frame, predictions, criteria.metric, costs))
 
-        decision = judge(challenger, criteria, dummy, settings.eval_dataset or f"test rows of {data_run.info.run_id}")
+        decision = judge(challenger, criteria, dummy, rows_digest(challenger, data_run))
         found.attempt("model card", lambda: log_card(active.info.run_id, problem, frame, found))
         if decision.outcome == "refuse":
             raise UserError(f"{name} version {version} is refused: {'; '.join(decision.reasons)}.")

@@ -2,7 +2,7 @@
 
 Reads: a table file (CSV, Parquet, Excel, JSON, Feather), a folder of Parquet parts, or a built-in table.
 Writes: a run with train.parquet, test.parquet (raw columns, the target among them), problem.json, profile.html and the
-sizes.
+sizes; where the split is by time, the drift between its sides too.
 Parameters: `python data_preprocessing.py --help`.
 Run: mlflow run . -e data-preprocessing -P data=table.csv -P target=column
 """
@@ -23,11 +23,13 @@ from treeline import UserError
 from treeline.data.names import one_line
 from treeline.data.oddities import inspect_cells
 from treeline.data.problem import Problem, settle_problem
-from treeline.data.quality import inspect_table
+from treeline.data.quality import Inspection, inspect_table
 from treeline.data.sentences import spell
 from treeline.data.splits import Split
 from treeline.data.tables import read_table
 from treeline.model.expressions import add_derived
+from treeline.reporting.drift_plots import drift_panels
+from treeline.reporting.fonts import legible
 from treeline.reporting.profile import profile_page
 from utils import command
 
@@ -41,14 +43,14 @@ class Prepared:
     Attributes:
         problem: settled.
         train, test: raw columns that the model reads, the target, and the column of groups or times.
-        predictive_power: how much of the target each column tells by itself, from 0 to 1, judged on training rows.
+        seen: what each column tells of the target, judged on training rows, and how the sides differ.
         sizes: counts, by the names of the metrics.
     """
 
     problem: Problem
     train: pd.DataFrame
     test: pd.DataFrame
-    predictive_power: dict[str, float]
+    seen: Inspection
     sizes: dict[str, int]
 
 
@@ -85,8 +87,8 @@ def prepare(settings: DataSettings) -> Prepared:
     train, test = split(problem, rows, settings)
     unlabelled = n_read - len(rows)
     del rows
-    warnings, power = inspect_table(problem, train, test, settings.seed)
-    warnings = odd + warnings
+    seen = inspect_table(problem, train, test, settings.seed)
+    warnings = odd + seen.warnings
     if unlabelled > n_read / 2:
         warnings.append(
             f"The target {problem.target!r} is missing in {unlabelled} of {n_read} rows: ask whether the rows "
@@ -99,7 +101,7 @@ def prepare(settings: DataSettings) -> Prepared:
         "test_size": len(test),
         "rows_without_target": unlabelled,
     }
-    return Prepared(replace(problem, warnings=warnings), train, test, power, sizes)
+    return Prepared(replace(problem, warnings=warnings), train, test, seen, sizes)
 
 
 def describe(prepared: Prepared) -> str:
@@ -170,8 +172,18 @@ def run(settings: DataSettings) -> str:
         log_split(problem, prepared.test, "test", "testing")
         mlflow.log_metrics({name: float(size) for name, size in sizes.items()})
         mlflow.log_text(page(prepared), "profile.html")
+        if problem.split == "time":
+            log_drift(prepared)
         report(prepared)
         return str(active.info.run_id)
+
+
+def log_drift(prepared: Prepared) -> None:
+    """Log how the later rows differ from the earlier ones, as a table and a picture."""
+    found = prepared.seen.drift
+    mlflow.log_text(found.to_csv(index=False), "drift.csv")
+    with legible([*found["column"], *found["what"]]):
+        mlflow.log_figure(drift_panels(found, prepared.train, prepared.test), "drift.png")
 
 
 def page(prepared: Prepared) -> str:
@@ -184,7 +196,7 @@ def page(prepared: Prepared) -> str:
         "task": problem.task,
         "split": problem.split,
     }
-    return profile_page(problem, prepared.train, prepared.predictive_power, facts)
+    return profile_page(problem, prepared.train, prepared.seen.power, facts)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

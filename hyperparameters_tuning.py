@@ -156,6 +156,7 @@ def run(settings: TuningSettings) -> str:
         data_run = find_run("data-preprocessing", settings.data_run_id)
         problem, frame = load_problem(data_run), load_split(data_run.info.run_id, "train")
 
+        settings.check_for(problem)
         plan = settings.search()
         objective = make_objective(problem, frame, plan, cpu_budget())
         if warning := gaps_of_folds(objective, problem.classes):

@@ -44,6 +44,7 @@ def plan(settings: MainSettings) -> str:
     """
     settings.check()
     prepared = data_preprocessing.prepare(settings.of(DataSettings))
+    settings.check_for(prepared.problem)
     search, train = settings.search(), prepared.train
     objective = make_objective(prepared.problem, train, search, cpus=1, max_rows=MAX_ROWS_TIMED)
     folds = len(objective.folds)
@@ -70,6 +71,7 @@ def run(settings: MainSettings) -> str:
         if not training_id:
             if not tuning_id:
                 data_id = data_id or data_preprocessing.run(settings.of(DataSettings))
+                settings.check_for(load_problem(mlflow.get_run(data_id)))
                 tuning_id = hyperparameters_tuning.run(settings.of(TuningSettings, data_run_id=data_id))
             training_id = model_training.run(
                 settings.of(TrainingSettings, data_run_id=data_id, tuning_run_id=tuning_id)

@@ -23,12 +23,14 @@ from tracking.datasets import load_problem, load_split, log_input
 from tracking.evaluation_log import names_drawn
 from tracking.golden_requests import GOLDEN_REQUESTS, record_golden_requests
 from tracking.models import describe_forms, log_models, requirements
+from tracking.out_of_fold import OutOfFold, load_out_of_fold
 from tracking.registry import register_in_step
 from tracking.runs import Lineage, find_run, stage_run
 from treeline import UserError, __version__
 from treeline.cpus import cpu_budget
 from treeline.data.names import is_dated, model_name
 from treeline.data.problem import Problem
+from treeline.evaluation.answers import AnswerSettings, settle_answers
 from treeline.model.estimator import TreelineClassifier, TreelineRegressor, make_estimator
 from treeline.reporting.fonts import legible, missing_signs
 from treeline.reporting.plots import bars
@@ -73,6 +75,34 @@ def fit(problem: Problem, best: Mapping[str, Any], frame: pd.DataFrame) -> Treel
     return estimator
 
 
+def settle(
+    estimator: TreelineClassifier | TreelineRegressor,
+    problem: Problem,
+    found: OutOfFold | None,
+    asked: AnswerSettings,
+) -> dict[str, str]:
+    """Give the estimator the threshold or the intervals that are asked for; tell it, and give tags that say so.
+
+    Raises:
+        UserError: they are to be chosen on out-of-fold predictions, and the tuning run has none.
+    """
+    if not asked.asks_threshold and not asked.interval:
+        return {}
+    if found is None:
+        raise UserError(
+            "The tuning run holds no out-of-fold predictions, which a threshold and intervals are settled on: tune "
+            "again first."
+        )
+    told = settle_answers(estimator, problem, found.seen, found.answers, asked)
+    logger.info(told)
+    if isinstance(estimator, TreelineRegressor):
+        tags = {"interval": f"{asked.interval:g}"}
+    else:
+        tags = {"threshold": f"{estimator.threshold_:.6g}"}
+    mlflow.set_tags(tags | {"answers": told})
+    return tags | {"answers": told}
+
+
 def log_importance(estimator: TreelineClassifier | TreelineRegressor, problem: Problem) -> None:
     """Log the importance of each feature as a picture and a table; say which signs the pictures will lack."""
     shares, names = importance(estimator), names_drawn(problem, estimator)
@@ -89,6 +119,7 @@ def run(settings: TrainingSettings) -> str:
     with stage_run("model-training", settings) as active:
         data_run, tuning_run = find_inputs(settings)
         problem = load_problem(data_run)
+        settings.check_for(problem)
         best = mlflow.artifacts.load_dict(f"{tuning_run.info.artifact_uri}/best.json")
         frame = load_split(data_run.info.run_id, "train")
         name = settings.model_name or model_name(problem.table)
@@ -100,12 +131,13 @@ def run(settings: TrainingSettings) -> str:
         log_input(problem, frame, "train", "training")
 
         estimator = fit(problem, best, frame)
+        settled = settle(estimator, problem, load_out_of_fold(frame, tuning_run.info.run_id), settings.answers())
         log_importance(estimator, problem)
         mlflow.log_dict(record_golden_requests(estimator, problem.rows(frame)), GOLDEN_REQUESTS)
         uris = log_models(estimator, problem.rows(frame), problem, name)
 
         lineage = replace(lineage, training_run_id=active.info.run_id)
-        tags = {**lineage.tags(), "treeline_version": __version__}
+        tags = {**lineage.tags(), "treeline_version": __version__, **settled}
         version = register_in_step(uris, describe_forms(problem, name), tags)
         mlflow.set_tag("model_version", version)
         logger.info(f"registered {', '.join(uris)} version {version} as challenger")

@@ -157,6 +157,9 @@ def signatures(
     names = estimator.features_.get_feature_names_out()
     label = _label_type(estimator.predict(rows.head(1)))
     probabilities = [ColSpec(DataType.float, f"probability_{each}") for each in problem.classes]
+    answered = [ColSpec(label, "prediction"), *probabilities]
+    if isinstance(estimator, TreelineRegressor) and estimator.coverage_:
+        answered += [ColSpec(DataType.double, f"prediction_{end}") for end in ("low", "high")]
     shape = (-1, len(problem.classes)) if problem.task == "multiclass" else (-1,)
     return {
         PIPELINE: ModelSignature(raw, Schema([ColSpec(label)])),
@@ -164,7 +167,7 @@ def signatures(
             Schema([ColSpec(DataType.double, name) for name in names]),
             Schema([TensorSpec(np.dtype(np.float32), shape)]),
         ),
-        SERVICE: ModelSignature(raw, Schema([ColSpec(label, "prediction"), *probabilities])),
+        SERVICE: ModelSignature(raw, Schema(answered)),
     }
 
 

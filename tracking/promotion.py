@@ -1,27 +1,27 @@
-"""The champion loaded and met on the same rows, and the alias moved where a challenger earned it."""
+"""The champion loaded and met on rows new to both, and the alias moved where a challenger earned it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import mlflow
 import numpy as np
 import pandas as pd
 from loguru import logger
-from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
 
 from tracking.datasets import load_problem, load_split
-from tracking.registry import aliased, finish_interrupted_promotion, promote
+from tracking.registry import aliased, best_champion, finish_interrupted_promotion, promote
 from tracking.runs import Lineage, find_run
 from treeline import UserError
 from treeline.data.problem import Problem
-from treeline.data.tables import hash_rows
+from treeline.data.tables import hash_rows, tells_rows_apart
 from treeline.evaluation.comparison import Contest, Decision, compare
 from treeline.evaluation.criteria import Criteria
+from treeline.evaluation.intervals import ROWS
 from treeline.evaluation.predictions import Predictions, predict
+from treeline.evaluation.sampling import MIN_UNITS, Sampling
 from treeline.model.estimator import TreelineClassifier, TreelineRegressor
-
-MIN_ROWS_TO_COMPARE = 30  # on which two models can be told apart
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,9 @@ class Challenger:
         frame: the rows that judge it, as they were read.
         predictions: its, for those rows.
         golden: requests recorded at training, with its answers.
+        sampling: how the rows that judge it hang together.
+        data: what they are called in the history of champions.
+        given: they are a file's; else they are the test rows of its own split.
     """
 
     name: str
@@ -45,22 +48,38 @@ class Challenger:
     frame: pd.DataFrame
     predictions: Predictions
     golden: Mapping[str, Any]
+    sampling: Sampling = ROWS
+    data: str = ""
+    given: bool = False
 
 
-def meet_champion(challenger: Challenger, criteria: Criteria) -> Contest | None:
-    """Compare a challenger with the champion on rows that neither was trained on.
+def meet_champions(challenger: Challenger, metric: str, alpha: float) -> list[Contest]:
+    """Compare a challenger with the champion and, where that is another, with the best champion so far.
+
+    Args:
+        challenger: on rows that neither was trained on.
+        metric: that decides.
+        alpha: how often a gain may lie outside its interval.
 
     Returns:
-        None where there is no champion but the challenger itself, or the criteria ask for no comparison.
+        Empty where there is no champion but the challenger itself.
     """
     champion = aliased(challenger.name, "champion")
-    if champion is None or str(champion.version) == challenger.version or not criteria.compares:
-        return None
-    known = f"{challenger.name} version {champion.version}"
-    try:
-        return _compare(challenger, champion, criteria.metric, known)
-    except UserError as error:
-        return Contest(known, obstacle=f"the champion {known} cannot be compared: {error}")
+    if champion is None or str(champion.version) == challenger.version:
+        return []
+    version = str(champion.version)
+    met = dict.fromkeys([version, best_champion(challenger.name, version)])
+    return [_meet(challenger, each, metric, alpha) for each in met if each != challenger.version]
+
+
+def best_after(challenger: Challenger, criteria: Criteria, contests: Sequence[Contest]) -> str:
+    """Give the version that is the best champion so far once a challenger is promoted.
+
+    It is the challenger, unless it was measured and the best one before it did better on the same rows.
+    """
+    last = contests[-1] if contests and criteria.compares else None
+    behind = last is not None and last.comparison is not None and last.comparison.gain < 0
+    return last.version if last is not None and behind else challenger.version
 
 
 def load_pipeline(name: str, version: str) -> TreelineClassifier | TreelineRegressor:
@@ -104,29 +123,93 @@ def finish_earlier(name: str) -> None:
         logger.warning(f"an earlier move of the aliases of {name} was cut short; it is finished now")
 
 
-def _compare(challenger: Challenger, champion: ModelVersion, metric: str, known: str) -> Contest:
+def _meet(challenger: Challenger, version: str, metric: str, alpha: float) -> Contest:
+    known = f"{challenger.name} version {version}"
+    try:
+        return replace(_compare(challenger, version, metric, alpha), champion=known, version=version)
+    except UserError as error:
+        return Contest(known, version, obstacle=f"the champion {known} cannot be compared: {error}")
+
+
+def _compare(challenger: Challenger, version: str, metric: str, alpha: float) -> Contest:
     """Compare with a champion, or say what stands in the way.
 
     Raises:
         UserError: the champion, its problem or its rows are not to be had.
     """
-    problem, frame = challenger.problem, challenger.frame
-    data_run = find_run("data-preprocessing", Lineage.from_tags(champion.tags).data_run_id)
+    problem, known = challenger.problem, f"{challenger.name} version {version}"
+    data_run = find_run("data-preprocessing", Lineage.from_tags(_tags_of(challenger.name, version)).data_run_id)
     theirs = load_problem(data_run)
     if (theirs.task, theirs.classes, theirs.target) != (problem.task, problem.classes, problem.target):
         return Contest(known, obstacle=f"the champion {known} predicts something else and cannot be compared")
-    frame = theirs.read(frame, "the evaluated table")
-    fresh = _new_rows(problem, frame, challenger.train)
-    fresh &= _new_rows(theirs, frame, load_split(data_run.info.run_id, "train"))
-    about = f"{fresh.sum()} of {len(frame)} rows are new to the champion {known} and to this model"
-    if fresh.sum() < MIN_ROWS_TO_COMPARE:
-        few = f"only {about}, fewer than {MIN_ROWS_TO_COMPARE}"
-        return Contest(known, obstacle=few, about=few)
-    estimator = load_pipeline(champion.name, str(champion.version))
-    ours = challenger.predictions.take(np.flatnonzero(fresh))
-    return Contest(known, compare(ours, predict(theirs, estimator, frame[fresh]), metric, seed=0), about=about)
+    frame = theirs.read(challenger.frame, "the evaluated table")
+    fresh, why = _new_rows(challenger, theirs, frame, load_split(data_run.info.run_id, "train"))
+    about = f"{fresh.sum()} of {len(frame)} rows are new to the champion {known} and to this model{why}"
+    if fresh.sum() < MIN_UNITS:
+        return Contest(known, obstacle=f"too few to tell: only {about}", about=about)
+    ours, champion = challenger.predictions, predict(theirs, load_pipeline(challenger.name, version), frame)
+    rows = np.flatnonzero(fresh)
+    met = champion.take(rows)
+    found = compare(ours.take(rows), met, metric, challenger.sampling.take(rows), alpha)
+    overall = None if fresh.all() else compare(ours, champion, metric, challenger.sampling, alpha)
+    scores = replace(met, weight=ours.take(rows).weight).metrics()
+    return Contest(known, comparison=found, about=about, overall=overall, scores=scores)
 
 
-def _new_rows(problem: Problem, frame: pd.DataFrame, train: pd.DataFrame) -> np.ndarray:
-    """Tell which rows are not among the training rows, by what the model sees of them; shape (n_rows,)."""
-    return ~np.isin(hash_rows(frame, problem.kinds, problem.target), hash_rows(train, problem.kinds, problem.target))
+def _tags_of(name: str, version: str) -> dict[str, str]:
+    """Read the tags of a version.
+
+    Raises:
+        UserError: it was deleted.
+    """
+    try:
+        return dict(mlflow.MlflowClient().get_model_version(name, version).tags)
+    except MlflowException:
+        raise UserError("this version is no longer registered") from None
+
+
+def _new_rows(
+    challenger: Challenger, theirs: Problem, frame: pd.DataFrame, train: pd.DataFrame
+) -> tuple[np.ndarray, str]:
+    """Tell which of the evaluated rows neither model was trained on, without a look at their target.
+
+    Test rows of a split that both come from are all new. Others are new where no training row of either looks the same,
+    as far as rows can be told apart by their looks. Where they cannot, a file's rows all count, for who gives it says
+    that they are new; and of another split's test rows nobody knows.
+
+    Args:
+        challenger: the model, its training rows and those that judge it.
+        theirs: the champion's problem.
+        frame: the evaluated rows as the champion reads them.
+        train: the rows that the champion was trained on.
+
+    Returns:
+        Whether each row is new, shape (n_rows,), and what to say of it.
+
+    Raises:
+        UserError: the two come from different splits of rows that cannot be told apart.
+    """
+    ours, everything = challenger.problem, np.ones(len(frame), dtype=bool)
+    if not challenger.given and _same_rows(ours, theirs, challenger.train, train):
+        return everything, ""
+    if not all(tells_rows_apart(rows, each.kinds) for rows, each in ((challenger.train, ours), (train, theirs))):
+        if challenger.given:
+            return everything, ", as their file says: too many rows look alike to tell"
+        raise UserError(
+            "it was trained on other rows of a table in which too many look alike to tell which; split both with the "
+            "same seed and test_size, or judge by rows that are new to both with eval_dataset"
+        )
+    return ~(_met(frame, train, theirs) | _met(challenger.frame, challenger.train, ours)), ""
+
+
+def _same_rows(ours: Problem, theirs: Problem, train: pd.DataFrame, other: pd.DataFrame) -> bool:
+    """Tell whether two training sides hold the same rows in the same order, by the columns that both models read."""
+    shared = {name: kind for name, kind in ours.kinds.items() if theirs.kinds.get(name) == kind}
+    if not shared or len(train) != len(other):
+        return False
+    return bool((hash_rows(train, shared, ours.target) == hash_rows(other, shared, ours.target)).all())
+
+
+def _met(frame: pd.DataFrame, train: pd.DataFrame, problem: Problem) -> np.ndarray:
+    """Tell which rows look like one of the training rows to a model, shape (n_rows,)."""
+    return np.isin(hash_rows(frame, problem.kinds), hash_rows(train, problem.kinds))

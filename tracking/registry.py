@@ -16,6 +16,7 @@ from tracking.store import registry_lock
 from treeline import UserError, nearest
 
 MOVING = "moving"  # tag of NAME while aliases move: what is to be true when they have
+JUDGED = "judged."  # tags of NAME, by the digest of rows: the versions that these rows have judged
 HISTORY = "champion_history."  # tags of NAME, numbered: one a move
 
 
@@ -154,6 +155,31 @@ def promote(name: str, version: str, facts: Mapping[str, Any]) -> None:
     move = {"aliases": aliases, "number": len(champion_history(name)), "entry": entry}
     mlflow.MlflowClient().set_registered_model_tag(name, MOVING, json.dumps(move))
     _finish(name, move)
+
+
+@registry_lock()
+def count_judgement(name: str, version: str, rows: str) -> int:
+    """Note that rows judge a version; tell which of their judgements it is, from 1.
+
+    A version that they have judged before keeps its number.
+
+    Args:
+        name: of the pipeline's registered model.
+        version: of all three forms.
+        rows: their digest.
+    """
+    judged = list(filter(None, _tags(name).get(JUDGED + rows, "").split(",")))
+    if version not in judged:
+        judged.append(version)
+        mlflow.MlflowClient().set_registered_model_tag(name, JUDGED + rows, ",".join(judged))
+    return judged.index(version) + 1
+
+
+def best_champion(name: str, champion: str) -> str:
+    """Give the version that did best of the champions so far: what the last promotion noted, or else the champion."""
+    history = champion_history(name)
+    noted = history[-1] if history else {}
+    return str(noted.get("best", champion)) if noted.get("champion") == champion else champion
 
 
 def finish_interrupted_promotion(name: str) -> bool:

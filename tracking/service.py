@@ -26,7 +26,7 @@ class Service(PythonModel):
         row of a request.
         """
         self.estimator = mlflow.sklearn.load_model(context.artifacts["pipeline"])
-        self.estimator.booster_.set_param({"nthread": 1})
+        self.estimator.set_threads(1)
         _keep_cells(self.estimator.feature_names_in_)
 
     def predict(self, context: PythonModelContext, model_input: pd.DataFrame) -> pd.DataFrame:

@@ -36,9 +36,10 @@ def fit(frame: "pd.DataFrame", target: str | int, **settings: Any) -> "TreelineC
     Args:
         frame: raw columns and the target; rows without a target are left out.
         target: the column to predict; columns named by numbers are named by strings from then on.
-        settings: any of `treeline.data.problem.TableSettings` (`task`, `drop`, `derive`, `split`, ...) and
+        settings: any of `treeline.data.problem.TableSettings` (`task`, `drop`, `derive`, `split`, ...),
             `treeline.tuning.schedule.SearchSettings` (`n_trials`, `timeout`, `metric`, `folds`, `search_space`,
-            `seed`), which say what they mean and what they are by default.
+            `seed`) and `treeline.evaluation.answers.AnswerSettings` (`threshold`, `costs`, `interval`), which say what
+            they mean and what they are by default.
 
     Returns:
         The fitted scikit-learn estimator, with what the search did as `search_`, a `treeline.tuning.trial.Search`, and
@@ -57,21 +58,26 @@ def fit(frame: "pd.DataFrame", target: str | int, **settings: Any) -> "TreelineC
     from treeline.cpus import cpu_budget
     from treeline.data.problem import TableSettings, settle_problem
     from treeline.data.tables import make_table
+    from treeline.evaluation.answers import AnswerSettings, settle_answers
     from treeline.model.estimator import make_estimator
     from treeline.model.expressions import add_derived
     from treeline.tuning.schedule import SearchSettings
     from treeline.tuning.trial import search
 
-    names = {kind: {each.name for each in fields(kind)} for kind in (TableSettings, SearchSettings)}
+    names = {kind: {each.name for each in fields(kind)} for kind in (TableSettings, SearchSettings, AnswerSettings)}
     known = set().union(*names.values())
     for name in settings.keys() - known:
         raise UserError(f"Unknown setting {name!r}.{nearest(name, known)} The settings are {', '.join(sorted(known))}.")
     reading = TableSettings(**{name: settings[name] for name in names[TableSettings] & settings.keys()})
     plan = SearchSettings(**{name: settings[name] for name in names[SearchSettings] & settings.keys()})
+    asked = AnswerSettings(**{name: settings[name] for name in names[AnswerSettings] & settings.keys()})
     problem, rows = settle_problem(make_table("the frame", frame, str(target)), reading)
     problem = add_derived(problem, reading.derive)
+    asked.check_task(problem.task)
     found = search(problem, rows, plan, cpu_budget())
     estimator = make_estimator(problem, found.params, found.rounds, cpu_budget(), found.out_of_fold.level)
     estimator.fit(problem.rows(rows), rows[problem.target], problem.weights(rows))
+    held = found.out_of_fold
+    settle_answers(estimator, problem, rows.iloc[held.rows], held.predictions, asked)
     estimator.problem_, estimator.search_ = problem, found
     return estimator

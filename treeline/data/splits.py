@@ -6,13 +6,16 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold, TimeSeriesSplit
+from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 from sklearn.model_selection import train_test_split as cut
 
 from treeline import UserError
 from treeline.data.dtypes import is_numeric
 from treeline.data.sentences import spell
 from treeline.data.values import as_categories, read_datetimes
+
+MAX_GROUP_DRAWS = 100  # of groups for the test, of which the one whose class shares are nearest is taken
+MAX_CELLS_DRAWN = 20_000_000  # groups x classes x draws, beyond which draws are fewer, and of many groups alike anyway
 
 Rows = np.ndarray
 SplitKind = Literal["stratified", "random", "group", "time"]
@@ -55,7 +58,7 @@ class Split:
 
         Args:
             frame: all rows.
-            y: class codes to stratify by; None for regression.
+            y: class codes to stratify by, rows or whole groups; None for regression.
             test_size: share of the rows to test on; a group or a moment goes to one side whole, so the share that
                 comes out may differ.
             seed: of the shuffle; a split by time draws nothing.
@@ -76,7 +79,7 @@ class Split:
         if self.kind == "time":
             return self._by_time(frame, n_test)
         if self.kind == "group":
-            return self._by_group(frame, n_test, seed)
+            return self._by_group(frame, y, n_test, seed)
         stratify = y if self.kind == "stratified" else None
         if stratify is not None and min(n_test, n - n_test) <= stratify.max():
             raise UserError(
@@ -95,23 +98,15 @@ class Split:
             frame: the training rows.
             y: class codes or numbers, shape (n_rows,).
             classes: whether `y` holds class codes.
-            n_folds: from 2; folds in time train on all that came before and are tested on the next stretch.
+            n_folds: from 2; folds in time train on all that came before and are tested on the next stretch. The
+                stretches hold about as many rows each, for all rows of a moment stay together.
             seed: of the shuffle before the cut.
 
         Raises:
             UserError: there are fewer groups or times than the folds need.
         """
         if self.kind == "time":
-            place = self.order(frame)
-            if place.max() < n_folds:
-                raise UserError(
-                    f"folds={n_folds} in time need {n_folds + 1} different times in {self.column!r}, got "
-                    f"{place.max() + 1}: use fewer."
-                )
-            ahead = TimeSeriesSplit(n_folds).split(np.arange(place.max() + 1))
-            return [
-                (np.flatnonzero(np.isin(place, early)), np.flatnonzero(np.isin(place, late))) for early, late in ahead
-            ]
+            return self._stretches(self.order(frame), n_folds)
         if self.kind == "group":
             groups = self.groups(frame)
             if groups.max() + 1 < n_folds:
@@ -144,14 +139,47 @@ class Split:
         first = starts[np.abs(starts - (len(rows) - n_test)).argmin()]
         return rows[:first], rows[first:]
 
-    def _by_group(self, frame: pd.DataFrame, n_test: int, seed: int) -> tuple[Rows, Rows]:
-        """Draw groups for the test until they hold the size asked."""
+    def _stretches(self, place: np.ndarray, n_folds: int) -> list[tuple[Rows, Rows]]:
+        """Cut rows into stretches of time, each as near to an equal share of the rows as whole moments allow.
+
+        By rows and not by moments: where most rows stand in one stretch of time, stretches of as many moments would
+        score some folds on a handful of rows.
+        """
+        starts = np.cumsum(np.bincount(place))[:-1]  # rows before each moment but the first
+        if len(starts) < n_folds:
+            raise UserError(
+                f"folds={n_folds} in time need {n_folds + 1} different times in {self.column!r}, got "
+                f"{len(starts) + 1}: use fewer."
+            )
+        moments = [0]
+        for i in range(n_folds):
+            free = starts[moments[-1] : len(starts) - (n_folds - 1 - i)]  # each later cut needs a moment of its own
+            moments.append(moments[-1] + int(np.abs(free - len(place) * (i + 1) / (n_folds + 1)).argmin()) + 1)
+        stretch = np.searchsorted(moments[1:], place, side="right")
+        return [(np.flatnonzero(stretch < i), np.flatnonzero(stretch == i)) for i in range(1, n_folds + 1)]
+
+    def _by_group(self, frame: pd.DataFrame, y: np.ndarray | None, n_test: int, seed: int) -> tuple[Rows, Rows]:
+        """Draw groups for the test until they hold the size asked, and as many rows of each class as they should.
+
+        Of many draws that one is taken whose rows of each class are nearest to the share asked, in units of what chance
+        makes (chi-square); without classes the first.
+        """
         groups = self.groups(frame)
-        sizes = np.bincount(groups)
-        if len(sizes) < 2:
+        n_groups = int(groups.max()) + 1
+        if n_groups < 2:
             raise UserError(f"split=group: {self.column!r} holds one group only; it needs two at least.")
-        drawn = np.random.default_rng(seed).permutation(len(sizes))
-        held = np.cumsum(sizes[drawn])
-        count = int(np.clip(np.abs(held - n_test).argmin() + 1, 1, len(sizes) - 1))
-        tests = np.isin(groups, drawn[:count])
+        if y is None or n_groups * (y.max() + 1) > MAX_CELLS_DRAWN:
+            y = np.zeros(len(groups), dtype=np.int64)
+        n_classes = int(y.max()) + 1
+        counts = np.bincount(groups * n_classes + y, minlength=n_groups * n_classes).reshape(n_groups, n_classes)
+        wanted = counts.sum(axis=0) * (n_test / len(groups))
+        draws = min(MAX_GROUP_DRAWS, max(1, MAX_CELLS_DRAWN // counts.size)) if n_classes > 1 else 1
+        rng, least, chosen = np.random.default_rng(seed), np.inf, np.empty(0, dtype=np.int64)
+        for _ in range(draws):
+            drawn = rng.permutation(n_groups)
+            held = np.cumsum(counts[drawn[:-1]], axis=0)
+            off = ((held - wanted) ** 2 / np.maximum(wanted, 1e-9)).sum(axis=1)
+            if off.min() < least:
+                least, chosen = off.min(), drawn[: off.argmin() + 1]
+        tests = np.isin(groups, chosen)
         return np.flatnonzero(~tests), np.flatnonzero(tests)

@@ -31,6 +31,7 @@ from treeline.data.reading import read_path
 from treeline.data.values import as_categories, to_datetimes, to_numeric
 
 MIN_SHARE_OF_VALUES = 0.3  # of names that are numbers, from which a header is rather a row
+MIN_POSSIBLE = 100  # different rows that the values could make, for each that there is
 BUILT_IN: dict[str, Callable[..., Any]] = {
     "breast_cancer": datasets.load_breast_cancer,
     "iris": datasets.load_iris,
@@ -200,22 +201,33 @@ def _hashable(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**spelled) if spelled else frame
 
 
-def hash_rows(frame: pd.DataFrame, kinds: Mapping[str, str], target: str) -> np.ndarray:
+def hash_rows(frame: pd.DataFrame, kinds: Mapping[str, str], target: str = "") -> np.ndarray:
     """Hash rows by what a model sees of them, so that a row is known again in another table.
 
     Args:
         frame: with the raw columns and the target.
         kinds: of the raw columns, as in `treeline.data.columns.Columns`; numbers count as numbers however they
             are typed.
-        target: the column to predict.
+        target: the column to predict; empty leaves it out, so that rows are chosen without a look at it.
 
     Returns:
         uint64 of shape (n_rows,).
     """
     hashes = np.zeros(len(frame), dtype=np.uint64)
-    for name, kind in {**kinds, target: "category"}.items():  # column by column: a copy of the frame may not fit
+    for name, kind in {
+        **kinds,
+        **({target: "category"} if target else {}),
+    }.items():  # column by column: a copy of the frame may not fit
         hashes = hashes * np.uint64(1_000_003) ^ pd.util.hash_array(_seen(frame[name], kind))
     return hashes
+
+
+def tells_rows_apart(frame: pd.DataFrame, columns: Iterable[str]) -> bool:
+    """Tell whether rows are known again by their values: with few different values a column, different things may well
+    look alike.
+    """
+    possible = np.prod([float(frame[name].nunique()) + 1 for name in columns])
+    return bool(possible > MIN_POSSIBLE * len(frame))
 
 
 def _seen(column: pd.Series, kind: str) -> np.ndarray:

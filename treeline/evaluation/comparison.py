@@ -1,50 +1,78 @@
-"""How sure a figure is, whether one model is better than another on the same rows, and who is promoted."""
+"""Whether one model is better than another on the same rows, and who is promoted."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
 from treeline.evaluation.criteria import Criteria, missed_thresholds
+from treeline.evaluation.influence import influence
+from treeline.evaluation.intervals import ALPHA, ROWS, Spread, too_little
 from treeline.evaluation.predictions import Predictions
+from treeline.evaluation.sampling import MIN_UNITS, Sampling
 from treeline.metrics import metrics_of
 
 Outcome = Literal["promote", "hold", "refuse"]
-MAX_ROWS_OF_MANY_RESAMPLES = 100_000  # up to which there are 1,000 resamples, beyond 200
+MIN_ROWS_TO_COMPARE = 100  # on which two models can be told apart
+OF_LABELS = ("accuracy", "error", "f1", "balanced_accuracy")  # which see no more of a prediction than its label
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A challenger against a champion on the same rows.
+    """A model against another on the same rows.
 
     Attributes:
         rows: that count.
-        gain: how much better the challenger's metric is, in the metric's own direction.
-        low, high: the 95 % interval of the gain.
+        gain: how much better the model's metric is, in the metric's own direction.
+        low, high: the interval of the gain; NaN where there is none.
+        other: the other model's metric on these rows.
+        smallest: gain that these rows could surely show.
+        alpha: how often the gain may lie outside; the interval is of 1 - alpha.
+        why: there is no interval.
     """
 
     rows: int
     gain: float
     low: float
     high: float
+    other: float = float("nan")
+    smallest: float = float("nan")
+    alpha: float = ALPHA
+    why: str = ""
+
+    def told(self) -> str:
+        """Say what was found, as a part of a sentence."""
+        if self.why:
+            return f"gain {self.gain:.4g} on {self.rows} rows, too few to tell: {self.why}"
+        could = f", which could surely show a gain of {self.smallest:.4g}" if self.smallest > 0 else ""
+        return (
+            f"gain {self.gain:.4g}, {100 * (1 - self.alpha):.4g} % interval [{self.low:.4g}, {self.high:.4g}] on "
+            f"{self.rows} rows{could}"
+        )
 
 
 @dataclass(frozen=True)
 class Contest:
-    """How a challenger met the champion.
+    """How a challenger met a champion.
 
     Attributes:
         champion: its name and version, as a sentence calls it.
-        comparison: None where they could not be compared.
+        version: alone.
+        comparison: on the rows that are new to both; None where they could not be compared.
         obstacle: why they could not.
         about: which rows count.
+        overall: the comparison on all evaluated rows, where some are not new; None where all are.
+        scores: the champion's metrics on the rows that count.
     """
 
     champion: str
+    version: str = ""
     comparison: Comparison | None = None
     obstacle: str = ""
     about: str = ""
+    overall: Comparison | None = None
+    scores: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,8 +86,8 @@ class Decision:
 def decide(
     criteria: Criteria,
     challenger: Predictions,
-    dummy: Predictions,
-    contest: Contest | None,
+    dummy: Comparison,
+    contests: Sequence[Contest],
     wrong_answers: Sequence[str],
 ) -> Decision:
     """Decide whether a model is promoted; the one place that does.
@@ -67,83 +95,96 @@ def decide(
     Args:
         criteria: what is asked.
         challenger: its predictions.
-        dummy: a dummy's, for the same rows.
-        contest: with the champion; None where there is none. It counts where the criteria compare at all.
+        dummy: the challenger compared with a dummy, which it must surely beat whatever is asked.
+        contests: with the champion and, where that is another, with the best champion so far, which `not-worse` is held
+            against too: a chain of models each hardly worse than the last would walk downhill. Empty where there is no
+            champion. They count where the criteria compare at all.
         wrong_answers: where its served form does not answer as it did when it was made; one refuses it.
     """
-    metrics, metric = challenger.metrics(), criteria.metric
+    metrics = challenger.metrics()
     refusals = [*missed_thresholds(criteria.thresholds, metrics, challenger.task), *wrong_answers]
     holds = [] if criteria.promote != "never" else ["promote=never"]
-    if not is_better(challenger.task, metric, metrics[metric], dummy.metric(metric)):
-        holds.append(f"{metric} {metrics[metric]:.4g} does not beat the dummy baseline's {dummy.metric(metric):.4g}")
-    if contest is not None and criteria.compares:
-        holds += _lost(criteria, contest)
+    if not dummy.low > 0:
+        value = metrics[criteria.metric]
+        holds.append(
+            f"{criteria.metric} {value:.4g} does not surely beat the dummy baseline's {dummy.other:.4g}: {dummy.told()}"
+        )
+    if criteria.compares:
+        asked = contests if criteria.promote == "not-worse" else contests[:1]
+        holds += [reason for contest in asked if (reason := _lost(criteria, contest))]
     outcome: Outcome = "refuse" if refusals else "hold" if holds else "promote"
     return Decision(outcome, [*refusals, *holds])
 
 
-def _lost(criteria: Criteria, contest: Contest) -> list[str]:
+def _lost(criteria: Criteria, contest: Contest) -> str:
     """Say why a contest does not earn the promotion; nothing where it does."""
-    found = contest.comparison
+    found, least = contest.comparison, criteria.least_gain
     if found is None:
-        return [contest.obstacle]
-    if found.low > (0.0 if criteria.promote == "better" else -criteria.margin):
-        return []
-    wanted = "better than" if criteria.promote == "better" else f"no worse by {criteria.margin:g} than"
-    return [
-        f"{criteria.metric} is not surely {wanted} that of the champion {contest.champion}: gain {found.gain:.4g}, "
-        f"95 % interval [{found.low:.4g}, {found.high:.4g}] on {found.rows} rows"
-    ]
+        return contest.obstacle
+    if found.rows < MIN_ROWS_TO_COMPARE:
+        return f"too few to tell: only {contest.about}, fewer than {MIN_ROWS_TO_COMPARE}"
+    won = found.low > least or (criteria.promote == "not-worse" and found.low == least)
+    if not won:
+        wanted = "better than" if criteria.promote == "better" else f"no worse by {criteria.margin:g} than"
+        return f"{criteria.metric} is not surely {wanted} that of the champion {contest.champion}: {found.told()}"
+    if contest.overall is not None and contest.overall.gain < least:
+        return (
+            f"{criteria.metric} gains {found.gain:.4g} on the rows that count ({contest.about}), but "
+            f"{contest.overall.gain:.4g} on all {contest.overall.rows}, which says the opposite: judge both on rows "
+            "that are new to them, with eval_dataset"
+        )
+    return ""
 
 
-def is_better(task: str, metric: str, value: float, other: float) -> bool:
-    """Tell whether a value is strictly better than another in the metric's own direction."""
-    return value > other if metrics_of(task)[metric].greater_is_better else value < other
+def spent_alpha(judgement: int) -> float:
+    """Give how often a gain may lie outside its interval, where the same rows have judged other models before.
 
-
-def compare(challenger: Predictions, champion: Predictions, metric: str, seed: int) -> Comparison:
-    """Bootstrap the gain of a challenger over a champion, paired: both are measured on the same rows drawn.
-
-    There are 1,000 resamples, or 200 where there are more than 100,000 rows; percentile method, as in `intervals`.
+    The first judgement has the ordinary 5 %, 2.5 % on the side that promotes. Those after it share as much again, the
+    k-th 1 / (k (k - 1)) of it, whose sum is 1. So the chance that rows ever promote a model that is no better is at
+    most 5 %, however many they judge, as long as the models do not follow from what these rows said of earlier ones. A
+    sum over rising thresholds was chosen over the ladder of Blum and Hardt 2015, for a person who is held is to be
+    told the score, which the ladder keeps to itself.
 
     Args:
-        challenger: its predictions.
-        champion: the other's, for the same rows in the same order.
+        judgement: which it is of these rows, from 1.
+    """
+    return ALPHA if judgement <= 1 else ALPHA / (judgement * (judgement - 1))
+
+
+def compare(
+    model: Predictions, other: Predictions, metric: str, sampling: Sampling = ROWS, alpha: float = ALPHA
+) -> Comparison:
+    """Give the gain of a model over another and its interval, paired: from what a row moves one more than the other.
+
+    Where they differ on too few rows for a coin to be told from them, the interval holds 0.
+
+    Args:
+        model: its predictions, whose weights count.
+        other: the other's, for the same rows in the same order.
         metric: that decides.
-        seed: of the draws.
+        sampling: how the rows hang together.
+        alpha: how often the gain may lie outside the interval.
     """
-    known = metrics_of(challenger.task)[metric]
-    sign = 1 if known.greater_is_better else -1
-
-    def gain(rows: np.ndarray) -> float:
-        ours, theirs = (each.take(rows).metric(metric) for each in (challenger, champion))
-        return sign * (ours - theirs)
-
-    n = len(challenger.y_true)
-    rng = np.random.default_rng(seed)
-    gains = np.array([gain(rng.integers(0, n, n)) for _ in range(_resamples(n))])
-    low, high = _ends(gains)
-    return Comparison(n, gain(np.arange(n)), low, high)
-
-
-def intervals(predictions: Predictions, seed: int) -> dict[str, tuple[float, float]]:
-    """Bootstrap the 95 % interval of every metric (percentile method, Efron 1979): rows drawn with replacement.
-
-    There are 1,000 resamples, or 200 where there are more than 100,000 rows. One in which a metric does not exist (a
-    class is absent) does not count for it; where it never exists, both ends are NaN.
-    """
-    rng = np.random.default_rng(seed)
-    n = len(predictions.y_true)
-    draws = [predictions.take(rng.integers(0, n, n)).metrics() for _ in range(_resamples(n))]
-    return {name: _ends(np.array([draw[name] for draw in draws])) for name in metrics_of(predictions.task)}
+    other = replace(other, weight=model.weight)
+    sign = 1 if metrics_of(model.task)[metric].greater_is_better else -1
+    theirs, n = other.metric(metric), len(model.y_true)
+    gain, nan = sign * (model.metric(metric) - theirs), float("nan")
+    if why := too_little(model, metric, sampling) or too_little(other, metric, sampling):
+        return Comparison(n, gain, nan, nan, theirs, alpha=alpha, why=why)
+    spread = Spread.of(sign * (influence(model, metric) - influence(other, metric)), sampling)
+    if spread.units < MIN_UNITS:
+        why = f"{sampling.told(spread.units)} are fewer than {MIN_UNITS}"
+        return Comparison(n, gain, nan, nan, theirs, alpha=alpha, why=why)
+    low, high = spread.around(gain, alpha)
+    if 0.5 ** _differing(model, other, metric, sampling) > alpha / 2:
+        low, high = min(low, 0.0), max(high, 0.0)
+    return Comparison(n, gain, low, high, theirs, spread.error * spread.quantile(alpha), alpha)
 
 
-def _resamples(n_rows: int) -> int:
-    return 1000 if n_rows <= MAX_ROWS_OF_MANY_RESAMPLES else 200
-
-
-def _ends(values: np.ndarray) -> tuple[float, float]:
-    """Give the 2.5th and the 97.5th percentile of the finite values; NaN where there are none."""
-    values = values[np.isfinite(values)]
-    low, high = np.percentile(values, [2.5, 97.5]) if len(values) else (np.nan, np.nan)
-    return float(low), float(high)
+def _differing(model: Predictions, other: Predictions, metric: str, sampling: Sampling) -> int:
+    """Count the rows, or the groups or times, for which two models say different things."""
+    if model.task == "regression" or metric in OF_LABELS:
+        differ = model.y_pred != other.y_pred
+    else:
+        differ = (model.y_proba != other.y_proba).any(axis=1)
+    return int(differ.sum()) if sampling.codes is None else len(np.unique(sampling.codes[differ]))

@@ -31,6 +31,11 @@ class Criteria:
         """Whether the champion matters at all."""
         return self.promote in ("better", "not-worse")
 
+    @property
+    def least_gain(self) -> float:
+        """The gain over the champion that a challenger must surely have."""
+        return -self.margin if self.promote == "not-worse" else 0.0
+
 
 def parse_numbers(text: str, setting: str, example: str) -> dict[str, float]:
     """Read `name=number,name=number` into a mapping; the one parser of such lists.

@@ -54,7 +54,22 @@ def predict(problem: Problem, estimator: TreelineClassifier | TreelineRegressor,
     if isinstance(estimator, TreelineRegressor):
         return Predictions(problem.task, y, estimator.predict(problem.rows(frame)), np.empty((len(y), 0)), weight)
     probabilities = estimator.predict_proba(problem.rows(frame))
-    return Predictions(problem.task, y, probabilities.argmax(axis=1), probabilities, weight)
+    return Predictions(problem.task, y, estimator.decide(probabilities), probabilities, weight)
+
+
+def as_predictions(problem: Problem, frame: pd.DataFrame, answers: np.ndarray) -> Predictions:
+    """Put answers beside the truth.
+
+    Args:
+        problem: that they answer.
+        frame: the labelled rows.
+        answers: numbers of shape (n_rows,), or probabilities of shape (n_rows, n_classes), the most probable of which
+            is the prediction.
+    """
+    y, weight = problem.truth(frame), problem.weights(frame)
+    if problem.task == "regression":
+        return Predictions(problem.task, y, answers, np.empty((len(y), 0)), weight)
+    return Predictions(problem.task, y, answers.argmax(axis=1), answers, weight)
 
 
 def dummy_predictions(problem: Problem, train: pd.DataFrame, frame: pd.DataFrame) -> Predictions:

@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import xgboost as xgb
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from treeline.data.target import label_codes
 from treeline.model.boosting import boost, booster_params, set_level, task_params
+from treeline.model.conformal import HeldOut, beside_prediction, fit_width
 from treeline.model.features import Features
 from treeline.model.matrices import Fold, quantile_matrix, target_unit
 
@@ -60,6 +62,10 @@ class _TreelineEstimator(BaseEstimator):
         check_is_fitted(self)
         return self.booster_.inplace_predict(self.features_.transform(X))
 
+    def set_threads(self, threads: int) -> None:
+        """Let predictions take so many threads, from 1."""
+        self.booster_.set_param({"nthread": threads})
+
     def feature_frame(self, X: pd.DataFrame) -> pd.DataFrame:
         """Turn raw rows into the matrix that the booster reads, as a float64 frame with its feature names."""
         check_is_fitted(self)
@@ -73,7 +79,11 @@ class TreelineClassifier(ClassifierMixin, _TreelineEstimator):
 
     Attributes:
         classes_: the labels, sorted; of two, the second is the positive one.
+        threshold_: of two labels, the probability of the second from which a row is given it; None gives each row the
+            more probable one. Whoever sets it chooses it on rows that did not train the model.
     """
+
+    threshold_: float | None = None  # of every model, those that were stored before there was a threshold too
 
     def fit(self, X: pd.DataFrame, y: pd.Series, sample_weight: np.ndarray | None = None) -> "TreelineClassifier":
         """Fit features and booster on raw rows.
@@ -96,15 +106,20 @@ class TreelineClassifier(ClassifierMixin, _TreelineEstimator):
         return np.column_stack([1 - raw, raw]) if raw.ndim == 1 else raw
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
-        """Give the most probable label of each row, shape (n_rows,)."""
-        probabilities = self.predict_proba(X)
-        return self.classes_[probabilities.argmax(axis=1)]
+        """Give the label of each row, shape (n_rows,): the most probable one, or of two what `threshold_` says."""
+        return self.classes_[self.decide(self.predict_proba(X))]
+
+    def decide(self, probabilities: np.ndarray) -> np.ndarray:
+        """Give the place among `classes_` that follows from probabilities of shape (n_rows, n_classes)."""
+        if self.threshold_ is None:
+            return probabilities.argmax(axis=1)
+        return (probabilities[:, 1] >= self.threshold_).astype(np.intp)
 
     def answer(self, X: pd.DataFrame) -> pd.DataFrame:
         """Give `prediction` and one `probability_<class>` column a class, under the index of the rows."""
         probabilities = self.predict_proba(X)
         columns = {f"probability_{label}": probabilities[:, i] for i, label in enumerate(self.classes_)}
-        return pd.DataFrame({"prediction": self.classes_[probabilities.argmax(axis=1)], **columns}, index=X.index)
+        return pd.DataFrame({"prediction": self.classes_[self.decide(probabilities)], **columns}, index=X.index)
 
 
 class TreelineRegressor(RegressorMixin, _TreelineEstimator):
@@ -112,7 +127,14 @@ class TreelineRegressor(RegressorMixin, _TreelineEstimator):
 
     Attributes:
         unit_: in which the booster answers; 1 unless the target's spread is far from it.
+        coverage_: the share of new rows that the intervals are to hold, between 0 and 1; 0 gives no intervals.
+        half_width_: of each interval; with `spread_` in multiples of what that predicts for the row.
+        spread_: predicts the logarithm of the size of a row's residual; None gives all rows the same width.
     """
+
+    coverage_: float = 0.0  # of every model, those that were stored before there were intervals too
+    half_width_: float = 0.0
+    spread_: xgb.Booster | None = None
 
     def fit(self, X: pd.DataFrame, y: pd.Series, sample_weight: np.ndarray | None = None) -> "TreelineRegressor":
         """Fit features and booster on raw rows.
@@ -129,11 +151,54 @@ class TreelineRegressor(RegressorMixin, _TreelineEstimator):
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Give the prediction of each row, float64 of shape (n_rows,)."""
-        return self._raw_predictions(X).astype(np.float64) * self.unit_
+        check_is_fitted(self)
+        return self._predict(self.features_.transform(X))
+
+    def fit_interval(self, held: HeldOut, coverage: float) -> "TreelineRegressor":
+        """Give predictions intervals that are to hold a share of new rows.
+
+        Args:
+            held: rows predicted by models that had not seen them, such as the training rows out of fold.
+            coverage: between 0 and 1.
+
+        Raises:
+            UserError: there are too few rows for that coverage.
+        """
+        found = fit_width(self.features, held, coverage, self.cpus)
+        self.coverage_, self.half_width_, self.spread_ = found.coverage, found.half, found.spread
+        return self
+
+    def predict_interval(self, X: pd.DataFrame) -> np.ndarray:
+        """Give the lower and the upper end of each row's interval, float64 of shape (n_rows, 2)."""
+        matrix = self.features_.transform(X)
+        return self._ends(matrix, self._predict(matrix))
 
     def answer(self, X: pd.DataFrame) -> pd.DataFrame:
-        """Give `prediction`, under the index of the rows."""
-        return pd.DataFrame({"prediction": self.predict(X)}, index=X.index)
+        """Give `prediction`, and with intervals `prediction_low` and `prediction_high`, under the index of the rows."""
+        check_is_fitted(self)
+        matrix = self.features_.transform(X)
+        predictions = self._predict(matrix)
+        found = pd.DataFrame({"prediction": predictions}, index=X.index)
+        if self.coverage_:
+            ends = self._ends(matrix, predictions)
+            found["prediction_low"], found["prediction_high"] = ends[:, 0], ends[:, 1]
+        return found
+
+    def set_threads(self, threads: int) -> None:
+        """Let predictions take so many threads, from 1."""
+        super().set_threads(threads)
+        if self.spread_ is not None:
+            self.spread_.set_param({"nthread": threads})
+
+    def _predict(self, matrix: np.ndarray) -> np.ndarray:
+        return self.booster_.inplace_predict(matrix).astype(np.float64) * self.unit_
+
+    def _ends(self, matrix: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+        half = np.full(len(matrix), self.half_width_)
+        if self.spread_ is not None and len(matrix):
+            matrix = beside_prediction(matrix, predictions)
+            half *= np.exp(self.spread_.inplace_predict(matrix).astype(np.float64))
+        return np.column_stack([predictions - half, predictions + half])
 
 
 def make_estimator(

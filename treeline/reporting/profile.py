@@ -9,8 +9,9 @@ from unicodedata import east_asian_width
 import numpy as np
 import pandas as pd
 
+from treeline.data.leaks import MAX_WORDS_JUDGED, as_numbers
 from treeline.data.problem import Problem
-from treeline.data.quality import MAX_ROWS_JUDGED, as_numbers
+from treeline.data.quality import MAX_ROWS_JUDGED
 from treeline.data.values import as_categories
 from treeline.reporting.html import Section, boxed_table, page
 
@@ -33,10 +34,11 @@ HEADS = [
     ("different", "n"),
 ]
 HOW_TO_READ = (
-    "What a column tells of the target: a small decision tree on this column alone, cross-validated on at most "
-    f"{MAX_ROWS_JUDGED:,} rows; for classes the share of the balanced error of guessing that it avoids, for numbers "
-    "R², or the squared rank correlation. Free text is not judged. The axis of a histogram runs from the smallest "
-    "value to the largest, or from the 1st to the 99th percentile where it says what lies beyond."
+    "What a column tells of the target: a small decision tree on this column alone, or on the "
+    f"{MAX_WORDS_JUDGED} commonest words of a text, cross-validated on at most {MAX_ROWS_JUDGED:,} rows; a category is "
+    "judged by the other rows of its level. For classes it is the share of the balanced error of guessing that is "
+    "avoided, for numbers R², or the squared rank correlation. The axis of a histogram runs from the smallest value to "
+    "the largest, or from the 1st to the 99th percentile where it says what lies beyond."
 )
 DAY, MINUTE = 86_400, 60  # seconds
 
@@ -84,11 +86,7 @@ def _row(column: pd.Series, kind: str, reason: str, power: float | None) -> list
         picture = _histogram(numbers[~np.isnan(numbers)], kind)
     else:
         picture = _words(column) if kind == "text" else _levels(column)
-    tells = (
-        ""
-        if power is None or kind == "text"
-        else f'<span class="share"><i style="width:{power:.0%}"></i></span> {power:.2f}'
-    )
+    tells = "" if power is None else f'<span class="share"><i style="width:{power:.0%}"></i></span> {power:.2f}'
     read_as = reason if reason.startswith(kind) else ": ".join(filter(None, (kind, reason)))
     return [
         f'<b>{escape(str(column.name))}</b><span class="dim">{escape(read_as)}</span>',

@@ -6,6 +6,8 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from treeline import UserError
 from treeline.data.splits import Split
@@ -109,3 +111,46 @@ def test_a_class_of_fewer_rows_than_folds_is_cut_without_a_librarys_warning(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert len(split.folds(frame, y, True, 5, seed=0)) == 5
+
+
+# --- stretches of time by rows, groups by class
+
+
+@given(st.lists(st.integers(1, 60), min_size=3, max_size=40), st.integers(2, 8))
+def test_stretches_of_time_are_whole_in_order_and_cover_all_later_rows(counts: list[int], n_folds: int) -> None:
+    n_folds = min(n_folds, len(counts) - 1)
+    frame = pd.DataFrame({"when": np.repeat(np.arange(len(counts)), counts)}).sample(frac=1, random_state=0)
+    when = frame["when"].to_numpy()
+    folds = Split("time", "when").folds(frame, np.zeros(len(frame)), False, n_folds, seed=0)
+    assert len(folds) == n_folds
+    for early, late in folds:
+        assert when[early].max() < when[late].min()
+    assert sorted([*folds[0][0], *(i for _, late in folds for i in late)]) == list(range(len(frame)))
+
+
+def test_stretches_of_time_hold_as_many_rows_each_where_most_rows_are_of_late() -> None:
+    when = np.concatenate([np.arange(1000), np.repeat(np.arange(1000, 1090), 100)])  # a row a day, then a hundred
+    folds = Split("time", "when").folds(pd.DataFrame({"when": when}), np.zeros(10_000), False, 4, seed=0)
+    assert [len(late) for _, late in folds] == [2000] * 4
+    seldom = np.concatenate([np.arange(900), np.repeat([1000.0, 1001.0, 1002.0], [40, 3000, 60])])
+    sizes = [len(late) for _, late in Split("time", "when").folds(pd.DataFrame({"when": seldom}), when, False, 3, 0)]
+    assert min(sizes) >= 40
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3])
+def test_groups_of_one_class_each_are_shared_out_by_class(share: float) -> None:
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        sick = rng.random(60) < share
+        sick[:2] = True
+        groups = np.repeat(np.arange(60), rng.integers(5, 15, 60))
+        y = sick[groups].astype(np.int64)
+        train, test = Split("group", "who").train_test(pd.DataFrame({"who": groups}), y, 0.25, seed)
+        assert y[test].mean() == pytest.approx(y.mean(), abs=0.35 * y.mean())
+        assert len(test) == pytest.approx(0.25 * len(y), abs=0.03 * len(y))
+        assert y[train].any()
+
+
+def test_groups_of_a_regression_are_drawn_by_size_alone(frame: pd.DataFrame) -> None:
+    split = Split("group", "who")
+    assert len(split.train_test(frame, None, 0.3, seed=0)[1]) == pytest.approx(0.3 * N, abs=5)

@@ -12,7 +12,7 @@ from tables_maker import TASKS as TARGETS
 from treeline import UserError
 from treeline.data.problem import Problem
 from treeline.evaluation.predictions import Predictions, dummy_predictions, losses, predict
-from treeline.metrics import metrics_of
+from treeline.metrics import MIN_PROBABILITY, metrics_of
 from treeline.model.estimator import make_estimator
 
 TASKS = ["binary", "multiclass", "regression"]
@@ -146,4 +146,4 @@ def test_the_losses_are_of_each_row_and_average_to_the_metric(task: str) -> None
 
 def test_the_loss_of_what_was_held_impossible_is_finite() -> None:
     sure = Predictions("binary", np.array([0, 1]), np.array([1, 1]), np.array([[0.0, 1.0], [0.0, 1.0]]))
-    assert losses(sure).tolist() == pytest.approx([-np.log(1e-15), 0])
+    assert losses(sure).tolist() == pytest.approx([-np.log(MIN_PROBABILITY), 0])
