@@ -30,13 +30,15 @@ from treeline.cpus import cpu_budget
 from treeline.data.names import file_name
 from treeline.data.problem import Problem
 from treeline.reporting.study_plots import study_pictures
+from treeline.tuning.finalists import Winner, choose_winner, told_of_finals
+from treeline.tuning.losses import told_of_losses
 from treeline.tuning.objective import Objective, gaps_of_folds, make_objective
 from treeline.tuning.out_of_fold import predict_out_of_fold
-from treeline.tuning.replay import recorded_trials, replay
+from treeline.tuning.replay import Recording, recorded_trials, replay
 from treeline.tuning.schedule import SearchSettings
 from treeline.tuning.search_space import known_points
 from treeline.tuning.study import counted, fail_stale_trials, open_storage, open_study
-from treeline.tuning.trial import has_best, rewrite_trial, run_study
+from treeline.tuning.trial import has_best, measure_finalists, rewrite_trial, run_study
 from utils import command
 
 
@@ -101,40 +103,52 @@ def search(objective: Objective, study: optuna.Study, log: RunLog, settings: Sea
         log.finish()
 
 
-def search_again(objective: Objective, study: optuna.Study, log: RunLog, trials: Sequence[Mapping[str, str]]) -> None:
-    """Train the trials of an earlier study again."""
+def search_again(objective: Objective, study: optuna.Study, log: RunLog, recording: Recording) -> None:
+    """Train the trials of an earlier study again, and measure its finalists again."""
     try:
-        replay(objective, study, log, recorded_trials(trials, objective.space))
+        replay(objective, study, log, recorded_trials(recording.trials, objective.space))
+        measure_finalists(objective, study, log, recording.finals)
     finally:
         log.finish()
 
 
-def log_out_of_fold(objective: Objective, study: optuna.Study, classes: Sequence[Any]) -> float:
+def log_out_of_fold(objective: Objective, winner: Winner, classes: Sequence[Any]) -> float:
     """Log what the chosen parameters predict of the rows that they were not trained on; give the level of it."""
-    best = study.best_trial
-    found = predict_out_of_fold(objective, best.params, best.user_attrs["rounds"])
+    found = predict_out_of_fold(objective, winner.trial.params, winner.trial.user_attrs["rounds"])
     log_parquet(found.frame(classes), "out_of_fold")
     return found.level
 
 
-def log_study(objective: Objective, study: optuna.Study, watch: Stopwatch, level: float) -> None:
-    """Log what the study found, its pictures and its table, and how the CPU budget was spent."""
-    best, trials = study.best_trial, counted(study)
-    rounds, folds = best.user_attrs["rounds"], len(objective.folds)
+def log_winner(objective: Objective, winner: Winner, level: float) -> None:
+    """Log the trial that the study chose, and how the CPU budget was spent on its folds."""
+    best, rounds, folds = winner.trial, winner.trial.user_attrs["rounds"], len(objective.folds)
     params = {**objective.params, **best.params}
-    found = {"params": params, "rounds": rounds, "metric": objective.metric, "value": best.value, "trial": best.number}
-    mlflow.log_dict(found | {"level": level}, "best.json")
+    found = {"params": params, "rounds": rounds, "metric": objective.metric, "value": winner.value}
+    found |= {"search_value": winner.search_value, "trial": best.number, "level": level}
+    found["finals"] = {"finalists": len(winner.finalists), "cuts": winner.cuts}
+    mlflow.log_dict(found, "best.json")
+    chosen = objective.searched_params(best.params)
+    if objective.measure.task == "regression":
+        chosen["objective"] = params["objective"]
     spent = {
         "cpus": objective.cpus,
         "folds_at_once": min(objective.cpus, folds),
         "threads_a_fold": max(1, objective.cpus // folds),
     }
-    mlflow.log_params({**objective.searched_params(best.params), "rounds": rounds, **spent})
+    mlflow.log_params({**chosen, "rounds": rounds, **spent})
+    values = {f"cv_{objective.metric}": winner.value, f"search_{objective.metric}": winner.search_value}
+    mlflow.log_metrics(values | {"best_trial": best.number})
+
+
+def log_study(objective: Objective, study: optuna.Study, winner: Winner, watch: Stopwatch) -> None:
+    """Log how many trials there were, their pictures and their table, and what they cost."""
+    trials = counted(study)
     wall, cpu = time.perf_counter() - watch.wall, time.process_time() - watch.cpu
     states = [state for state in TrialState if state.is_finished()]
     counts = {state.name.lower(): sum(trial.state == state for trial in trials) for state in states}
+    counts["repeated"] = winner.cuts * len(winner.finalists)
     mlflow.log_metrics(
-        {f"cv_{objective.metric}": best.value, "best_trial": best.number, "trials": len(trials)}
+        {"trials": len(trials) + counts["repeated"]}
         | {f"trials_{state}": count for state, count in counts.items()}
         | {"study_seconds": wall, "cpu_seconds": cpu, "cpu_utilisation": cpu / (wall * objective.cpus)}
     )
@@ -143,17 +157,21 @@ def log_study(objective: Objective, study: optuna.Study, watch: Stopwatch, level
     for name, figure in study_pictures(study, objective.metric).items():
         mlflow.log_figure(figure, f"{name}.png")
     logger.info(
-        f"{len(trials)} trials, {counts['pruned']} pruned; the best, trial-{best.number:03d}, has {objective.metric} "
-        f"{best.value:.5g} over {folds} folds after {rounds} rounds"
+        f"{len(trials)} trials, {counts['pruned']} pruned; the best, trial-{winner.trial.number:03d}, has "
+        f"{objective.metric} {winner.value:.5g} over {len(objective.folds)} folds after "
+        f"{winner.trial.user_attrs['rounds']} rounds"
     )
+    for sentence in (told_of_finals(objective, winner), told_of_losses(objective.measure, trials)):
+        if sentence:
+            logger.info(sentence)
 
 
-def run(settings: TuningSettings, trials: Sequence[Mapping[str, str]] = ()) -> str:
+def run(settings: TuningSettings, recording: Recording | None = None) -> str:
     """Run the stage; return its run id.
 
     Args:
         settings: of the stage.
-        trials: the rows of an earlier run's `trials.csv`, to be trained again; none searches.
+        recording: what an earlier run did, to be done again; None searches.
     """
     with stage_run("hyperparameters-tuning", settings, system_metrics=True) as active:
         watch = Stopwatch()
@@ -174,11 +192,13 @@ def run(settings: TuningSettings, trials: Sequence[Mapping[str, str]] = ()) -> s
         mlflow.set_tags({**lineage.tags(), "metric": objective.metric, "study": name})
         log_input(problem, frame, "train", "tuning")
         log = RunLog(active.info.experiment_id, active.info.run_id, {"study": name})
-        if trials:
-            search_again(objective, study, log, trials)
+        if recording:
+            search_again(objective, study, log, recording)
         else:
             search(objective, study, log, plan)
-        log_study(objective, study, watch, log_out_of_fold(objective, study, problem.classes))
+        winner = choose_winner(objective, study)
+        log_winner(objective, winner, log_out_of_fold(objective, winner, problem.classes))
+        log_study(objective, study, winner, watch)
         return str(active.info.run_id)
 
 

@@ -36,6 +36,8 @@ from treeline import UserError
 from treeline.cpus import cpu_budget
 from treeline.evaluation.predictions import predict
 from treeline.model.estimator import make_estimator
+from treeline.tuning.finalists import Finals
+from treeline.tuning.replay import Recording
 from utils import command
 
 TIMES = ("seconds", "system/", "cpu")  # metrics that say how long it took, not what came out
@@ -89,9 +91,11 @@ def run_again(runs: Mapping[str, Run]) -> dict[str, Run]:
     data, tuning = settings_of(DataSettings, runs["data"]), settings_of(TuningSettings, runs["tuning"])
     table = mlflow.artifacts.load_text(f"{runs['tuning'].info.artifact_uri}/trials.csv")
     trials = list(csv.DictReader(io.StringIO(table)))
+    best = mlflow.artifacts.load_dict(f"{runs['tuning'].info.artifact_uri}/best.json")
+    recording = Recording(trials, Finals(**best.get("finals", {})))
     data_id = data_preprocessing.run(data)
     new = {"data_run_id": data_id, "n_trials": len(trials), "timeout": 0, "study_name": "", "storage": ""}
-    tuning_id = hyperparameters_tuning.run(tuning.model_copy(update=new), trials)
+    tuning_id = hyperparameters_tuning.run(tuning.model_copy(update=new), recording)
     return {"data": mlflow.get_run(data_id), "tuning": mlflow.get_run(tuning_id)}
 
 

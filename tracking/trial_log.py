@@ -53,6 +53,11 @@ class RunLog:
         self._flush(values, {**tags, "state": state})
         self._submit(self._close, status, int(time.time() * 1000))
 
+    def note(self, number: int, values: Mapping[str, float]) -> None:
+        """Add single values to the run of a trial that was closed, by this process or one before it."""
+        now = int(time.time() * 1000)
+        self._submit(self._write_to_closed, number, [Metric(name, value, now, 0) for name, value in values.items()])
+
     def finish(self) -> None:
         """Wait until everything is written."""
         self._settle()
@@ -80,6 +85,11 @@ class RunLog:
         self._client.log_batch(self._run_id, points[:MAX_METRICS_PER_CALL], params, tags)
         for first in range(MAX_METRICS_PER_CALL, len(points), MAX_METRICS_PER_CALL):
             self._client.log_batch(self._run_id, points[first : first + MAX_METRICS_PER_CALL])
+
+    def _write_to_closed(self, number: int, points: list[Metric]) -> None:
+        wanted = f"tags.study = '{self._tags['study']}' and tags.trial = '{number}' and tags.state = 'COMPLETE'"
+        for run in self._client.search_runs([self._experiment_id], wanted):
+            self._client.log_batch(run.info.run_id, points)
 
     def _close(self, status: str, end: int) -> None:
         self._client.set_terminated(self._run_id, status, end)

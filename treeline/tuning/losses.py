@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
+from optuna.trial import FrozenTrial, TrialState
 
 from treeline import UserError
 from treeline.data.sentences import spell
 from treeline.model.boosting import ABSOLUTE_ERROR, SQUARED_ERROR, TWEEDIE
+from treeline.model.cross_validation import Measure
 from treeline.model.matrices import is_skewed
 
 
@@ -73,3 +75,16 @@ def check_metric(metric: str, y: np.ndarray) -> None:
             f"metric=rmsle takes logarithms of the target, which is negative in {int((y < 0).sum())} training rows, "
             f"such as {spell(y.min())}: use rmse or mae."
         )
+
+
+def told_of_losses(measure: Measure, trials: Sequence[FrozenTrial]) -> str:
+    """Say which loss was chosen by what; empty where there was no choice."""
+    best: dict[str, float] = {}
+    for trial in trials:
+        if trial.state == TrialState.COMPLETE and "objective" in trial.params:
+            loss, value = trial.params["objective"], trial.values[0]
+            best[loss] = max(best.get(loss, value), value, key=lambda each: measure.sign * each)
+    ranked = sorted(best, key=lambda loss: -measure.sign * best[loss])
+    if not ranked:
+        return ""
+    return "the best trial by loss: " + ", ".join(f"{measure.metric} {best[loss]:.5g} with {loss}" for loss in ranked)

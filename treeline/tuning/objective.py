@@ -18,14 +18,22 @@ from treeline.data.sentences import spell
 from treeline.metrics import metrics_of
 from treeline.model.boosting import boost, booster_params, task_params
 from treeline.model.constraints import MONOTONE, check_constraints
-from treeline.model.cross_validation import CrossValidation, Limits, Measure, cross_validate
+from treeline.model.cross_validation import (
+    CrossValidation,
+    Limits,
+    Measure,
+    cross_validate,
+    mean_over_folds,
+    predict_held_out,
+)
 from treeline.model.features import Features
 from treeline.model.matrices import Fold, make_folds, target_unit
 from treeline.tuning.losses import check_losses, check_metric, losses_of
-from treeline.tuning.schedule import AskedMetric, SearchSettings, checkpoint
+from treeline.tuning.schedule import MAX_SEED, AskedMetric, SearchSettings, checkpoint
 from treeline.tuning.search_space import settle_space
 
 MAX_ROUNDS = 1000  # of a trial
+MAX_ROWS_TO_RECUT = 500  # training rows below which the luck of a cut is larger than what tells good trials apart
 ROUNDS_TIMED = 20  # by which the seconds of a round are measured
 
 
@@ -44,6 +52,8 @@ class Objective:
         deadline: when training ends, on the clock of `time.monotonic`.
         max_rounds: that a trial may train.
         early_stopping: whether a trial stops when its mean has not improved for a while; else it trains all rounds.
+        recut: gives other folds of the same rows, by a number from 1; None where rows are many, or have one cut only,
+            as in time.
     """
 
     measure: Measure
@@ -56,6 +66,7 @@ class Objective:
     deadline: float = float("inf")
     max_rounds: int = MAX_ROUNDS
     early_stopping: bool = True
+    recut: Callable[[int], Sequence[Fold]] | None = None
 
     @property
     def metric(self) -> str:
@@ -106,6 +117,11 @@ class Objective:
         limits = Limits(max_rounds, patience(rate) if self.early_stopping else max_rounds, self.cpus)
         return cross_validate(self.booster_params(drawn), self.folds, self.measure, limits, watch)
 
+    def measure_on(self, folds: Sequence[Fold], drawn: Mapping[str, Any], rounds: int) -> float:
+        """Give the metric of parameters on other folds, after a number of rounds."""
+        predictions, _ = predict_held_out(self.booster_params(drawn), folds, self.measure, rounds, self.cpus)
+        return mean_over_folds(self.measure, folds, predictions)
+
     def round_seconds(self) -> float:
         """Measure what a boosting round of one fold costs on one CPU."""
         start = time.perf_counter()
@@ -147,8 +163,17 @@ def make_objective(
     params = {**task_params(problem.task, len(problem.classes)), **fixed, "seed": settings.seed}
     y = y / unit if unit != 1 else y
     features = Features(problem.kinds, problem.derived, problem.readings)
-    folds = make_folds(features, problem.rows(train), y, parts, problem.weights(train))
-    return Objective(Measure(problem.task, metric, unit), folds, space, fixed, params, y, cpus)
+    rows, weight = problem.rows(train), problem.weights(train)
+    folds = make_folds(features, rows, y, parts, weight)
+    objective = Objective(Measure(problem.task, metric, unit), folds, space, fixed, params, y, cpus)
+    if problem.split == "time" or len(y) >= MAX_ROWS_TO_RECUT:
+        return objective
+
+    def recut(number: int) -> Sequence[Fold]:
+        seed = (settings.seed + number) % (MAX_SEED + 1)
+        return make_folds(features, rows, y, problem.folds(train, settings.folds, seed), weight)
+
+    return replace(objective, recut=recut)
 
 
 def gaps_of_folds(objective: Objective, classes: Sequence[Any]) -> str:

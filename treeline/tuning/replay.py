@@ -11,8 +11,22 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from optuna.trial import TrialState, create_trial
 
 from treeline import UserError
+from treeline.tuning.finalists import Finals
 from treeline.tuning.objective import Objective
 from treeline.tuning.trial import TrialLog, trial_values
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What an earlier study did.
+
+    Attributes:
+        trials: the rows of its `trials.csv`, every cell as text.
+        finals: how many finalists it measured again, on how many other cuts.
+    """
+
+    trials: Sequence[Mapping[str, str]]
+    finals: Finals = Finals()
 
 
 @dataclass(frozen=True)

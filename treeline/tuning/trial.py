@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from treeline import UserError
 from treeline.data.problem import Problem
+from treeline.tuning.finalists import SHARE, Finals, choose_winner, plan_finals, run_finals
 from treeline.tuning.objective import Objective, make_objective
 from treeline.tuning.out_of_fold import OutOfFold, predict_out_of_fold
 from treeline.tuning.schedule import SearchSettings, ask_next, enqueue_lower_learning_rate, is_early, is_late
@@ -36,6 +37,9 @@ class TrialLog(Protocol):
     def end(self, state: str, values: Mapping[str, float], tags: Mapping[str, str], status: str = "FINISHED") -> None:
         """Close the record of a trial with its single values."""
 
+    def note(self, number: int, values: Mapping[str, float]) -> None:
+        """Add single values to the closed record of a trial; told twice they stay the same."""
+
 
 class CurveLog:
     """A `TrialLog` that keeps the curve of one metric of each trial, in memory."""
@@ -55,6 +59,9 @@ class CurveLog:
     def end(self, state: str, values: Mapping[str, float], tags: Mapping[str, str], status: str = "FINISHED") -> None:
         """Do nothing."""
 
+    def note(self, number: int, values: Mapping[str, float]) -> None:
+        """Do nothing."""
+
 
 class NoLog:
     """A `TrialLog` that keeps nothing."""
@@ -68,6 +75,9 @@ class NoLog:
     def end(self, state: str, values: Mapping[str, float], tags: Mapping[str, str], status: str = "FINISHED") -> None:
         """Do nothing."""
 
+    def note(self, number: int, values: Mapping[str, float]) -> None:
+        """Do nothing."""
+
 
 @dataclass(frozen=True)
 class Search:
@@ -79,7 +89,8 @@ class Search:
         params: the best ones, for `treeline.model.estimator.make_estimator`.
         rounds: how many boosting rounds they take.
         metric: that was optimised.
-        value: of the best trial, the mean over the folds.
+        value: of the best trial, the mean over the folds; on few rows, of other cuts than those it was found on.
+        search_value: the best of any trial on the folds that all share, and so a little too good.
         cv_values: the metric of the best trial after each round, averaged over the folds; where XGBoost does not
             measure it by round, the loss by which rounds were counted.
         out_of_fold: what the best parameters predict of rows that they were not trained on.
@@ -90,6 +101,7 @@ class Search:
     rounds: int
     metric: str
     value: float
+    search_value: float
     cv_values: list[float]
     out_of_fold: OutOfFold
 
@@ -112,17 +124,24 @@ def search(problem: Problem, train: pd.DataFrame, settings: SearchSettings, cpus
     with _quiet_optuna():
         study = open_study(None, "search", objective.maximize, {}, known_points(problem.task, objective.space))
         run_study(objective, study, log, settings)
-    best, trials = study.best_trial, counted(study)
+    winner, trials = choose_winner(objective, study), counted(study)
     rows = [
         {"trial": each.number, "state": each.state.name, "value": each.user_attrs.get("value")}
         | {"rounds": each.user_attrs.get("rounds"), **each.params}
         for each in trials
     ]
-    params = {**objective.params, **best.params}
+    best = winner.trial
     rounds = best.user_attrs["rounds"]
-    out_of_fold = predict_out_of_fold(objective, best.params, rounds)
-    curve = log.curves[best.number]
-    return Search(pd.DataFrame(rows), params, rounds, objective.metric, study.best_value, curve, out_of_fold)
+    return Search(
+        trials=pd.DataFrame(rows),
+        params={**objective.params, **best.params},
+        rounds=rounds,
+        metric=objective.metric,
+        value=winner.value,
+        search_value=winner.search_value,
+        cv_values=log.curves[best.number],
+        out_of_fold=predict_out_of_fold(objective, best.params, rounds),
+    )
 
 
 @contextmanager
@@ -143,18 +162,59 @@ def run_study(
     settings: SearchSettings,
     on_trial: Callable[[Sequence[FrozenTrial]], None] = lambda trials: None,
 ) -> None:
-    """Run trials up to the study's total or the deadline; at least one, so that there always is a best.
+    """Run trials up to the study's total or the deadline, at least one, so that there always is a best; the last of
+    them measure the finalists again, where rows are few (`treeline.tuning.finalists`).
 
     Args:
         objective: what the trials share.
         study: to go on with.
         log: where each is written.
         settings: the total, the seconds and the seed.
-        on_trial: told after each trial which ones count so far.
+        on_trial: told after each trial, and each time that one is measured again, which trials count so far.
 
     Raises:
         UserError: three trials in a row failed, or none went to its end.
     """
+    finals = plan_finals(objective, settings)
+    spared = SHARE * settings.timeout if finals.total else 0.0
+    trials = replace(settings, n_trials=settings.n_trials - finals.total, timeout=settings.timeout - spared)
+    _run_trials(replace(objective, deadline=objective.deadline - spared), study, log, trials, on_trial)
+
+    measure_finalists(objective, study, log, finals, on_trial)
+
+
+def measure_finalists(
+    objective: Objective,
+    study: optuna.Study,
+    log: TrialLog,
+    finals: Finals,
+    on_trial: Callable[[Sequence[FrozenTrial]], None] = lambda trials: None,
+) -> None:
+    """Measure the best trials of a study again on other cuts, and note each value beside its trial.
+
+    Args:
+        objective: what the trials share.
+        study: whose trials are looked at.
+        log: where each is written.
+        finals: how many finalists and cuts; 0 of both does nothing.
+        on_trial: told after each time that one is measured which trials count.
+    """
+
+    def on_value(number: int, cut: int, value: float) -> None:
+        log.note(number, {f"cv_{objective.metric}_cut_{cut}": value})
+        on_trial(counted(study))
+
+    if finals.total:
+        run_finals(objective, study, finals, on_value)
+
+
+def _run_trials(
+    objective: Objective,
+    study: optuna.Study,
+    log: TrialLog,
+    settings: SearchSettings,
+    on_trial: Callable[[Sequence[FrozenTrial]], None],
+) -> None:
     done = counted(study)
     while len(done) < settings.n_trials and (time.monotonic() < objective.deadline or not has_best(done)):
         run_next(objective, study, log, settings)

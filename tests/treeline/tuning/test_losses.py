@@ -35,8 +35,7 @@ def test_the_losses_follow_from_the_metric_and_the_target(metric: str, y: np.nda
 
 
 def skewed() -> pd.DataFrame:
-    frame = make_table("regression", n=200)
-    return frame.assign(**{TARGET: np.exp(frame[TARGET])})
+    return make_table("regression", n=2000).assign(**{TARGET: LOGNORMAL})
 
 
 def objective_of(frame: pd.DataFrame, target: str = "regression", **settings: Any) -> Any:

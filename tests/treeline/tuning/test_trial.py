@@ -39,6 +39,9 @@ class Calls:
     def end(self, state: str, values: Mapping[str, float], tags: Mapping[str, str], status: str = "FINISHED") -> None:
         self.told.append(("end", state, dict(values), dict(tags), status))
 
+    def note(self, number: int, values: Mapping[str, float]) -> None:
+        self.told.append(("note", number, dict(values)))
+
     def of(self, kind: str) -> list[tuple[Any, ...]]:
         return [each[1:] for each in self.told if each[0] == kind]
 
