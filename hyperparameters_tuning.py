@@ -185,7 +185,7 @@ def run(settings: TuningSettings, recording: Recording | None = None) -> str:
             logger.warning(warning)
         objective = replace(objective, deadline=watch.clock + (settings.timeout or float("inf")))
         name = settings.study_name or f"{file_name(problem.table)}-{active.info.run_id[:8]}"
-        points = [] if trials else known_points(problem.task, objective.space)
+        points = [] if recording else known_points(problem.task, objective.space)
         study = open_tuning_study(problem, objective, settings, name, points)
 
         lineage = Lineage(data_run_id=data_run.info.run_id, data_digest=problem.digest)

@@ -26,7 +26,7 @@ class Recording:
     """
 
     trials: Sequence[Mapping[str, str]]
-    finals: Finals = Finals()
+    finals: Finals
 
 
 @dataclass(frozen=True)
