@@ -9,8 +9,8 @@ Run: mlflow run . -e data-evaluation -P eval-dataset=file.csv
 
 import sys
 import time
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import mlflow
 import numpy as np
@@ -23,7 +23,7 @@ from config import EvaluationSettings
 from tracking.datasets import download_artifact, load_problem, load_split, log_input
 from tracking.default_evaluator import TEST, evaluate_by_mlflow
 from tracking.evaluation_log import EVALUATION_SECONDS, Evaluated, log_diagnostics
-from tracking.findings import Findings
+from tracking.findings import Findings, log_intervals
 from tracking.golden_requests import GOLDEN_REQUESTS, replay_golden_requests
 from tracking.model_card import log_card
 from tracking.models import SERVICE
@@ -42,6 +42,7 @@ from tracking.runs import Lineage, find_run, stage_run
 from treeline import UserError, nearest
 from treeline.cpus import cpu_budget
 from treeline.data.drift import sample_rows
+from treeline.data.leaks import near_perfect
 from treeline.data.problem import Problem
 from treeline.data.tables import digest, read_file
 from treeline.evaluation.comparison import Comparison, Contest, Decision, compare, decide, spent_alpha
@@ -54,7 +55,6 @@ from treeline.model.estimator import make_estimator
 from treeline.tuning.search_space import DEFAULTS
 from utils import command
 
-INTERVALS = "intervals.json"  # the ends of each metric, why there are none, and what to know about them
 DEFAULTS_ROUNDS = 100  # of XGBoost's defaults, which are reported beside the model
 
 
@@ -99,26 +99,31 @@ def read_rows(settings: EvaluationSettings, problem: Problem, data_run: Run) -> 
     return frame
 
 
-def log_metrics(challenger: Challenger, dummy: Predictions, frame: pd.DataFrame, known: Collection[str]) -> None:
-    """Log the metrics with their intervals, and those of a dummy and of XGBoost's defaults on the same rows.
+def log_metrics(challenger: Challenger, metric: str, dummy: Predictions, known: Mapping[str, float]) -> None:
+    """Log the metrics with their intervals, and those of a dummy and of XGBoost's defaults on the same rows; warn of
+    what is too good to be true.
 
     Args:
         challenger: the model.
+        metric: that decides.
         dummy: a dummy's predictions.
-        frame: the evaluated rows in the model's columns.
-        known: metrics that MLflow has logged already.
+        known: metrics that MLflow has logged already; where they differ, for it counts all rows alike, ours stand.
     """
-    problem, train = challenger.problem, challenger.train
+    problem, train, values = challenger.problem, challenger.train, challenger.predictions.metrics()
     plain = make_estimator(problem, {**DEFAULTS, "seed": 0}, DEFAULTS_ROUNDS, cpu_budget())
     plain.fit(problem.rows(train), train[problem.target], problem.weights(train))
-    logged = {TEST + key: value for key, value in challenger.predictions.metrics().items() if TEST + key not in known}
+    logged = {TEST + key: value for key, value in values.items() if known.get(TEST + key) != value}
     found = intervals(challenger.predictions, challenger.sampling)
-    mlflow.log_dict({key: asdict(each) for key, each in found.items()}, INTERVALS)
+    log_intervals(found)
     for key, each in found.items():
         logged |= {f"{TEST}{key}_low": each.low, f"{TEST}{key}_high": each.high}
     logged |= {f"dummy_{key}": value for key, value in dummy.metrics().items()}
-    logged |= {f"defaults_{key}": value for key, value in predict(problem, plain, frame).metrics().items()}
+    defaults = predict(problem, plain, challenger.frame)
+    logged |= {f"defaults_{key}": value for key, value in defaults.metrics().items()}
     mlflow.log_metrics({key: value for key, value in logged.items() if np.isfinite(value)})
+    if warning := near_perfect(metric, values[metric], dummy.metric(metric)):
+        logger.warning(warning)
+        mlflow.set_tag("warnings", warning)
 
 
 def hang_together(problem: Problem, rows: pd.DataFrame) -> Sampling:
@@ -141,7 +146,7 @@ def rows_digest(challenger: Challenger, data_run: Run) -> str:
 def log_contests(contests: Sequence[Contest], dummy: Comparison) -> None:
     """Log how the model met the dummy and the champion."""
     contest = contests[0] if contests else Contest("")
-    mlflow.set_tag("compared", contest.about)
+    mlflow.set_tags({"compared": contest.about, "champion": f"version {contest.version}" if contests else ""})
     logged = {"dummy_gain": dummy.gain, "dummy_gain_low": dummy.low, "dummy_gain_high": dummy.high}
     logged |= {f"champion_{key}": value for key, value in contest.scores.items()}
     if found := contest.comparison:
@@ -197,6 +202,57 @@ def judge(challenger: Challenger, criteria: Criteria, dummy: Predictions, rows: 
     return decision
 
 
+def bring(settings: EvaluationSettings, training_run: Run, data_run: Run) -> Challenger:
+    """Bring a registered model and the rows that judge it together.
+
+    Raises:
+        UserError: either is not to be had, or they do not fit.
+    """
+    tags, problem = training_run.data.tags, load_problem(data_run)
+    settings.check_for(problem)
+    name, version = tags["model_name"], tags["model_version"]
+    lineage = replace(Lineage.from_tags(tags), training_run_id=training_run.info.run_id)
+    mlflow.set_tags({**lineage.tags(), "model_name": name, "model_version": version})
+    rows, train = read_rows(settings, problem, data_run), load_split(data_run.info.run_id, "train")
+    estimator = load_pipeline(name, version)
+    predictions = predict(problem, estimator, problem.judged(rows))
+    for warning in gaps_of_classes(predictions, problem.classes):
+        logger.warning(warning)
+    golden = mlflow.artifacts.load_dict(f"{training_run.info.artifact_uri}/{GOLDEN_REQUESTS}")
+    return Challenger(
+        name=name,
+        version=version,
+        problem=problem,
+        estimator=estimator,
+        train=train,
+        frame=rows,
+        predictions=predictions,
+        golden=golden,
+        lineage=lineage,
+        sampling=hang_together(problem, rows),
+        data=settings.eval_dataset or f"test rows of {data_run.info.run_id}",
+        given=bool(settings.eval_dataset),
+    )
+
+
+def examine(challenger: Challenger, metric: str, costs: dict[str, float], deadline: float) -> Findings:
+    """Log everything beyond the headline metrics, as far as there is time; give what was found."""
+    problem, found = challenger.problem, Findings()
+    evaluated = Evaluated(
+        problem=problem,
+        estimator=challenger.estimator,
+        frame=problem.judged(challenger.frame),
+        predictions=challenger.predictions,
+        metric=metric,
+        costs=costs,
+        sampling=challenger.sampling,
+        out_of_fold=load_held_out_predictions(problem, challenger.train, challenger.lineage.tuning_run_id),
+        deadline=deadline,
+    )
+    log_diagnostics(found, evaluated)
+    return found
+
+
 def run(settings: EvaluationSettings) -> str:
     """Run the stage; return its run id.
 
@@ -206,41 +262,24 @@ def run(settings: EvaluationSettings) -> str:
     deadline = time.monotonic() + EVALUATION_SECONDS
     with stage_run("data-evaluation", settings) as active:
         training_run = find_training(settings)
-        tags = training_run.data.tags
-        name, version, criteria = tags["model_name"], tags["model_version"], settings.criteria(tags["metric"])
+        name, criteria = training_run.data.tags["model_name"], settings.criteria(training_run.data.tags["metric"])
         finish_earlier(name)
-        lineage = replace(Lineage.from_tags(tags), training_run_id=training_run.info.run_id)
-        data_run = find_run("data-preprocessing", lineage.data_run_id)
-        problem = load_problem(data_run)
-        settings.check_for(problem)
-        mlflow.set_tags({**lineage.tags(), "model_name": name, "model_version": version})
-        rows, train = read_rows(settings, problem, data_run), load_split(data_run.info.run_id, "train")
-        estimator = load_pipeline(name, version)
-        golden = mlflow.artifacts.load_dict(f"{training_run.info.artifact_uri}/{GOLDEN_REQUESTS}")
+        data_run = find_run("data-preprocessing", Lineage.from_tags(training_run.data.tags).data_run_id)
+        challenger = bring(settings, training_run, data_run)
+        problem, frame = challenger.problem, challenger.problem.judged(challenger.frame)
 
-        frame = problem.judged(rows)
-        given, data = bool(settings.eval_dataset), settings.eval_dataset or f"test rows of {data_run.info.run_id}"
-        side = "evaluation" if given else "test"
+        side = "evaluation" if challenger.given else "test"
         dataset = log_input(problem, frame, side, "evaluation", settings.eval_dataset)
-        known = evaluate_by_mlflow(f"models:/{name}/{version}", problem, dataset)
-        predictions = predict(problem, estimator, frame)
-        for warning in gaps_of_classes(predictions, problem.classes):
-            logger.warning(warning)
-        challenger = Challenger(name, version, problem, train, rows, predictions, golden)
-        challenger = replace(challenger, sampling=hang_together(problem, rows), data=data, given=given)
-        dummy = dummy_predictions(problem, train, frame)
-        log_answers(estimator.answer(sample_rows([problem.rows(frame)])))  # batches are compared with them
-        log_metrics(challenger, dummy, frame, known)
-        found = Findings()
-        out_of_fold = load_held_out_predictions(problem, train, lineage.tuning_run_id)
-        costs = parse_costs(settings.costs)
-        evaluated = Evaluated(problem, estimator, frame, predictions, criteria.metric, costs, challenger.sampling)
-        log_diagnostics(found, replace(evaluated, out_of_fold=out_of_fold, deadline=deadline))
+        known = evaluate_by_mlflow(f"models:/{name}/{challenger.version}", problem, dataset)
+        dummy = dummy_predictions(problem, challenger.train, frame)
+        log_answers(challenger.estimator.answer(sample_rows([problem.rows(frame)])))  # batches are compared with them
+        log_metrics(challenger, criteria.metric, dummy, known)
+        found = examine(challenger, criteria.metric, parse_costs(settings.costs), deadline)
 
         decision = judge(challenger, criteria, dummy, rows_digest(challenger, data_run))
         found.attempt("model card", lambda: log_card(active.info.run_id, problem, frame, found))
         if decision.outcome == "refuse":
-            raise UserError(f"{name} version {version} is refused: {'; '.join(decision.reasons)}.")
+            raise UserError(f"{name} version {challenger.version} is refused: {'; '.join(decision.reasons)}.")
         return str(active.info.run_id)
 
 

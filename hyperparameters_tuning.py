@@ -125,6 +125,7 @@ def log_winner(objective: Objective, winner: Winner, level: float) -> None:
     params = {**objective.params, **best.params}
     found = {"params": params, "rounds": rounds, "metric": objective.metric, "value": winner.value}
     found |= {"search_value": winner.search_value, "trial": best.number, "level": level}
+    found["final_rounds"] = objective.final_rounds(rounds)
     found["finals"] = {"finalists": len(winner.finalists), "cuts": winner.cuts}
     mlflow.log_dict(found, "best.json")
     chosen = objective.searched_params(best.params)

@@ -24,6 +24,7 @@ from config import DataSettings, EvaluationSettings, MainSettings, TrainingSetti
 from tracking.datasets import load_problem
 from tracking.default_evaluator import TEST
 from tracking.evaluation_log import EVALUATION_SECONDS
+from tracking.findings import load_intervals
 from tracking.models import SERVICE, form_names
 from tracking.runs import Lineage, stage_run
 from treeline.cpus import cpu_budget
@@ -95,42 +96,82 @@ def run(settings: MainSettings) -> str:
 
 def summary(evaluation: Run) -> str:
     """Say what a person wants to read at the end: the data, the search, the metrics, the versions, what comes next."""
-    tags, values = evaluation.data.tags, evaluation.data.metrics
+    tags = evaluation.data.tags
     runs = Lineage.from_tags(tags).runs()
     problem, sizes, search = load_problem(runs["data"]), runs["data"].data.metrics, runs["tuning"].data
     name, version, metric = tags["model_name"], tags["model_version"], tags["metric"]
     best = ", ".join(f"{key} {shorten(search.params[key])}" for key in [*PARAMETERS, "rounds"] if key in search.params)
+    counted = f", rows counted by {problem.weight!r}" if problem.weight else ""
     lines = [
         "",
         f"Table      {problem.table}: {sizes['full_data_size']:.0f} rows, {len(problem.kinds)} columns and "
         f"{len(problem.derived)} derived; "
-        f"{problem.task}, target {problem.target!r}",
+        f"{problem.task}, target {problem.target!r}{counted}",
         f"Split      {sizes['train_size']:.0f} rows to train on, {sizes['test_size']:.0f} held out",
-        f"Search     {search.metrics['trials']:.0f} trials; best {metric} {search.metrics[f'cv_{metric}']:.4g} in "
-        "cross-validation",
-        *(f"           {line}" for line in textwrap.wrap(best, 100)),
-        *_metrics(problem.task, metric, values),
+        *_wrapped("Search", _searched(metric, search.metrics)),
+        *_wrapped("", best),
+        *_metrics(problem.task, evaluation),
+        *_answers(evaluation, runs["training"]),
         *_versions(form_names(name), version),
     ]
     if tags["decision"] == "hold":
-        lines.append(f"           not promoted: {tags['reasons']}")
+        lines += _wrapped("", f"not promoted: {tags['reasons']}")
+    for warning in filter(None, tags.get("warnings", "").splitlines()):
+        lines += _wrapped("Warning", warning)
     promoted = tags["decision"] == "promote"
     served = name + SERVICE.suffix + ("@champion" if promoted else f"/{version}")
     return "\n".join([*lines, "", *_next_commands(served), ""])
 
 
-def _metrics(task: str, metric: str, values: dict[str, float]) -> list[str]:
-    """One line a metric, the optimised one first: its value, its interval, the dummy baseline's."""
+def _wrapped(label: str, text: str) -> list[str]:
+    lines = textwrap.wrap(text, 100)
+    return [f"{label if not i else '': <10} {line}" for i, line in enumerate(lines)]
+
+
+def _searched(metric: str, values: dict[str, float]) -> str:
+    """Say what the search came to, and how far that can be believed."""
+    cv, found, trials = values[f"cv_{metric}"], values[f"search_{metric}"], values["trials"]
+    if repeated := values.get("trials_repeated"):
+        return (
+            f"{trials:.0f} cross-validations; best {metric} {cv:.4g}, on other cuts of the rows than the search's, "
+            f"where it was {found:.4g}: the best of {trials - repeated:.0f} trials is partly luck"
+        )
+    told = "" if trials == 1 else ", a little flattered, for it is the best of them on the same folds"
+    return f"{trials:.0f} trials; best {metric} {cv:.4g} in cross-validation{told}"
+
+
+def _metrics(task: str, evaluation: Run) -> list[str]:
+    """One line a metric, the optimised one first: its value, its interval, the champion's, the dummy baseline's."""
+    values, metric, sure = evaluation.data.metrics, evaluation.data.tags["metric"], load_intervals(evaluation)
+    known = [name for name in metrics_of(task) if TEST + name in values and (name != "error" or metric == "error")]
+    width = max(map(len, known), default=0)
     lines: list[str] = []
-    for name in sorted(metrics_of(task), key=lambda each: each != metric):
-        if name == "error" != metric:
-            continue  # accuracy says the same
-        if f"{TEST}{name}_low" not in values:
-            continue  # not defined on these rows, such as the AUC where a class is absent
+    for name in sorted(known, key=lambda each: each != metric):
         label = "Held out" if not lines else ""
-        interval = f"[{values[f'{TEST}{name}_low']:.4f}, {values[f'{TEST}{name}_high']:.4f}]"
-        dummy = f"   dummy baseline {values[f'dummy_{name}']:.4f}" if f"dummy_{name}" in values else ""
-        lines.append(f"{label: <10} {name: <9} {_figure(values[TEST + name])}   95 % interval {interval}{dummy}")
+        interval = sure[name]
+        told = f"no interval: {interval.why}" if interval.why else f"[{interval.low:.4f}, {interval.high:.4f}]"
+        beside = {"champion": f"champion_{name}", "dummy": f"dummy_{name}"}
+        others = "".join(f"   {who} {_figure(values[key])}" for who, key in beside.items() if key in values)
+        lines.append(f"{label: <10} {name: <{width}}  {_figure(values[TEST + name]): <8} {told: <18}{others}")
+    units = {each.note.partition(";")[0] for each in sure.values() if each.note.startswith("by ")}
+    told = f", {units.pop()}" if len(units) == 1 else ""
+    return [*lines, f"           [95 % interval{told}]"]
+
+
+def _answers(evaluation: Run, training: Run) -> list[str]:
+    """Say by which threshold labels are given, or how much intervals hold; and what the judgement could show."""
+    values, lines = evaluation.data.metrics, []
+    if told := training.data.tags.get("answers"):
+        lines += _wrapped("Answers", told)
+    if "interval_coverage" in values:
+        lines += _wrapped("", f"On the held-out rows they held {values['interval_coverage']:.1%}.")
+    if "smallest_gain" in values:
+        lines += _wrapped(
+            "Judged",
+            f"against the champion, {evaluation.data.tags['champion']}, for the gain of {values['gain']:.4g}; the "
+            f"smallest that these rows could surely show is {values['smallest_gain']:.4g}"
+            + (f"; they have judged {values['judgements']:.0f} models" if values["judgements"] > 1 else ""),
+        )
     return lines
 
 

@@ -67,11 +67,11 @@ def find_inputs(settings: TrainingSettings) -> tuple[Run, Run]:
 def fit(problem: Problem, best: Mapping[str, Any], frame: pd.DataFrame) -> TreelineClassifier | TreelineRegressor:
     """Fit the final estimator on all training rows; log what its booster got and how long it took."""
     start = time.perf_counter()
-    estimator = make_estimator(problem, best["params"], best["rounds"], cpu_budget(), best.get("level", 1.0))
+    estimator = make_estimator(problem, best["params"], best["final_rounds"], cpu_budget(), best["level"])
     estimator.fit(problem.rows(frame), frame[problem.target], problem.weights(frame))
     mlflow.log_metric("fit_seconds", time.perf_counter() - start)
     got = estimator.booster_params_
-    mlflow.log_params({**{name: got[name] for name in best["params"]}, "rounds": best["rounds"]})
+    mlflow.log_params({**{name: got[name] for name in best["params"]}, "rounds": best["final_rounds"]})
     return estimator
 
 

@@ -110,7 +110,7 @@ def compare(version: ModelVersion, runs: Mapping[str, Run], again: Mapping[str, 
     found += [Compared(f"best {key}", then[key], now[key]) for key in ("params", "rounds")]
     problem = load_problem(again["data"])
     train, test = (load_split(again["data"].info.run_id, side) for side in ("train", "test"))
-    estimator = make_estimator(problem, now["params"], now["rounds"], cpu_budget(), now["level"])
+    estimator = make_estimator(problem, now["params"], now["final_rounds"], cpu_budget(), now["level"])
     estimator.fit(problem.rows(train), train[problem.target], problem.weights(train))
     asked = settings_of(TrainingSettings, runs["training"]).answers()
     model_training.settle(estimator, problem, load_out_of_fold(train, again["tuning"].info.run_id), asked)

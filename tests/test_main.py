@@ -75,6 +75,12 @@ def test_the_settings_of_the_chain_are_logged_on_its_parent(chain: Store) -> Non
     assert params["n-trials"] == "2"
 
 
+def alone(metrics: dict[str, float]) -> dict[str, float]:
+    """The metrics that say nothing of a champion or of earlier judgements."""
+    of_others = ("champion_", "gain", "smallest_gain", "rows_new_to_champion", "judgements")
+    return {name: value for name, value in metrics.items() if not name.startswith(of_others)}
+
+
 def test_the_same_seed_gives_the_same_chain_whatever_else_runs_in_the_experiment(
     cancer_copy: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,7 +108,7 @@ def test_the_same_seed_gives_the_same_chain_whatever_else_runs_in_the_experiment
     )
     assert one == two
     for stage in STAGES:
-        assert results(first[stage]) == results(second[stage])
+        assert alone(results(first[stage])) == alone(results(second[stage]))
     tags = second["data-evaluation"].data.tags
     assert tags["data_run_id"] == second["data-preprocessing"].info.run_id
     assert tags["tuning_run_id"] == second["hyperparameters-tuning"].info.run_id

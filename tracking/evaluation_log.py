@@ -16,6 +16,7 @@ import xgboost as xgb
 
 from tracking.findings import Findings
 from treeline.data.problem import Problem
+from treeline.evaluation.answers import interval_values
 from treeline.evaluation.calibration import calibration
 from treeline.evaluation.diagnostics import class_table, confusion, worst_rows
 from treeline.evaluation.importance import REPEATS, gains, permutation_importance
@@ -130,6 +131,15 @@ def _log_calibration(found: Findings, evaluated: Evaluated) -> None:
     found.picture("calibration", calibration_curve(measured.table, measured.error, measured.chance))
 
 
+def _log_intervals(found: Findings, evaluated: Evaluated) -> None:
+    """Log how many of the evaluated rows the intervals around predictions hold, where the model gives any."""
+    estimator = evaluated.estimator
+    if isinstance(estimator, TreelineRegressor) and estimator.coverage_:
+        ends = estimator.predict_interval(evaluated.problem.rows(evaluated.frame))
+        measured = interval_values(evaluated.predictions, ends, evaluated.sampling)
+        found.values |= {name: value for name, value in measured.items() if np.isfinite(value)}
+
+
 def _log_residuals(found: Findings, evaluated: Evaluated) -> None:
     predictions = evaluated.predictions
     found.picture("residuals", residuals(predictions.y_true, predictions.y_pred.astype(float)))
@@ -207,6 +217,7 @@ DIAGNOSTICS = [
     Diagnostic("thresholds", ("binary",), _log_thresholds),
     Diagnostic("classes", CLASSES, _log_classes),
     Diagnostic("calibration", CLASSES, _log_calibration),
+    Diagnostic("intervals", ("regression",), _log_intervals),
     Diagnostic("residuals", ("regression",), _log_residuals),
     Diagnostic("worst rows", EVERY, _log_worst_rows),
     Diagnostic("explanations", EVERY, _log_explanations),

@@ -1,14 +1,30 @@
 """What an evaluation finds: its tables, pictures and numbers, what failed, and what was left out."""
 
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import mlflow
 import pandas as pd
 from loguru import logger
 from matplotlib.figure import Figure
+from mlflow.entities import Run
+
+from treeline.evaluation.intervals import Interval
+
+INTERVALS = "intervals.json"  # the ends of each metric, why there are none, and what to know about them
+
+
+def log_intervals(found: Mapping[str, Interval]) -> None:
+    """Log the interval of each metric on the active run, with its reasons and notes."""
+    mlflow.log_dict({name: asdict(each) for name, each in found.items()}, INTERVALS)
+
+
+def load_intervals(evaluation: Run) -> dict[str, Interval]:
+    """Load the interval of each metric of an evaluation."""
+    kept = mlflow.artifacts.load_dict(f"{evaluation.info.artifact_uri}/{INTERVALS}")
+    return {name: Interval(**each) for name, each in kept.items()}
 
 
 @dataclass

@@ -10,7 +10,7 @@ import pandas as pd
 from mlflow.entities import Run
 
 from tracking.default_evaluator import TEST
-from tracking.findings import Findings
+from tracking.findings import Findings, load_intervals
 from tracking.models import SERVICE
 from tracking.registry import champion_history, tag_versions
 from tracking.runs import Lineage
@@ -51,6 +51,8 @@ def log_card(run_id: str, problem: Problem, frame: pd.DataFrame, found: Findings
         _data(problem, runs["data"], frame),
         _search(runs["tuning"]),
         _metrics(problem, evaluation),
+        _champion(evaluation),
+        _answers(problem, evaluation, runs["training"], found),
         _history(name),
         _pictures("How it errs", found, PICTURES),
         _tables(problem, found),
@@ -105,6 +107,7 @@ def _data(problem: Problem, run: Run, frame: pd.DataFrame) -> Section:
             "digest": problem.digest,
             "task": f"{problem.task} ({problem.reason})",
             "left out": "; ".join(f"{name} ({why})" for name, why in problem.left_out.items()),
+            "weights": f"each row counts as {problem.weight!r} says" if problem.weight else "",
             "derived": "; ".join(f"{name} = {text}" for name, text in problem.derived.items()),
         }
     )
@@ -119,15 +122,28 @@ def _data(problem: Problem, run: Run, frame: pd.DataFrame) -> Section:
 def _search(run: Run) -> Section:
     best = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/best.json")
     metrics, got = run.data.metrics, run.data.params  # what the boosters got, in the target's unit
+    found = best.get("search_value", best["value"])
+    again = found != best["value"]
     section = Section("Search").facts(
         {
-            "trials": f"{metrics['trials']:.0f}, of which {metrics.get('trials_pruned', 0):.0f} were pruned",
+            "cross-validations": f"{metrics['trials']:.0f}, of which {metrics.get('trials_pruned', 0):.0f} were pruned",
             "optimised": f"{best['metric']}, in {run.data.params.get('folds', '')} folds of the training rows",
             "best": f"trial {best['trial']}: {best['value']:.5g} after {best['rounds']} rounds",
+            "found at": f"{found:.5g}" if again else "",
+            "rounds on all rows": "" if best["final_rounds"] == best["rounds"] else str(best["final_rounds"]),
+            "loss": got.get("objective", ""),
             "seconds": f"{metrics['study_seconds']:.0f}",
             "parameters": ", ".join(f"{key} {shorten(got.get(key, value))}" for key, value in best["params"].items()),
         }
     )
+    if again:
+        section.text(
+            "The best of many trials is partly luck. So the best few were measured again on other cuts of the rows, "
+            "and chosen by that: it is what to expect of new rows, and what the search itself found is not."
+        )
+    else:
+        told = "It is the best of these trials on the same folds, and so a little better than new rows will show."
+        section.text(told, style="dim")
     path = mlflow.artifacts.download_artifacts(f"{run.info.artifact_uri}/optimization_history.png")
     return section.picture(
         Path(path).read_bytes(), "The metric of every trial in cross-validation, and the best so far"
@@ -136,31 +152,69 @@ def _search(run: Run) -> Section:
 
 def _metrics(problem: Problem, evaluation: Run) -> Section:
     values, tags = evaluation.data.metrics, evaluation.data.tags
+    sure = load_intervals(evaluation)
+    champion = tags.get("champion", "")
     rows = [
         {
             "metric": metric + (" (optimised)" if metric == tags["metric"] else ""),
             "this model": values.get(TEST + metric),
-            "95 % interval": " to ".join(
-                spell(values.get(f"{TEST}{metric}_{end}", math.nan)) for end in ("low", "high")
-            ),
+            "95 % interval": sure[metric].told(spell) if metric in sure else "",
+            **({f"champion, {champion}": values.get(f"champion_{metric}")} if champion else {}),
             "XGBoost's defaults": values.get(f"defaults_{metric}"),
             "dummy baseline": values.get(f"dummy_{metric}"),
         }
         for metric in sorted(metrics_of(problem.task), key=lambda each: each != tags["metric"])
     ]
     section = Section("How well it does, on rows that training never saw").table(pd.DataFrame(rows))
+    section.text(
+        "Other rows of the same kind would give another figure: the interval is drawn so that for 95 tables of 100 the "
+        "true one lies inside. A difference that is smaller than that may be chance.",
+        style="dim",
+    )
+    for metric, each in sure.items():
+        if each.note and not each.note.startswith("by "):
+            section.text(f"{metric}: {each.note}.", style="warn")
+    return section
+
+
+def _champion(evaluation: Run) -> Section:
+    """Say how it met the champion, and how often these rows have judged."""
+    values, tags = evaluation.data.metrics, evaluation.data.tags
+    section = Section("Against the champion")
     if "gain" in values:
         section.text(
-            f"Against the champion before it, on the same rows: {tags['metric']} better by {values['gain']:.4g}, 95 % "
-            f"interval {values['gain_low']:.4g} to {values['gain_high']:.4g} ({tags['compared']})."
+            f"On the same rows the metric that decides, {tags['metric']}, is better by {values['gain']:.4g} than that "
+            f"of the champion, {tags['champion']} (minus is worse); {100 * (1 - values['gain_alpha']):.4g} % interval "
+            f"{values.get('gain_low', math.nan):.4g} to {values.get('gain_high', math.nan):.4g}; {tags['compared']}."
         )
-    if "best_f1_threshold" in values:
+    if "smallest_gain" in values:
+        section.text(f"The smallest gain that these rows could surely show is {values['smallest_gain']:.4g}.")
+    if values.get("judgements", 1) > 1:
         section.text(
-            f"F1 is largest, {values['best_f1']:.3f}, at a threshold of {values['best_f1_threshold']:.2f}; labels are "
-            "given at 0.5."
+            f"These rows have judged {values['judgements']:.0f} models of this name. Of many, one passes by luck, so "
+            "each judgement asks for more than the one before; fresh rows (eval-dataset) begin anew."
         )
-    if "best_cost_threshold" in values:
-        section.text(f"The cost a row is lowest, {values['best_cost']:.4g}, at {values['best_cost_threshold']:.2f}.")
+    return section
+
+
+def _answers(problem: Problem, evaluation: Run, training: Run, found: Findings) -> Section:
+    """Say by which threshold labels are given, or how much intervals hold."""
+    values, section = evaluation.data.metrics, Section("What it answers")
+    if told := training.data.tags.get("answers"):
+        section.text(told)
+    if "interval_coverage" in values:
+        low, high = (values.get(f"interval_coverage_{end}", math.nan) for end in ("low", "high"))
+        section.text(
+            f"On the evaluated rows the intervals held {values['interval_coverage']:.1%} of the true values"
+            + (f" (95 % interval {low:.1%} to {high:.1%})" if math.isfinite(low) else "")
+            + f"; they are {values['interval_width']:.4g} wide on average."
+        )
+    chosen = found.tables.get("chosen_thresholds")
+    if chosen is not None and len(chosen) > 1:
+        section.text(
+            f"Thresholds for the label {problem.classes[1]}, chosen on training rows that were predicted out of fold, "
+            "and what each is worth on the evaluated rows."
+        ).table(chosen)
     return section
 
 
@@ -183,18 +237,25 @@ def _pictures(title: str, found: Findings, wanted: dict[str, str]) -> Section:
 
 def _tables(problem: Problem, found: Findings) -> Section:
     section = Section("Where it errs")
-    titles = {"classes": "By class", "slices": "By slice, the worst first", "worst_rows": "The rows it got most wrong"}
-    for name, title in titles.items():
-        table = found.tables.get(name)
-        if table is not None and len(table):
-            wide = (
-                f" (the first {MAX_COLUMNS_SHOWN} of {table.shape[1]} columns)"
-                if table.shape[1] > MAX_COLUMNS_SHOWN
-                else ""
-            )
-            section.text(title + wide + ".").table(
-                table.iloc[:, :MAX_COLUMNS_SHOWN], most=10 if name != "classes" else 30
-            )
+    if (classes := found.tables.get("classes")) is not None:
+        section.text("By class.").table(classes, most=30)
+    if (slices := found.tables.get("slices")) is not None and len(slices):
+        surely = slices["surely_worse"]
+        shown = slices.drop(columns=["surely_worse", "p"])
+        if surely.any():
+            section.text("Slices that are surely worse than the rest, the worst first.").table(shown[surely], most=10)
+        else:
+            section.text("No slice of the rows is surely worse than the rest.")
+        if "slices" in found.pictures:
+            section.picture(found.pictures["slices"], "The metric of each slice with its interval")
+        if not surely.all():
+            section.text("The other slices: what differs here may be chance.").table(shown[~surely], most=5)
+    if (worst := found.tables.get("worst_rows")) is not None and len(worst):
+        count = worst.shape[1]
+        wide = f" (the first {MAX_COLUMNS_SHOWN} of {count} columns)" if count > MAX_COLUMNS_SHOWN else ""
+        section.text(f"The rows it got most wrong{wide}.").table(worst.iloc[:, :MAX_COLUMNS_SHOWN], most=10)
+    for sentence in found.left_out:
+        section.text(sentence, style="dim")
     for failure in found.failed:
         section.text(f"Missing here: {failure}", style="warn")
     return section
@@ -211,11 +272,19 @@ def _limits(problem: Problem, evaluation: Run) -> Section:
             "Rows were split at random: if rows of one customer, patient or day belong together, or if the future "
             "differs from the past, the metrics flatter it. split=group and split=time measure that."
         )
-    error = evaluation.data.metrics.get("calibration_error")
-    if error is not None and error > 0.1:
+    values = evaluation.data.metrics
+    error, chance = values.get("calibration_error", 0.0), values.get("calibration_error_chance", math.inf)
+    if error > chance:
+        bold = values.get("calibration_slope_high", 1.0) < 1
+        timid = values.get("calibration_slope_low", 1.0) > 1
+        how = f" They are too {'bold' if bold else 'timid'}." if bold or timid else ""
         section.text(
-            f"Its probabilities are off by {error:.2f} on average: do not read them as frequencies.", style="warn"
+            f"Its probabilities are off by {error:.3f} on average; a perfect model's would be by less than "
+            f"{chance:.3f} on as many rows: do not read them as frequencies.{how}",
+            style="warn",
         )
+    for warning in filter(None, evaluation.data.tags.get("warnings", "").splitlines()):
+        section.text(warning, style="warn")
     return section
 
 

@@ -32,10 +32,12 @@ class Challenger:
         name: of the pipeline's registered model.
         version: of all three forms.
         problem: that it solves.
+        estimator: the pipeline, as it was registered.
         train: the rows that it was trained on.
         frame: the rows that judge it, as they were read.
         predictions: its, for those rows.
         golden: requests recorded at training, with its answers.
+        lineage: the runs that made it.
         sampling: how the rows that judge it hang together.
         data: what they are called in the history of champions.
         given: they are a file's; else they are the test rows of its own split.
@@ -44,10 +46,12 @@ class Challenger:
     name: str
     version: str
     problem: Problem
+    estimator: TreelineClassifier | TreelineRegressor
     train: pd.DataFrame
     frame: pd.DataFrame
     predictions: Predictions
     golden: Mapping[str, Any]
+    lineage: Lineage
     sampling: Sampling = ROWS
     data: str = ""
     given: bool = False

@@ -75,7 +75,7 @@ def fit(frame: "pd.DataFrame", target: str | int, **settings: Any) -> "TreelineC
     problem = add_derived(problem, reading.derive)
     asked.check_task(problem.task)
     found = search(problem, rows, plan, cpu_budget())
-    estimator = make_estimator(problem, found.params, found.rounds, cpu_budget(), found.out_of_fold.level)
+    estimator = make_estimator(problem, found.params, found.final_rounds, cpu_budget(), found.out_of_fold.level)
     estimator.fit(problem.rows(rows), rows[problem.target], problem.weights(rows))
     held = found.out_of_fold
     settle_answers(estimator, problem, rows.iloc[held.rows], held.predictions, asked)

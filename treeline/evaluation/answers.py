@@ -12,7 +12,9 @@ import pandas as pd
 from treeline import UserError, nearest
 from treeline.data.problem import Problem
 from treeline.evaluation.criteria import parse_costs
-from treeline.evaluation.predictions import as_predictions
+from treeline.evaluation.intervals import ROWS, interval
+from treeline.evaluation.predictions import Predictions, as_predictions
+from treeline.evaluation.sampling import Sampling
 from treeline.evaluation.thresholds import at_threshold, choose_threshold, decision_row
 from treeline.model.conformal import HeldOut
 from treeline.model.estimator import TreelineClassifier, TreelineRegressor
@@ -86,6 +88,30 @@ class AnswerSettings:
             return float(self.threshold)
         except ValueError:
             return float("nan")
+
+
+def interval_values(predictions: Predictions, ends: np.ndarray, sampling: Sampling = ROWS) -> dict[str, float]:
+    """Give what intervals are worth on labelled rows, by the names of metrics.
+
+    Args:
+        predictions: of a regression.
+        ends: the lower and the upper end of each row's interval, shape (n_rows, 2).
+        sampling: how the rows hang together.
+
+    Returns:
+        `interval_coverage`, the share of rows whose truth lies inside, the ends of its own 95 % interval as
+        `interval_coverage_low` and `_high`, NaN where there is none, and `interval_width`, the mean.
+    """
+    inside = ((predictions.y_true >= ends[:, 0]) & (predictions.y_true <= ends[:, 1])).astype(np.int64)
+    n, weight = len(inside), predictions.weight
+    held = Predictions("binary", np.ones(n, dtype=np.int64), inside, np.full((n, 2), 0.5), weight)
+    around = interval(held, "accuracy", sampling)
+    return {
+        "interval_coverage": held.metric("accuracy"),
+        "interval_coverage_low": around.low,
+        "interval_coverage_high": around.high,
+        "interval_width": float(np.average(ends[:, 1] - ends[:, 0], weights=weight)),
+    }
 
 
 def settle_answers(

@@ -6,6 +6,7 @@ bootstrap-t does, but in closed form: no seed, no resamples, and ends as far out
 by groups or in time, the spread is that of whole groups or of blocks, and the quantiles are Student's for their number.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +40,10 @@ class Interval:
     high: float = float("nan")
     why: str = ""
     note: str = ""
+
+    def told(self, spell: Callable[[float], str]) -> str:
+        """Say it: both ends, spelled by a function, or why there are none."""
+        return f"none: {self.why}" if self.why else f"{spell(self.low)} to {spell(self.high)}"
 
 
 @dataclass(frozen=True)

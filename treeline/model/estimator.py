@@ -108,7 +108,8 @@ class TreelineClassifier(ClassifierMixin, _TreelineEstimator):
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Give the label of each row, shape (n_rows,): the most probable one, or of two what `threshold_` says."""
-        return self.classes_[self.decide(self.predict_proba(X))]
+        places = self.decide(self.predict_proba(X))
+        return self.classes_[places]
 
     def decide(self, probabilities: np.ndarray) -> np.ndarray:
         """Give the place among `classes_` that follows from probabilities of shape (n_rows, n_classes)."""

@@ -51,6 +51,7 @@ class Objective:
         cpus: the CPU budget.
         deadline: when training ends, on the clock of `time.monotonic`.
         max_rounds: that a trial may train.
+        growth: how many times the rows of the last fold all training rows are, for a split by time; else 1.
         early_stopping: whether a trial stops when its mean has not improved for a while; else it trains all rounds.
         recut: gives other folds of the same rows, by a number from 1; None where rows are many, or have one cut only,
             as in time.
@@ -66,6 +67,7 @@ class Objective:
     deadline: float = float("inf")
     max_rounds: int = MAX_ROUNDS
     early_stopping: bool = True
+    growth: float = 1.0
     recut: Callable[[int], Sequence[Fold]] | None = None
 
     @property
@@ -77,6 +79,12 @@ class Objective:
     def maximize(self) -> bool:
         """Whether more of the metric is better."""
         return self.measure.sign > 0
+
+    def final_rounds(self, rounds: int) -> int:
+        """Give the rounds of the final fit for those that the folds counted: as many times more as it has rows more
+        than the last fold in time; else as many. A fold by fold cut lacks rows too, but each lacks other ones.
+        """
+        return round(rounds * self.growth)
 
     def booster_params(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
         """Give what the boosters of a trial get."""
@@ -166,7 +174,9 @@ def make_objective(
     rows, weight = problem.rows(train), problem.weights(train)
     folds = make_folds(features, rows, y, parts, weight)
     objective = Objective(Measure(problem.task, metric, unit), folds, space, fixed, params, y, cpus)
-    if problem.split == "time" or len(y) >= MAX_ROWS_TO_RECUT:
+    if problem.split == "time":
+        return replace(objective, growth=len(y) / folds[-1].train.num_row())
+    if len(y) >= MAX_ROWS_TO_RECUT:
         return objective
 
     def recut(number: int) -> Sequence[Fold]:

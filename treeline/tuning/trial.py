@@ -87,7 +87,8 @@ class Search:
         trials: a row a trial that counts: `trial`, `state`, `value` (the metric in cross-validation), `rounds`, and its
             parameters.
         params: the best ones, for `treeline.model.estimator.make_estimator`.
-        rounds: how many boosting rounds they take.
+        rounds: how many boosting rounds they take on the folds.
+        final_rounds: how many on all rows; more, where the folds in time have fewer rows.
         metric: that was optimised.
         value: of the best trial, the mean over the folds; on few rows, of other cuts than those it was found on.
         search_value: the best of any trial on the folds that all share, and so a little too good.
@@ -99,6 +100,7 @@ class Search:
     trials: pd.DataFrame
     params: dict[str, Any]
     rounds: int
+    final_rounds: int
     metric: str
     value: float
     search_value: float
@@ -136,6 +138,7 @@ def search(problem: Problem, train: pd.DataFrame, settings: SearchSettings, cpus
         trials=pd.DataFrame(rows),
         params={**objective.params, **best.params},
         rounds=rounds,
+        final_rounds=objective.final_rounds(rounds),
         metric=objective.metric,
         value=winner.value,
         search_value=winner.search_value,

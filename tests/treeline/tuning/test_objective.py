@@ -208,3 +208,12 @@ def test_folds_that_lack_a_class_are_counted_and_the_class_is_named() -> None:
     )
     assert gaps_of_folds(made("binary"), ["no", "yes"]) == ""
     assert gaps_of_folds(made("regression"), []) == ""
+
+
+def test_rounds_grow_with_the_rows_that_the_last_fold_in_time_lacked() -> None:
+    frame = make_table("regression", n=120).assign(when=np.arange(120.0))
+    problem = replace(make_problem("regression"), split="time", split_column="when")
+    objective = make_objective(problem, frame, SearchSettings(folds=5), 1)
+    assert objective.folds[-1].train.num_row() == 100
+    assert objective.final_rounds(50) == 60
+    assert made("regression", folds=5).final_rounds(50) == 50
