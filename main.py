@@ -155,7 +155,7 @@ def _metrics(task: str, evaluation: Run) -> list[str]:
         lines.append(f"{label: <10} {name: <{width}}  {_figure(values[TEST + name]): <8} {told: <18}{others}")
     units = {each.note.partition(";")[0] for each in sure.values() if each.note.startswith("by ")}
     told = f", {units.pop()}" if len(units) == 1 else ""
-    return [*lines, f"           [95 % interval{told}]"]
+    return [*lines, f"           (in brackets the 95 % interval{told})"]
 
 
 def _answers(evaluation: Run, training: Run) -> list[str]:

@@ -120,8 +120,8 @@ def told_of_finals(objective: Objective, winner: Winner) -> str:
     metric = objective.metric
     if winner.cuts:
         return (
-            f"few rows: the best {len(winner.finalists)} trials were measured again on {winner.cuts} other cuts of "
-            f"them, and chosen by that. {metric} {winner.value:.5g} is the mean there; the best of the search, "
+            f"few rows: the best {len(winner.finalists)} trials were measured again on {winner.cuts} other "
+            f"{'cut' if winner.cuts == 1 else 'cuts'} of them, and chosen by that. {metric} {winner.value:.5g} is the mean there; the best of the search, "
             f"{winner.search_value:.5g} on the folds that every trial was measured on, is partly luck"
         )
     return (
