@@ -121,9 +121,9 @@ def told_of_finals(objective: Objective, winner: Winner) -> str:
     if winner.cuts:
         cuts = f"{winner.cuts} other {'cut' if winner.cuts == 1 else 'cuts'}"
         return (
-            f"few rows: the best {len(winner.finalists)} trials were measured again on {cuts} of them, and chosen "
-            f"by that. {metric} {winner.value:.5g} is the mean there; the best of the search, {winner.search_value:.5g} on "
-            "the folds that every trial was measured on, is partly luck"
+            f"few rows: the best {len(winner.finalists)} trials were measured again on {cuts} of them, and chosen by "
+            f"that. {metric} {winner.value:.5g} is the mean there; the best of the search, {winner.search_value:.5g} "
+            "on the folds that every trial was measured on, is partly luck"
         )
     return (
         f"{metric} {winner.value:.5g} is the best of the trials on the same folds, and so a little better than new "
