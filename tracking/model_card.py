@@ -20,6 +20,7 @@ from treeline.reporting.html import Section, card, shorten, spell
 from treeline.serving.requests import split_of
 
 MAX_COLUMNS_SHOWN = 12  # columns of a table of rows
+MIN_CALIBRATION_ERROR = 0.02  # below which a person need not hear of it, however sure it is
 PICTURES = {
     "confusion": "Rows of each class by what was predicted",
     "calibration": "How often probabilities came true",
@@ -129,7 +130,7 @@ def _search(run: Run) -> Section:
             "cross-validations": f"{metrics['trials']:.0f}, of which {metrics.get('trials_pruned', 0):.0f} were pruned",
             "optimised": f"{best['metric']}, in {run.data.params.get('folds', '')} folds of the training rows",
             "best": f"trial {best['trial']}: {best['value']:.5g} after {best['rounds']} rounds",
-            "found at": f"{found:.5g}" if again else "",
+            "in the search": f"{found:.5g}" if again else "",
             "rounds on all rows": "" if best["final_rounds"] == best["rounds"] else str(best["final_rounds"]),
             "loss": got.get("objective", ""),
             "seconds": f"{metrics['study_seconds']:.0f}",
@@ -274,7 +275,7 @@ def _limits(problem: Problem, evaluation: Run) -> Section:
         )
     values = evaluation.data.metrics
     error, chance = values.get("calibration_error", 0.0), values.get("calibration_error_chance", math.inf)
-    if error > chance:
+    if error > max(chance, MIN_CALIBRATION_ERROR):
         bold = values.get("calibration_slope_high", 1.0) < 1
         timid = values.get("calibration_slope_low", 1.0) > 1
         how = f" They are too {'bold' if bold else 'timid'}." if bold or timid else ""
