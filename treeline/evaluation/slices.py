@@ -204,11 +204,6 @@ def _slice_names(column: pd.Series, kind: str) -> pd.Series:
         quarters = pd.qcut(numbers, SLICES_PER_NUMBER, labels=False, duplicates="drop")
     ends = numbers.groupby(quarters).agg(["min", "max"])
     names = {
-        key: _short(low) if low == high else f"{_short(low)} to {_short(high)}" for key, low, high in ends.itertuples()
+        key: spell(low) if low == high else f"{spell(low)} to {spell(high)}" for key, low, high in ends.itertuples()
     }
     return quarters.map(names).astype(object).fillna("(missing)")
-
-
-def _short(number: float) -> str:
-    """Spell a number in six digits, more of a whole one."""
-    return spell(number if float(number).is_integer() else float(f"{number:.6g}"))
