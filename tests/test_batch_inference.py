@@ -212,6 +212,7 @@ def test_a_mistake_is_one_sentence_and_leaves_no_file(
     rows.drop(columns="mean area").to_parquet("short.parquet")
     rows.assign(**{"mean area": "large"}).to_parquet("wrong.parquet")
     Path("broken.parquet").write_bytes(b"PAR1 and nothing more")
+    Path("mlruns").mkdir(exist_ok=True)  # where the failed run keeps its settings
     before = sorted(Path().iterdir())
     assert sentence in refused(batch_inference.main, *argv)
     assert sorted(Path().iterdir()) == before

@@ -147,8 +147,10 @@ def test_thresholds_are_chosen_on_rows_out_of_fold_and_measured_on_the_test_rows
     assert table["chosen by"].tolist() == ["as labelled", "f1", "cost"]
 
 
-def test_without_out_of_fold_predictions_no_threshold_is_chosen_and_it_is_said(cancer_copy: Store) -> None:
-    (cancer_copy.folder_of(cancer_copy.last("hyperparameters-tuning").info.run_id) / "out_of_fold.parquet").unlink()
+def test_without_out_of_fold_predictions_no_threshold_is_chosen_and_it_is_said(
+    cancer_copy: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tracking.out_of_fold.OUT_OF_FOLD", "gone")
     run = evaluate(cancer_copy, promote="never")
     assert "no out-of-fold predictions" in run.data.tags["left_out"]
     assert "f1_threshold" not in run.data.metrics
