@@ -143,6 +143,7 @@ def test_settings_are_logged_under_their_names_on_the_command_line(cancer: Store
         "text": "",
         "split": "stratified",
         "split-column": "",
+        "sample-weight": "",
         "test-size": "0.33",
         "seed": "0",
         "dry-run": "False",
@@ -335,7 +336,7 @@ def test_a_bad_table_is_one_sentence_and_leaves_nothing_but_a_failed_run(
     (run,) = store.runs()
     assert run.info.status == "FAILED"
     assert run.data.tags["error"] == sentence
-    assert store.artifacts(run.info.run_id) == []
+    assert store.artifacts(run.info.run_id) == ["settings.json"]
     assert store.versions() == {}
 
 
