@@ -27,8 +27,10 @@ from tracking.runs import Lineage, find_run, stage_run
 from tracking.store import store_folder
 from tracking.trial_log import RunLog, gather_runs
 from treeline.cpus import cpu_budget
+from treeline.data.leaks import near_perfect
 from treeline.data.names import file_name
 from treeline.data.problem import Problem
+from treeline.evaluation.predictions import dummy_predictions
 from treeline.reporting.study_plots import study_pictures
 from treeline.tuning.finalists import Winner, choose_winner, told_of_finals
 from treeline.tuning.losses import told_of_losses
@@ -200,6 +202,10 @@ def run(settings: TuningSettings, recording: Recording | None = None) -> str:
         winner = choose_winner(objective, study)
         log_winner(objective, winner, log_out_of_fold(objective, winner, problem.classes))
         log_study(objective, study, winner, watch)
+        guessed = dummy_predictions(problem, frame, frame).metric(objective.metric)
+        if warning := near_perfect(objective.metric, winner.value, guessed):
+            logger.warning(warning)
+            mlflow.set_tag("warnings", warning)
         return str(active.info.run_id)
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -150,13 +150,18 @@ def predict_held_out(
     """Train the folds' boosters for a number of rounds, and predict the rows that each has not seen.
 
     Returns:
-        The predictions of each fold, as `predict_folds` gives them, and the level that they were multiplied by
-        (`held_out_level`).
+        The predictions of each fold, as `predict_folds` gives them, at their level (`held_out_level`); and how many
+        times the level is what it would be on the rows that the boosters were trained on. The final fit, which has more
+        rows than a fold, multiplies its own level on its training rows by that.
     """
-    boosters = boost(params, [Fold(fold.train) for fold in folds], rounds, cpus)
+    boosters = boost(params, [replace(fold, valid=None) for fold in folds], rounds, cpus)
     predictions = predict_folds(boosters, folds, measure, rounds)
     level = held_out_level(params, folds, predictions, measure)
-    return [each * level for each in predictions], level
+    if params["objective"] != TWEEDIE:
+        return predictions, level
+    trained = [replace(fold, valid=fold.train) for fold in folds]
+    fitted = predict_folds(boosters, trained, measure, rounds)
+    return [each * level for each in predictions], level / held_out_level(params, trained, fitted, measure)
 
 
 def predict_folds(

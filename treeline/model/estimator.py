@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from treeline.data.target import label_codes
-from treeline.model.boosting import boost, booster_params, set_level, task_params
+from treeline.model.boosting import TWEEDIE, boost, booster_params, set_level, task_params
 from treeline.model.conformal import HeldOut, beside_prediction, fit_width
 from treeline.model.features import Features
 from treeline.model.matrices import Fold, quantile_matrix, target_unit
@@ -29,7 +29,8 @@ class _TreelineEstimator(BaseEstimator):
         params: XGBoost's parameters from the search.
         rounds: how many boosting rounds, from 1.
         cpus: the CPU budget of fitting.
-        level: by which a booster of Tweedie's deviance multiplies what it answers, from the search.
+        level: of a booster of Tweedie's deviance, from the search: how many times the sum of new rows is what the sum
+            of those trained on would have it.
 
     Attributes:
         features_: fitted on the training rows.
@@ -57,7 +58,13 @@ class _TreelineEstimator(BaseEstimator):
         cpus = 1 if data.num_row() * data.num_col() < MIN_CELLS_FOR_THREADS else self.cpus
         self.booster_params_ = booster_params({**task_params(task, n_classes), **self.params}, y)
         fold = Fold(data, columns=self.features_.columns_out)
-        self.booster_ = set_level(boost(self.booster_params_, [fold], self.rounds, cpus)[0], self.level)
+        booster = boost(self.booster_params_, [fold], self.rounds, cpus)[0]
+        if self.booster_params_["objective"] == TWEEDIE:
+            fitted = booster.predict(data).astype(np.float64)
+            booster = set_level(
+                booster, self.level * float(np.average(y, weights=weight) / np.average(fitted, weights=weight))
+            )
+        self.booster_ = booster
 
     def _raw_predictions(self, X: pd.DataFrame) -> np.ndarray:
         check_is_fitted(self)
@@ -213,7 +220,7 @@ def make_estimator(
         params: XGBoost's parameters, from the search.
         rounds: how many boosting rounds, from 1.
         cpus: the CPU budget of fitting.
-        level: from the search, by which a booster of Tweedie's deviance multiplies what it answers.
+        level: of a booster of Tweedie's deviance, from the search (`treeline.tuning.out_of_fold`).
     """
     kind = TreelineRegressor if problem.task == "regression" else TreelineClassifier
     return kind(Features(problem.kinds, problem.derived, problem.readings), params, rounds, cpus, level)

@@ -19,8 +19,8 @@ class OutOfFold:
         rows: positions in the training frame, ascending and each once, shape (n,); rows that no fold predicts, such as
             the first ones of a split by time, are absent.
         predictions: numbers in the target's own unit, shape (n,), or probabilities, shape (n, n_classes).
-        level: what the booster's own numbers were multiplied by, so that their sum is that of the truth; 1 but for
-            Tweedie's deviance. The final model answers at the same level.
+        level: how many times what makes the sum of these rows that of the truth is what would make that of the rows
+            trained on; 1 but for Tweedie's deviance. The final model multiplies its own level by it.
     """
 
     rows: np.ndarray
