@@ -49,6 +49,8 @@ def evaluate_by_mlflow(model_uri: str, problem: Problem, dataset: PandasDataset)
     config: dict[str, Any] = {"log_explainer": False, "log_model_explainability": False, "metric_prefix": TEST}
     if problem.task == "binary":
         config["pos_label"] = problem.classes[1]
+    if problem.weight:
+        config["sample_weights"] = problem.weights(dataset.df)
     if len(problem.classes) > MAX_CLASSES_DRAWN:
         logger.info(f"MLflow draws ROC and precision-recall curves of at most {MAX_CLASSES_DRAWN} classes: none here")
     with legible([problem.target, *map(str, problem.classes)]), _told_once():
