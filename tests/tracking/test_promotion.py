@@ -6,12 +6,25 @@ import pytest
 from tables_maker import make_problem
 
 from tracking.promotion import Challenger, best_after
+from tracking.runs import Lineage
 from treeline.evaluation.comparison import Comparison, Contest
 from treeline.evaluation.criteria import Criteria
 from treeline.evaluation.predictions import Predictions
+from treeline.model.estimator import make_estimator
 
 NOBODY = Predictions("regression", np.zeros(0), np.zeros(0), np.zeros((0, 0)))
-CHALLENGER = Challenger("M", "9", make_problem(), pd.DataFrame(), pd.DataFrame(), NOBODY, {})
+PROBLEM = make_problem()
+CHALLENGER = Challenger(
+    name="M",
+    version="9",
+    problem=PROBLEM,
+    estimator=make_estimator(PROBLEM, {}, 1, 1),
+    train=pd.DataFrame(),
+    frame=pd.DataFrame(),
+    predictions=NOBODY,
+    golden={},
+    lineage=Lineage(),
+)
 
 
 def met(version: str, gain: float) -> Contest:

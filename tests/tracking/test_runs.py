@@ -170,7 +170,7 @@ def test_main_adopts_the_parent_and_opens_its_stages_below(
     store: Store, monkeypatch: pytest.MonkeyPatch, refused: Callable[..., str]
 ) -> None:
     run_id = opened_by_mlflow_run(store, monkeypatch, data="iris")
-    refused(main.main, *IRIS, "--metric", "rmse")
+    refused(main.main, *IRIS, "--folds", "99")
     children = store.children(run_id)
     assert [child.info.run_name for child in children] == ["data-preprocessing", "hyperparameters-tuning"]
     assert [child.info.status for child in children] == ["FINISHED", "FAILED"]
