@@ -45,10 +45,11 @@ from treeline.data.drift import sample_rows
 from treeline.data.leaks import near_perfect
 from treeline.data.problem import Problem
 from treeline.data.tables import digest, read_file
-from treeline.evaluation.comparison import Comparison, Contest, Decision, compare, decide, spent_alpha
+from treeline.evaluation.comparison import Comparison, Contest, Decision, decide, spent_alpha
 from treeline.evaluation.criteria import Criteria, parse_costs
 from treeline.evaluation.diagnostics import gaps_of_classes
 from treeline.evaluation.intervals import ALPHA, ROWS, intervals
+from treeline.evaluation.new_rows import Seen
 from treeline.evaluation.predictions import Predictions, dummy_predictions, predict
 from treeline.evaluation.sampling import Sampling
 from treeline.metrics import metrics_of
@@ -124,9 +125,11 @@ def log_metrics(
     defaults = predict(problem, plain, challenger.frame)
     logged |= {f"defaults_{key}": value for key, value in defaults.metrics().items()}
     mlflow.log_metrics({key: value for key, value in logged.items() if np.isfinite(value)})
-    if warning := near_perfect(metric, values[metric], dummies[metric].metric(metric)):
-        logger.warning(warning)
-        mlflow.set_tag("warnings", warning)
+    perfect = near_perfect(metric, values[metric], dummies[metric].metric(metric))
+    if warnings := list(filter(None, [challenger.seen_too(), perfect])):
+        for warning in warnings:
+            logger.warning(warning)
+        mlflow.set_tag("warnings", "\n".join(warnings))
 
 
 def hang_together(problem: Problem, rows: pd.DataFrame) -> Sampling:
@@ -141,8 +144,12 @@ def hang_together(problem: Problem, rows: pd.DataFrame) -> Sampling:
 
 
 def rows_digest(challenger: Challenger, data_run: Run) -> str:
-    """Tell rows by their targets and the seed that drew them, so that they are the same whatever columns are read."""
-    seed = "" if challenger.given else data_run.data.params.get("seed", "")
+    """Tell rows by their targets and the seed that drew them, so that they are the same whatever columns are read.
+
+    A split by time draws nothing: whatever the seed, its rows are the same.
+    """
+    drawn = not challenger.given and challenger.problem.split != "time"
+    seed = data_run.data.params.get("seed", "") if drawn else ""
     return f"{digest(challenger.frame[[challenger.problem.target]])}.{seed}"
 
 
@@ -177,7 +184,7 @@ def judge(challenger: Challenger, criteria: Criteria, dummy: Predictions, rows: 
     wrong = replay_golden_requests(f"models:/{name}{SERVICE.suffix}/{version}", challenger.golden)
     contests = meet_champions(challenger, criteria.metric, alpha)
     first = ALPHA if contests else alpha  # a champion has beaten it already
-    guessed = compare(challenger.predictions, dummy, criteria.metric, challenger.sampling, first)
+    guessed = challenger.meet_dummy(dummy, criteria.metric, first)
     log_contests(contests, guessed)
     mlflow.log_metrics({"judgements": judgement, "gain_alpha": alpha})
     if judgement > 1:
@@ -221,6 +228,7 @@ def bring(settings: EvaluationSettings, training_run: Run, data_run: Run) -> Cha
     predictions = predict(problem, estimator, problem.judged(rows))
     for warning in gaps_of_classes(predictions, problem.classes):
         logger.warning(warning)
+    new = Seen(problem, train, rows).new() if settings.eval_dataset else np.ones(len(rows), dtype=bool)
     golden = mlflow.artifacts.load_dict(f"{training_run.info.artifact_uri}/{GOLDEN_REQUESTS}")
     return Challenger(
         name=name,
@@ -235,6 +243,7 @@ def bring(settings: EvaluationSettings, training_run: Run, data_run: Run) -> Cha
         sampling=hang_together(problem, rows),
         data=settings.eval_dataset or f"test rows of {data_run.info.run_id}",
         given=bool(settings.eval_dataset),
+        new=None if new.all() else new,
     )
 
 
