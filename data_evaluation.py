@@ -45,12 +45,14 @@ from treeline.data.drift import sample_rows
 from treeline.data.leaks import near_perfect
 from treeline.data.problem import Problem
 from treeline.data.tables import digest, read_file
-from treeline.evaluation.comparison import Comparison, Contest, Decision, compare, decide, spent_alpha
+from treeline.evaluation.comparison import Comparison, Contest, Decision, decide, spent_alpha
 from treeline.evaluation.criteria import Criteria, parse_costs
 from treeline.evaluation.diagnostics import gaps_of_classes
 from treeline.evaluation.intervals import ALPHA, ROWS, intervals
+from treeline.evaluation.new_rows import Seen
 from treeline.evaluation.predictions import Predictions, dummy_predictions, predict
 from treeline.evaluation.sampling import Sampling
+from treeline.metrics import metrics_of
 from treeline.model.estimator import make_estimator
 from treeline.tuning.search_space import DEFAULTS
 from utils import command
@@ -99,14 +101,16 @@ def read_rows(settings: EvaluationSettings, problem: Problem, data_run: Run) -> 
     return frame
 
 
-def log_metrics(challenger: Challenger, metric: str, dummy: Predictions, known: Mapping[str, float]) -> None:
+def log_metrics(
+    challenger: Challenger, metric: str, dummies: Mapping[str, Predictions], known: Mapping[str, float]
+) -> None:
     """Log the metrics with their intervals, and those of a dummy and of XGBoost's defaults on the same rows; warn of
     what is too good to be true.
 
     Args:
         challenger: the model.
         metric: that decides.
-        dummy: a dummy's predictions.
+        dummies: a dummy's predictions, as it does best by each metric.
         known: metrics that MLflow has logged already; where they differ, for it counts all rows alike, ours stand.
     """
     problem, train, values = challenger.problem, challenger.train, challenger.predictions.metrics()
@@ -117,13 +121,15 @@ def log_metrics(challenger: Challenger, metric: str, dummy: Predictions, known: 
     log_intervals(found)
     for key, each in found.items():
         logged |= {f"{TEST}{key}_low": each.low, f"{TEST}{key}_high": each.high}
-    logged |= {f"dummy_{key}": value for key, value in dummy.metrics().items()}
+    logged |= {f"dummy_{key}": dummy.metric(key) for key, dummy in dummies.items()}
     defaults = predict(problem, plain, challenger.frame)
     logged |= {f"defaults_{key}": value for key, value in defaults.metrics().items()}
     mlflow.log_metrics({key: value for key, value in logged.items() if np.isfinite(value)})
-    if warning := near_perfect(metric, values[metric], dummy.metric(metric)):
-        logger.warning(warning)
-        mlflow.set_tag("warnings", warning)
+    perfect = near_perfect(metric, values[metric], dummies[metric].metric(metric))
+    if warnings := list(filter(None, [challenger.seen_too(), perfect])):
+        for warning in warnings:
+            logger.warning(warning)
+        mlflow.set_tag("warnings", "\n".join(warnings))
 
 
 def hang_together(problem: Problem, rows: pd.DataFrame) -> Sampling:
@@ -138,8 +144,12 @@ def hang_together(problem: Problem, rows: pd.DataFrame) -> Sampling:
 
 
 def rows_digest(challenger: Challenger, data_run: Run) -> str:
-    """Tell rows by their targets and the seed that drew them, so that they are the same whatever columns are read."""
-    seed = "" if challenger.given else data_run.data.params.get("seed", "")
+    """Tell rows by their targets and the seed that drew them, so that they are the same whatever columns are read.
+
+    A split by time draws nothing: whatever the seed, its rows are the same.
+    """
+    drawn = not challenger.given and challenger.problem.split != "time"
+    seed = data_run.data.params.get("seed", "") if drawn else ""
     return f"{digest(challenger.frame[[challenger.problem.target]])}.{seed}"
 
 
@@ -165,7 +175,7 @@ def judge(challenger: Challenger, criteria: Criteria, dummy: Predictions, rows: 
     Args:
         challenger: the registered version.
         criteria: what is asked of it.
-        dummy: a dummy's predictions for the same rows.
+        dummy: a dummy's predictions for the same rows, as it does best by the metric that decides.
         rows: the digest of those that judge it.
     """
     name, version = challenger.name, challenger.version
@@ -174,7 +184,7 @@ def judge(challenger: Challenger, criteria: Criteria, dummy: Predictions, rows: 
     wrong = replay_golden_requests(f"models:/{name}{SERVICE.suffix}/{version}", challenger.golden)
     contests = meet_champions(challenger, criteria.metric, alpha)
     first = ALPHA if contests else alpha  # a champion has beaten it already
-    guessed = compare(challenger.predictions, dummy, criteria.metric, challenger.sampling, first)
+    guessed = challenger.meet_dummy(dummy, criteria.metric, first)
     log_contests(contests, guessed)
     mlflow.log_metrics({"judgements": judgement, "gain_alpha": alpha})
     if judgement > 1:
@@ -218,6 +228,7 @@ def bring(settings: EvaluationSettings, training_run: Run, data_run: Run) -> Cha
     predictions = predict(problem, estimator, problem.judged(rows))
     for warning in gaps_of_classes(predictions, problem.classes):
         logger.warning(warning)
+    new = Seen(problem, train, rows).new() if settings.eval_dataset else np.ones(len(rows), dtype=bool)
     golden = mlflow.artifacts.load_dict(f"{training_run.info.artifact_uri}/{GOLDEN_REQUESTS}")
     return Challenger(
         name=name,
@@ -232,6 +243,7 @@ def bring(settings: EvaluationSettings, training_run: Run, data_run: Run) -> Cha
         sampling=hang_together(problem, rows),
         data=settings.eval_dataset or f"test rows of {data_run.info.run_id}",
         given=bool(settings.eval_dataset),
+        new=None if new.all() else new,
     )
 
 
@@ -271,12 +283,12 @@ def run(settings: EvaluationSettings) -> str:
         side = "evaluation" if challenger.given else "test"
         dataset = log_input(problem, frame, side, "evaluation", settings.eval_dataset)
         known = evaluate_by_mlflow(f"models:/{name}/{challenger.version}", problem, dataset)
-        dummy = dummy_predictions(problem, challenger.train, frame)
+        dummies = {key: dummy_predictions(problem, challenger.train, frame, key) for key in metrics_of(problem.task)}
         log_answers(challenger.estimator.answer(sample_rows([problem.rows(frame)])))  # batches are compared with them
-        log_metrics(challenger, criteria.metric, dummy, known)
+        log_metrics(challenger, criteria.metric, dummies, known)
         found = examine(challenger, criteria.metric, parse_costs(settings.costs), deadline)
 
-        decision = judge(challenger, criteria, dummy, rows_digest(challenger, data_run))
+        decision = judge(challenger, criteria, dummies[criteria.metric], rows_digest(challenger, data_run))
         found.attempt("model card", lambda: log_card(active.info.run_id, problem, frame, found))
         if decision.outcome == "refuse":
             raise UserError(f"{name} version {challenger.version} is refused: {'; '.join(decision.reasons)}.")

@@ -19,7 +19,7 @@ def drawn(rng: np.random.Generator, n: int, slope: float, levels: int = 0) -> Ca
     y = (rng.random(n) < 1 / (1 + np.exp(-slope * margin))).astype(int)
     p = 1 / (1 + np.exp(-margin))
     return calibration(
-        Predictions("binary", y, (p >= 0.5).astype(int), np.column_stack([1 - p, p])), int(rng.integers(2**31))
+        Predictions("binary", y, (p >= 0.5).astype(int), np.column_stack([1 - p, p])), seed=int(rng.integers(2**31))
     )
 
 
@@ -27,7 +27,7 @@ def classes(rng: np.random.Generator, n: int) -> Calibration:
     """Measure a perfect model of three classes."""
     given = rng.dirichlet([1, 1, 1], n)
     y = (given.cumsum(axis=1) < rng.random(n)[:, None]).sum(axis=1)
-    return calibration(Predictions("multiclass", y, given.argmax(axis=1), given), int(rng.integers(2**31)))
+    return calibration(Predictions("multiclass", y, given.argmax(axis=1), given), seed=int(rng.integers(2**31)))
 
 
 def claims(quick: bool) -> Iterator[Claim]:

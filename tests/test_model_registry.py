@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import mlflow
@@ -98,9 +99,33 @@ def test_too_few_new_rows_are_a_reason_to_hold(store: Store) -> None:
     data = prepare()
     judge(train(data))
     store.table(data, "train").to_csv("seen.csv", index=False)
+    first = judge(train(data, trial_seed=1), eval_dataset="seen.csv", promote="always")
+    assert "only 0 of 134 rows are new to this model" in first["reasons"]
     held = judge(train(data, trial_seed=1), eval_dataset="seen.csv")
     assert held["decision"] == "hold"
     assert "only 0 of 134 rows are new to the champion" in held["reasons"]
+
+
+def test_rows_that_it_was_trained_on_make_no_champion(store: Store) -> None:
+    """A model of noise that learned its rows by heart beats the dummy on them, and on none that it did not see."""
+    rng = np.random.default_rng(0)
+    noise = pd.DataFrame(rng.normal(size=(600, 4)), columns=list("abcd"))
+    noise.assign(y=rng.choice(["up", "down"], 600)).to_csv("hills.csv", index=False)
+    held = judge(train(prepare()), eval_dataset="hills.csv")
+    assert held["decision"] == "hold"
+    assert "does not surely beat the dummy" in held["reasons"]
+    assert "on 198 rows" in held["reasons"]
+    assert "402 of 600 rows of hills.csv look like rows that the model was trained on" in held["warnings"]
+
+
+@pytest.mark.parametrize(("split", "given", "alike"), [("stratified", False, False), ("time", False, True)])
+def test_rows_are_told_by_the_seed_that_drew_them_if_one_did(split: str, given: bool, alike: bool) -> None:
+    """Else another seed would judge the rows of a split by time anew, with nothing of alpha spent."""
+    frame = pd.DataFrame({"y": [0, 1, 1]})
+    challenger: Any = SimpleNamespace(frame=frame, given=given, problem=SimpleNamespace(split=split, target="y"))
+    runs: list[Any] = [SimpleNamespace(data=SimpleNamespace(params={"seed": seed})) for seed in ("0", "1")]
+    told = {data_evaluation.rows_digest(challenger, run) for run in runs}
+    assert (len(told) == 1) is alike
 
 
 @pytest.fixture

@@ -125,7 +125,7 @@ def _log_classes(found: Findings, evaluated: Evaluated) -> None:
 
 
 def _log_calibration(found: Findings, evaluated: Evaluated) -> None:
-    measured = calibration(evaluated.predictions)
+    measured = calibration(evaluated.predictions, evaluated.sampling)
     found.values |= measured.values()
     found.table("calibration", measured.table)
     found.picture("calibration", calibration_curve(measured.table, measured.error, measured.chance))

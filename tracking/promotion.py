@@ -15,7 +15,7 @@ from tracking.registry import aliased, best_champion, finish_interrupted_promoti
 from tracking.runs import Lineage, find_run
 from treeline import UserError
 from treeline.data.problem import Problem
-from treeline.evaluation.comparison import Contest, Decision, compare
+from treeline.evaluation.comparison import Comparison, Contest, Decision, compare
 from treeline.evaluation.criteria import Criteria
 from treeline.evaluation.intervals import ROWS
 from treeline.evaluation.new_rows import Seen, new_rows
@@ -41,6 +41,7 @@ class Challenger:
         sampling: how the rows that judge it hang together.
         data: what they are called in the history of champions.
         given: they are a file's; else they are the test rows of its own split.
+        new: which of them it was not trained on, shape (n_rows,); None where that is all of them.
     """
 
     name: str
@@ -55,6 +56,26 @@ class Challenger:
     sampling: Sampling = ROWS
     data: str = ""
     given: bool = False
+    new: np.ndarray | None = None
+
+    def meet_dummy(self, dummy: Predictions, metric: str, alpha: float) -> Comparison:
+        """Compare with a dummy, on rows that it was not trained on."""
+        if self.new is None:
+            return compare(self.predictions, dummy, metric, self.sampling, alpha)
+        rows, nan = np.flatnonzero(self.new), float("nan")
+        if len(rows) < MIN_UNITS:
+            why = f"only {len(rows)} of {len(self.new)} rows are new to this model"
+            return Comparison(len(rows), nan, nan, nan, dummy.metric(metric), alpha=alpha, why=why)
+        return compare(self.predictions.take(rows), dummy.take(rows), metric, self.sampling.take(rows), alpha)
+
+    def seen_too(self) -> str:
+        """Say how many of the rows that judge it it was trained on; empty where it was on none."""
+        if self.new is None:
+            return ""
+        return (
+            f"{np.sum(~self.new)} of {len(self.new)} rows of {self.data} look like rows that the model was trained on: "
+            "every figure on it is too good. The comparisons with the dummy and the champion leave them out."
+        )
 
 
 def meet_champions(challenger: Challenger, metric: str, alpha: float) -> list[Contest]:

@@ -4,6 +4,7 @@ A size tells whether a change matters, a test whether it is one: of many rows a 
 nobody, of few rows a size is large by chance.
 """
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +41,11 @@ def shift_of_numbers(reference: np.ndarray, current: np.ndarray) -> Shift:
     if not (len(reference) and len(current)):
         return Shift()
     few = len(reference) * len(current) <= MAX_PAIRS_EXACT
-    found = ks_2samp(reference, current, method="exact" if few else "asymp")
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", "ks_2samp: Exact calculation unsuccessful", RuntimeWarning
+        )  # ties; it goes on
+        found = ks_2samp(reference, current, method="exact" if few else "asymp")
     edges = np.unique(np.quantile(reference, DECILES, method="inverted_cdf"))
     # An edge is a cell of its own, for it may hold most of the rows, as 0 often does.
     cells = [np.searchsorted(edges, x, "left") + np.searchsorted(edges, x, "right") for x in (reference, current)]

@@ -6,11 +6,14 @@ from statistics import NormalDist
 import numpy as np
 import pandas as pd
 
+from treeline.evaluation.intervals import ROWS
 from treeline.evaluation.predictions import Predictions
+from treeline.evaluation.sampling import Sampling
 
 MAX_CALIBRATION_BINS = 10
 PERFECT_MODELS = 1000  # that are drawn
 MAX_ROWS_DRAWN = 20_000  # above which the sum of a bin is drawn as a normal number instead of row by row
+MAX_UNITS_SIGNED = 2_000  # groups or blocks, above which the same is done with the sums of a bin
 ROWS_AT_ONCE = 2_000_000  # cells of a block of draws
 CONFIDENCE = 0.95
 MIN_PROBABILITY = 1e-6  # nearer to 0 or 1 a probability counts as this in a logit
@@ -60,17 +63,20 @@ class Calibration:
         return {name: value for name, value in named.items() if np.isfinite(value)}
 
 
-def calibration(predictions: Predictions, seed: int = 0) -> Calibration:
+def calibration(predictions: Predictions, sampling: Sampling = ROWS, seed: int = 0) -> Calibration:
     """Hold probabilities against how often they came true, in up to ten bins of about equally many rows.
 
     Of two classes it is the second one's probability, of more that of the most probable class, which comes true where
     that class is the true one. Equal probabilities are never cut. The expected calibration error is the mean distance
     of what was given and what came true, weighted by the rows (Naeini, Cooper and Hauskrecht 2015). It is above 0 for
     a perfect model too, so 1,000 perfect models are drawn, whose truth follows from these probabilities (Bröcker and
-    Smith 2007). Slope and intercept are those of the logistic recalibration (Cox 1958).
+    Smith 2007). Where rows hang together, what is off by chance is so for a whole group or block: the perfect models
+    then have the deviations of these, each with a sign drawn anew (the wild bootstrap, Cameron, Gelbach and Miller
+    2008). Slope and intercept are those of the logistic recalibration (Cox 1958).
 
     Args:
         predictions: of classes, at least one row; rows count by their weights.
+        sampling: how the rows hang together.
         seed: of the draws.
     """
     if predictions.task == "binary":
@@ -81,11 +87,16 @@ def calibration(predictions: Predictions, seed: int = 0) -> Calibration:
     weight = np.ones(len(given)) if predictions.weight is None else predictions.weight.astype(np.float64)
     counted = weight > 0  # a bin of rows that count nothing has no mean
     given, true, weight = given[counted], true[counted], weight[counted]
+    units = None if sampling.codes is None else sampling.take(np.flatnonzero(counted)).units(weight * (true - given))
     bins = _bins(given, weight)
     mass = np.bincount(bins, weights=weight)
     predicted = np.bincount(bins, weights=weight * given) / mass
     observed = np.bincount(bins, weights=weight * true) / mass
-    perfect = _perfect(given, weight, bins, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    if units is None:
+        perfect = _perfect(given, weight, bins, rng)
+    else:
+        perfect = predicted + _signed(weight * (true - given - (observed - predicted)[bins]), bins, units, rng) / mass
     errors = np.average(np.abs(perfect - predicted), axis=1, weights=mass)
     error = float(np.average(np.abs(observed - predicted), weights=mass))
     low, high = _band(perfect, predicted)
@@ -94,7 +105,7 @@ def calibration(predictions: Predictions, seed: int = 0) -> Calibration:
     )
     p = (1 + np.sum(errors >= error - 1e-12)) / (1 + len(errors))
     return Calibration(
-        table, error, float(np.quantile(errors, CONFIDENCE)), float(p), *_recalibration(given, true, weight)
+        table, error, float(np.quantile(errors, CONFIDENCE)), float(p), *_recalibration(given, true, weight, units)
     )
 
 
@@ -126,6 +137,16 @@ def _perfect(given: np.ndarray, weight: np.ndarray, bins: np.ndarray, rng: np.ra
     return np.concatenate(shares)
 
 
+def _signed(parts: np.ndarray, bins: np.ndarray, units: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Sum the parts of the rows of each bin, those of one unit with a sign drawn for it, shape (1000, n_bins)."""
+    n_units, n_bins = int(units.max()) + 1, int(bins.max()) + 1
+    sums = np.bincount(units * n_bins + bins, weights=parts, minlength=n_units * n_bins).reshape(n_units, n_bins)
+    sums *= np.sqrt(n_units / max(n_units - 1, 1))
+    if n_units > MAX_UNITS_SIGNED:
+        return rng.multivariate_normal(np.zeros(n_bins), sums.T @ sums, PERFECT_MODELS, method="eigh")
+    return np.asarray(rng.choice([-1.0, 1.0], (PERFECT_MODELS, n_units)) @ sums)
+
+
 def _band(perfect: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Give the ends between which 95 % of perfect models lie in every bin at once, each shape (n_bins,)."""
     spread = perfect.std(axis=0)
@@ -134,8 +155,10 @@ def _band(perfect: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.nd
     return np.clip(predicted - reach, 0, 1), np.clip(predicted + reach, 0, 1)
 
 
-def _recalibration(given: np.ndarray, true: np.ndarray, weight: np.ndarray) -> tuple[float, float, float, float]:
-    """Fit logit(truth) = intercept + slope * logit(given) by Newton's method; the interval is the sandwich's.
+def _recalibration(
+    given: np.ndarray, true: np.ndarray, weight: np.ndarray, units: np.ndarray | None
+) -> tuple[float, float, float, float]:
+    """Fit logit(truth) = intercept + slope * logit(given) by Newton's method; the interval is the sandwich's, of units.
 
     Returns:
         The slope, the ends of its 95 % interval, and the intercept; all NaN where the fit does not exist.
@@ -160,6 +183,8 @@ def _recalibration(given: np.ndarray, true: np.ndarray, weight: np.ndarray) -> t
     else:
         return nothing
     scores = design * (share * (true - fitted))[:, None]
+    if units is not None:
+        scores = np.column_stack([np.bincount(units, weights=each) for each in scores.T])
     inverse = np.linalg.inv(bread)
     error = float(np.sqrt((inverse @ (scores.T @ scores) @ inverse)[1, 1]))
     reach = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * error

@@ -10,7 +10,7 @@ from treeline.evaluation.criteria import Criteria, missed_thresholds
 from treeline.evaluation.influence import influence
 from treeline.evaluation.intervals import ALPHA, ROWS, Spread, too_little
 from treeline.evaluation.predictions import Predictions
-from treeline.evaluation.sampling import MIN_UNITS, Sampling
+from treeline.evaluation.sampling import Sampling, evenly
 from treeline.metrics import metrics_of
 
 Outcome = Literal["promote", "hold", "refuse"]
@@ -30,6 +30,7 @@ class Comparison:
         smallest: gain that these rows could surely show.
         alpha: how often the gain may lie outside; the interval is of 1 - alpha.
         why: there is no interval.
+        even: how many rows of one weight they are worth; NaN where all have one.
     """
 
     rows: int
@@ -40,6 +41,7 @@ class Comparison:
     smallest: float = float("nan")
     alpha: float = ALPHA
     why: str = ""
+    even: float = float("nan")
 
     def told(self) -> str:
         """Say what was found, as a part of a sentence."""
@@ -121,6 +123,10 @@ def _lost(criteria: Criteria, contest: Contest) -> str:
     found, least = contest.comparison, criteria.least_gain
     if found is None:
         return contest.obstacle
+    if found.even < MIN_ROWS_TO_COMPARE <= found.rows:
+        return (
+            f"too few to tell: {contest.about}, whose weights leave {found.even:.0f}, fewer than {MIN_ROWS_TO_COMPARE}"
+        )
     if found.rows < MIN_ROWS_TO_COMPARE:
         return f"too few to tell: only {contest.about}, fewer than {MIN_ROWS_TO_COMPARE}"
     won = found.low > least or (criteria.promote == "not-worse" and found.low == least)
@@ -167,18 +173,18 @@ def compare(
     """
     other = replace(other, weight=model.weight)
     sign = 1 if metrics_of(model.task)[metric].greater_is_better else -1
-    theirs, n = other.metric(metric), len(model.y_true)
-    gain, nan = sign * (model.metric(metric) - theirs), float("nan")
+    theirs, n, nan = other.metric(metric), len(model.y_true), float("nan")
+    gain = sign * (model.metric(metric) - theirs)
+    even = nan if model.weight is None else evenly(model.weight)
     if why := too_little(model, metric, sampling) or too_little(other, metric, sampling):
         return Comparison(n, gain, nan, nan, theirs, alpha=alpha, why=why)
-    spread = Spread.of(sign * (influence(model, metric) - influence(other, metric)), sampling)
-    if spread.units < MIN_UNITS:
-        why = f"{sampling.told(spread.units)} are fewer than {MIN_UNITS}"
+    spread = Spread.of(sign * (influence(model, metric) - influence(other, metric)), sampling, model.weight)
+    if why := spread.too_little(sampling):
         return Comparison(n, gain, nan, nan, theirs, alpha=alpha, why=why)
     low, high = spread.around(gain, alpha)
     if 0.5 ** _differing(model, other, metric, sampling) > alpha / 2:
         low, high = min(low, 0.0), max(high, 0.0)
-    return Comparison(n, gain, low, high, theirs, spread.error * spread.quantile(alpha), alpha)
+    return Comparison(n, gain, low, high, theirs, spread.error * spread.quantile(alpha), alpha, even=even)
 
 
 def _differing(model: Predictions, other: Predictions, metric: str, sampling: Sampling) -> int:
@@ -187,4 +193,6 @@ def _differing(model: Predictions, other: Predictions, metric: str, sampling: Sa
         differ = model.y_pred != other.y_pred
     else:
         differ = (model.y_proba != other.y_proba).any(axis=1)
+    if model.weight is not None:
+        differ &= model.weight > 0
     return int(differ.sum()) if sampling.codes is None else len(np.unique(sampling.codes[differ]))

@@ -4,17 +4,19 @@ Shares (accuracy, error) have Wilson's interval (1927) and metrics of classes a 
 al. 1988). All others have the wider of Student's and that of Hall (1992), who undoes the skew of a mean as the
 bootstrap-t does, but in closed form: no seed, no resamples, and ends as far out as one likes. Where rows hang together
 by groups or in time, the spread is that of whole groups or of blocks, and the quantiles are Student's for their number.
+Where these, or the weights of rows, are uneven, a large one hides its own part of the spread: each is measured against
+the others (the jackknife, MacKinnon, Nielsen and Webb 2023), and they count as many as even ones would (Kish 1965).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
 
 from treeline.evaluation.influence import influence
 from treeline.evaluation.predictions import Predictions
-from treeline.evaluation.sampling import MIN_UNITS, Sampling
+from treeline.evaluation.sampling import MIN_EVEN, MIN_UNITS, Sampling, evenly
 from treeline.metrics import metrics_of
 
 ROWS = Sampling()  # that know nothing of each other
@@ -54,27 +56,44 @@ class Spread:
         error: its standard error.
         skew: the skewness of the figure itself, that of one unit over the root of their number.
         units: rows, groups or blocks that it was seen in.
+        even: how many of one size, or weight, they are worth.
     """
 
     error: float
     skew: float
     units: int
+    even: float
 
     @classmethod
-    def of(cls, influences: np.ndarray, sampling: Sampling) -> "Spread":
-        """Measure it from the influence of each row, shape (n_rows,)."""
-        sums = sampling.sums(influences)
-        units = len(sums)
-        centred = sums - sums.mean()
-        squares = float(centred @ centred)
-        if units < 2 or squares <= 0:
-            return cls(0.0, 0.0, units)
-        skew = float(np.sum(centred**3) / squares**1.5)
-        return cls(float(np.sqrt(squares * units / (units - 1))) / len(influences), skew, units)
+    def of(cls, influences: np.ndarray, sampling: Sampling, weight: np.ndarray | None) -> "Spread":
+        """Measure it from the influence and the weight of each row, shape (n_rows,) each; None weighs all alike."""
+        n, place = len(influences), sampling.units(influences)
+        sizes = np.bincount(place, weights=np.ones(n) if weight is None else weight)
+        units, even = int(np.count_nonzero(sizes)), evenly(sizes)
+        if units < 2:
+            return cls(0.0, 0.0, units, even)
+        apart = np.bincount(place, weights=influences) / (1 - sizes / sizes.sum())
+        squares = float(apart @ apart)
+        if squares <= 0:
+            return cls(0.0, 0.0, units, even)
+        skew = float(np.sum(apart**3) / squares**1.5)
+        return cls(float(np.sqrt(squares * (units - 1) / units)) / n, skew, units, even)
+
+    def too_little(self, sampling: Sampling) -> str:
+        """Say why the units are too few for anything sure; empty where they are not."""
+        if self.units < MIN_UNITS:
+            return f"{sampling.told(self.units)} are fewer than {MIN_UNITS}"
+        if self.even < MIN_EVEN:
+            differ = "size" if sampling.kind == "groups" else "weight"
+            return (
+                f"{sampling.told(self.units)} of very different {differ} say no more than {self.even:.1f} even ones, "
+                f"fewer than {MIN_EVEN}"
+            )
+        return ""
 
     def quantile(self, alpha: float) -> float:
         """Give Student's quantile that is passed with a chance of alpha / 2 on each side."""
-        return float(stats.t.isf(alpha / 2, max(self.units - 1, 1)))
+        return float(stats.t.isf(alpha / 2, max(self.even - 1, 1)))
 
     def around(self, value: float, alpha: float) -> tuple[float, float]:
         """Give the ends of an interval: on each side the farther of Student's and Hall's."""
@@ -104,9 +123,9 @@ def interval(predictions: Predictions, metric: str, sampling: Sampling = ROWS) -
     if why := too_little(predictions, metric, sampling):
         return Interval(why=why)
     value, influences = predictions.metric(metric), influence(predictions, metric)
-    spread = Spread.of(influences, sampling)
-    if spread.units < MIN_UNITS:
-        return Interval(why=f"{sampling.told(spread.units)} are fewer than {MIN_UNITS}")
+    spread = Spread.of(influences, sampling, predictions.weight)
+    if why := spread.too_little(sampling):
+        return Interval(why=why)
     note = "" if sampling.codes is None else f"by {sampling.told(spread.units)}"
     if metric in SHARES:
         return Interval(*_wilson(value, spread, predictions, sampling), note=note)
@@ -121,14 +140,16 @@ def interval(predictions: Predictions, metric: str, sampling: Sampling = ROWS) -
 def too_little(predictions: Predictions, metric: str, sampling: Sampling = ROWS) -> str:
     """Say why the rows are too few, or of too few classes, for anything sure about a metric; empty where they are not.
 
-    Where rows come in groups, it is groups with rows of a class that count.
+    Where rows come in groups, it is groups with rows of a class that count. Rows without a weight do not.
     """
-    n = len(predictions.y_true)
+    counted = np.ones(len(predictions.y_true), dtype=bool) if predictions.weight is None else predictions.weight > 0
+    n = int(counted.sum())
     if n < MIN_UNITS:
         return f"{n} rows are fewer than {MIN_UNITS}"
     if metric in OF_CLASSES:
-        codes = sampling.codes if sampling.kind == "groups" and sampling.codes is not None else np.arange(n)
-        held = [len(np.unique(codes[predictions.y_true == k])) for k in range(predictions.y_proba.shape[1])]
+        codes = sampling.codes if sampling.kind == "groups" and sampling.codes is not None else np.arange(len(counted))
+        classes = range(predictions.y_proba.shape[1])
+        held = [len(np.unique(codes[counted & (predictions.y_true == k)])) for k in classes]
         if min(held) < MIN_CLASS_ROWS:
             return f"a class has {sampling.told(min(held))}, fewer than {MIN_CLASS_ROWS}"
     if not np.isfinite(predictions.metric(metric)):
@@ -139,12 +160,12 @@ def too_little(predictions: Predictions, metric: str, sampling: Sampling = ROWS)
 def _wilson(value: float, spread: Spread, predictions: Predictions, sampling: Sampling) -> tuple[float, float]:
     """Give Wilson's interval of a share, for as many rows as weights (Kish 1965) and groups leave of them."""
     weight = predictions.weight
-    n = len(predictions.y_true) if weight is None else float(weight.sum() ** 2 / (weight**2).sum())
+    n = len(predictions.y_true) if weight is None else evenly(weight)
     z = float(stats.norm.isf(ALPHA / 2)) if sampling.codes is None else spread.quantile(ALPHA)
     if spread.error > 0:
         n = min(n, value * (1 - value) / spread.error**2 * (1 if sampling.codes is not None else np.inf))
     elif sampling.codes is not None:
-        n = min(n, spread.units)  # all rows alike: no more is known than that these groups are
+        n = min(n, spread.even)  # all rows alike: no more is known than that these groups are
     middle, half = value + z**2 / (2 * n), z * np.sqrt(value * (1 - value) / n + (z / (2 * n)) ** 2)
     low, high = (float(end / (1 + z**2 / n)) for end in (middle - half, middle + half))
     return (0.0 if value == 0 else low), (1.0 if value == 1 else high)
@@ -161,7 +182,7 @@ def _skewed(value: float, metric: str, spread: Spread) -> tuple[float, float]:
     if metric not in ROOTS:
         low, high = spread.around(value, ALPHA)
         return (low, high) if metric == "r2" else (max(low, 0.0), high)
-    squares = Spread(2 * value * spread.error, spread.skew, spread.units)
+    squares = replace(spread, error=2 * value * spread.error)
     low, high = np.sqrt(np.clip(squares.around(value**2, ALPHA), 0, None)).tolist()
     return low, high
 

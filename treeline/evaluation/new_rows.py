@@ -41,6 +41,13 @@ class Seen:
         differ = len(np.unique(hash_rows(self.train, kinds)))
         return differ >= MIN_DIFFERENT * len(self.train) or tells_rows_apart(self.train, kinds)
 
+    def new(self) -> np.ndarray:
+        """Tell which of a file's rows the model was not trained on, shape (n_rows,).
+
+        Where rows cannot be told apart all are new, for who gives the file says so.
+        """
+        return ~self.looks_alike() if self.told_apart() else np.ones(len(self.frame), dtype=bool)
+
 
 def new_rows(ours: Seen, theirs: Seen, given: bool) -> tuple[np.ndarray, str]:
     """Tell which of the evaluated rows neither of two models was trained on.

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from treeline.data.problem import Problem
 from treeline.metrics import MIN_PROBABILITY, metrics_of
@@ -72,24 +71,45 @@ def as_predictions(problem: Problem, frame: pd.DataFrame, answers: np.ndarray) -
     return Predictions(problem.task, y, answers.argmax(axis=1), answers, weight)
 
 
-def dummy_predictions(problem: Problem, train: pd.DataFrame, frame: pd.DataFrame) -> Predictions:
-    """What a model says that knows the training targets and no column: the class frequencies, or the mean.
+def dummy_predictions(problem: Problem, train: pd.DataFrame, frame: pd.DataFrame, metric: str) -> Predictions:
+    """What a model says that knows the training targets and no column, as it does best by a metric.
+
+    A dummy that is made for another metric is beaten by noise. So it says the class frequencies and the commonest
+    class; for F1 the second of two classes, or labels drawn by those frequencies; for average precision it ranks the
+    rows by lot, for so a few of many stand higher than in a tie of all. Of numbers it says the mean; for an absolute
+    error the median, for one in shares of the truth that of rows weighted so, for one of logarithms their mean.
 
     Args:
         problem: for its task, its classes and its weights.
         train: the training rows.
         frame: the labelled rows to predict.
+        metric: of the task.
     """
     y_train, y_true = problem.truth(train), problem.truth(frame)
-    blank_train, blank = np.zeros((len(y_train), 1)), np.zeros((len(y_true), 1))
     known, weight = problem.weights(train), problem.weights(frame)
+    n, each = len(y_true), np.ones(len(y_train)) if known is None else known
     if problem.task == "regression":
-        mean = DummyRegressor().fit(blank_train, y_train, known).predict(blank)
-        return Predictions(problem.task, y_true, mean, np.empty((len(y_true), 0)), weight)
-    dummy = DummyClassifier(strategy="prior").fit(blank_train, y_train, known)
-    probabilities = np.zeros((len(y_true), len(problem.classes)))
-    probabilities[:, dummy.classes_] = dummy.predict_proba(blank)
-    return Predictions(problem.task, y_true, dummy.predict(blank), probabilities, weight)
+        return Predictions(problem.task, y_true, np.full(n, _constant(y_train, each, metric)), np.empty((n, 0)), weight)
+    shares = np.bincount(y_train, weights=each, minlength=len(problem.classes)) / each.sum()
+    y_pred, y_proba, rng = np.full(n, shares.argmax()), np.tile(shares, (n, 1)), np.random.default_rng(0)
+    if metric == "f1":
+        y_pred = np.ones(n, dtype=int) if len(shares) == 2 else rng.choice(len(shares), n, p=shares)
+    elif metric == "average_precision":
+        y_proba = y_proba + 1e-9 * rng.random(y_proba.shape)
+    return Predictions(problem.task, y_true, y_pred, y_proba, weight)
+
+
+def _constant(y: np.ndarray, weight: np.ndarray, metric: str) -> float:
+    """Give the one number that is nearest to all others as a metric measures it."""
+    if metric == "rmsle":
+        return float(np.expm1(np.average(np.log1p(np.clip(y, 0, None)), weights=weight)))
+    if metric not in ("mae", "mape"):
+        return float(np.average(y, weights=weight))
+    if metric == "mape" and y.any():
+        y, weight = y[y != 0], weight[y != 0] / np.abs(y[y != 0])
+    order = np.argsort(y, kind="stable")
+    mass = np.cumsum(weight[order])
+    return float(y[order][np.searchsorted(mass, mass[-1] / 2)])
 
 
 def losses(predictions: Predictions) -> np.ndarray:

@@ -11,6 +11,7 @@ from treeline.data.problem import Problem
 from treeline.data.splits import Split
 
 MIN_UNITS = 10  # groups, blocks or rows, below which their spread says nothing
+MIN_EVEN = 5  # that uneven ones must be worth, as many as they are
 MAX_LAGS = 200  # of the autocorrelations that a length of blocks is chosen by
 
 
@@ -44,8 +45,9 @@ class Sampling:
         """Give the same for some of the rows, by position."""
         return self if self.codes is None else replace(self, codes=self.codes[rows])
 
-    def sums(self, values: np.ndarray) -> np.ndarray:
-        """Sum the values of each unit that stands for itself: a row, a whole group (Field and Welsh 2007), a block.
+    def units(self, values: np.ndarray) -> np.ndarray:
+        """Number the unit that each row belongs to, and that stands for itself: a row, a whole group (Field and Welsh
+        2007), a block.
 
         Blocks of time (Politis and Romano 1994) are as long as the values depend on each other, so that what one says
         tells nothing about the next.
@@ -54,19 +56,30 @@ class Sampling:
             values: of each row, shape (n_rows,), their mean 0.
 
         Returns:
-            Shape (n_units,).
+            Whole numbers from 0 without a gap, shape (n_rows,).
         """
         if self.codes is None:
-            return values
-        each = np.bincount(np.unique(self.codes, return_inverse=True)[1], weights=values)
+            return np.arange(len(values))
+        place = np.unique(self.codes, return_inverse=True)[1]
         if self.kind == "groups":
-            return each
-        blocks = max(1, int(len(each) / block_length(each)))
-        return np.bincount(np.arange(len(each)) * blocks // len(each), weights=each)
+            return place
+        series = np.bincount(place, weights=values)
+        blocks = max(1, int(len(series) / block_length(series)))
+        return (np.arange(len(series)) * blocks // len(series))[place]
+
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """Sum the values of each unit, shape (n_units,)."""
+        return np.bincount(self.units(values), weights=values)
 
     def told(self, units: int) -> str:
         """Say what a number of units is: `12 groups`."""
         return f"{units} {'blocks of time' if self.kind == 'time' else self.kind}"
+
+
+def evenly(sizes: np.ndarray) -> float:
+    """Give how many parts of one size tell as much as parts of these sizes, or weights (Kish 1965); 0 of none."""
+    squares = float(sizes @ sizes)
+    return float(sizes.sum()) ** 2 / squares if squares > 0 else 0.0
 
 
 def block_length(series: np.ndarray) -> float:

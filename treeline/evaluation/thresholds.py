@@ -51,9 +51,10 @@ def threshold_table(predictions: Predictions, costs: Mapping[str, float]) -> pd.
     hits, misses = (np.bincount(place, weights=weight * side) for side in (positive, ~positive))
     tp, fp = (np.append(np.cumsum(each[::-1])[::-1], 0.0) for each in (hits, misses))
     fn, tn = tp[0] - tp, fp[0] - fp
+    above = np.nextafter(np.float32(places[-1]), np.float32(np.inf))  # in the precision of a booster's probabilities
     table = pd.DataFrame(
         {
-            "threshold": np.append(places, np.nextafter(places[-1], np.inf)),
+            "threshold": np.append(places, float(above)),
             "precision": _ratio(tp, tp + fp),
             "recall": _ratio(tp, tp + fn),
             "f1": _ratio(2 * tp, 2 * tp + fp + fn),
@@ -78,7 +79,8 @@ def choose_threshold(predictions: Predictions, rule: Rule, costs: Mapping[str, f
     """
     if rule == "cost" and not costs:
         raise UserError("The cheapest threshold needs costs, such as fp=1,fn=5: costs is empty.")
-    if rule == "f1" and not (predictions.y_true == 1).any():
+    counted = True if predictions.weight is None else predictions.weight > 0
+    if rule == "f1" and not (counted & (predictions.y_true == 1)).any():
         raise UserError("The threshold of the largest F1 needs positive rows: there is none. Use a number.")
     table = threshold_table(predictions, costs)
     loss = table["cost"] if rule == "cost" else -table["f1"]

@@ -89,11 +89,10 @@ def fit_width(features: Features, held: HeldOut, coverage: float, cpus: int) -> 
         UserError: there are too few rows for that coverage.
     """
     sizes = np.abs(held.y - held.predictions)
-    least = int(np.ceil(coverage / (1 - coverage)))
-    if len(sizes) < least:
-        raise UserError(
-            f"interval={coverage:g} needs {least} rows predicted out of fold, got {len(sizes)}: ask for less."
-        )
+    least = int(np.ceil(coverage / (1 - coverage) - 1e-9))
+    if (found := _evenly(len(sizes), held.weight)) < least - 1e-9:
+        got = f"{len(sizes)}" + ("" if held.weight is None else f", whose weights leave {found:.0f}")
+        raise UserError(f"interval={coverage:g} needs {least} rows predicted out of fold, got {got}: ask for less.")
     half = conformal_quantile(sizes, coverage, held.weight)
     if len(sizes) < MIN_ROWS_OF_SPREAD or not sizes.any():
         return Width(coverage, half)
@@ -120,12 +119,18 @@ def conformal_quantile(sizes: np.ndarray, coverage: float, weight: np.ndarray | 
     Args:
         sizes: of residuals, shape (n_rows,).
         coverage: between 0 and 1.
-        weight: how much each row counts, shape (n_rows,); None counts all alike. A new row counts as the mean one.
+        weight: how much each row counts, shape (n_rows,); None counts all alike. n is then how many rows of one weight
+            they are worth: few heavy rows promise as little as few rows do.
     """
     order = np.argsort(sizes, kind="stable")
-    each = np.ones(len(sizes)) if weight is None else weight[order] / weight.mean()
-    reached = np.cumsum(each) >= coverage * (len(sizes) + 1) - 1e-9
+    share = np.full(len(sizes), 1 / len(sizes)) if weight is None else weight[order] / weight.sum()
+    reached = np.cumsum(share) >= coverage * (1 + 1 / _evenly(len(sizes), weight)) - 1e-9
     return float(sizes[order][reached.argmax() if reached.any() else -1])
+
+
+def _evenly(n: int, weight: np.ndarray | None) -> float:
+    """Give how many rows of one weight tell as much as n of these (Kish 1965)."""
+    return n if weight is None else float(weight.sum() ** 2 / (weight @ weight))
 
 
 @dataclass(frozen=True)

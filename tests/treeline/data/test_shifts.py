@@ -1,5 +1,7 @@
 """The sizes and tests of drift: their definitions, their limits, and that chance is never called smaller than it is."""
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -83,3 +85,12 @@ def test_a_level_that_only_current_rows_hold_is_sure() -> None:
     pooled, rows = np.array([500, 500, 200]), np.array([1000, 200])
     assert chance_of_new(200, pooled, rows) < 1e-100
     assert chance_of_new(1000, np.ones(2000), np.array([1000, 1000])) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("n", [5, 60])
+def test_the_nearest_that_samples_can_lie_warns_of_nothing(n: int) -> None:
+    """Its chance is 1, which SciPy counts out as a hair more, and warns."""
+    values = np.arange(float(n))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert shift_of_numbers(values, values + 0.5).chance == pytest.approx(1)

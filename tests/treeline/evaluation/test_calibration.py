@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 
 from treeline.evaluation.calibration import MAX_ROWS_DRAWN, calibration
 from treeline.evaluation.predictions import Predictions
+from treeline.evaluation.sampling import Sampling
 
 
 def of(p: np.ndarray, y: np.ndarray, weight: np.ndarray | None = None) -> Predictions:
@@ -97,3 +99,22 @@ def test_where_most_perfect_models_lie_surrounds_what_was_given() -> None:
     table = calibration(drawn(500)).table
     assert ((table["low"] < table["predicted"]) & (table["predicted"] < table["high"])).all()
     assert table[["low", "high"]].to_numpy().min() >= 0
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_groups_that_differ_by_chance_are_not_off(many: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of groups whose level is drawn, probabilities that are right on the mean over all groups are perfect ones; judged
+    as rows that know nothing of each other nearly half are called off.
+    """
+    if many:
+        monkeypatch.setattr("treeline.evaluation.calibration.MAX_UNITS_SIGNED", 5)
+    rng, groups = np.random.default_rng(0), Sampling("groups", np.repeat(np.arange(30), 100))
+    off, bold = 0, 0
+    for _ in range(60):
+        x, level = rng.normal(size=3000), 0.5 * np.repeat(rng.normal(size=30), 100)
+        y = (x + level + rng.normal(size=3000) > 0).astype(int)
+        p = norm.cdf(x / np.sqrt(1.25))
+        off += calibration(of(p, y), groups).is_off
+        bold += calibration(of(np.where(p > 0.5, 0.97, 0.03), y), groups).is_off
+    assert off <= 6
+    assert bold == 60

@@ -182,6 +182,23 @@ def test_a_champion_met_on_few_rows_stays() -> None:
     assert decide(accuracy(), GOOD, BEATEN, [enough], []) == Decision("promote")
 
 
+def test_rows_that_count_little_are_few() -> None:
+    """Whatever the gain of 400 rows, of which nearly all the weight lies on 20."""
+    good, poor = skilled(skill=8.0), skilled(skill=1.0)
+    weighed = replace(good, weight=np.where(np.arange(400) < 20, 1.0, 0.001))
+    contest = Contest("M version 1", comparison=compare(weighed, poor, "log_loss"), about="400 of 400 rows are new")
+    reason = "too few to tell: 400 of 400 rows are new, whose weights leave 21, fewer than 100"
+    assert decide(Criteria("log_loss"), weighed, BEATEN, [contest], []) == Decision("hold", [reason])
+
+
+def test_rows_that_count_nothing_do_not_differ() -> None:
+    good = skilled(skill=4.0)
+    nobody = replace(good, weight=np.where(np.arange(400) < 300, 1.0, 0.0))
+    other = replace(good, y_proba=np.where(np.arange(400)[:, None] < 300, good.y_proba, 0.5))
+    found = compare(nobody, other, "log_loss")
+    assert (found.gain, found.low, found.high) == (0, 0, 0)
+
+
 @pytest.mark.parametrize(
     ("asked", "overall", "outcome"),
     [

@@ -66,7 +66,7 @@ def test_a_row_that_counts_twice_is_two_rows(task: str) -> None:
 @pytest.mark.parametrize("y_train", [[0, 1, 1, 2, 2, 2], [2, 0, 0, 0], [1, 1], [0, 1, 2]])
 def test_the_dummy_classifier_is_scikit_learn_s(y_train: list[int]) -> None:
     y = np.array([2, 1, 0, 0])
-    given = dummy_predictions(posed("multiclass", 3), labelled(y_train), labelled(y))
+    given = dummy_predictions(posed("multiclass", 3), labelled(y_train), labelled(y), "log_loss")
     theirs = DummyClassifier(strategy="prior").fit(np.zeros((len(y_train), 1)), y_train)
     expected = np.zeros((4, 3))
     expected[:, theirs.classes_] = theirs.predict_proba(np.zeros((4, 1)))
@@ -77,18 +77,20 @@ def test_the_dummy_classifier_is_scikit_learn_s(y_train: list[int]) -> None:
 
 
 def test_the_dummy_classifier_is_measured_on_rows_without_one_of_the_classes() -> None:
-    found = dummy_predictions(posed("multiclass", 3), labelled([0, 1, 2, 2]), labelled([2, 2, 1])).metrics()
+    found = dummy_predictions(posed("multiclass", 3), labelled([0, 1, 2, 2]), labelled([2, 2, 1]), "error").metrics()
     assert found["log_loss"] == pytest.approx(-np.log([0.5, 0.5, 0.25]).mean())
     assert np.isnan(found["roc_auc"])
 
 
 def test_the_dummy_classifier_ranks_nothing() -> None:
-    assert dummy_predictions(posed("binary", 2), labelled([0, 1, 1]), labelled([0, 1])).metric("roc_auc") == 0.5
+    assert (
+        dummy_predictions(posed("binary", 2), labelled([0, 1, 1]), labelled([0, 1]), "roc_auc").metric("roc_auc") == 0.5
+    )
 
 
 def test_the_dummy_regressor_is_scikit_learn_s() -> None:
     y_train, y = np.array([1.0, 2.0, 6.0]), np.array([3.0, 4.0])
-    given = dummy_predictions(posed("regression", 0), labelled(y_train), labelled(y))
+    given = dummy_predictions(posed("regression", 0), labelled(y_train), labelled(y), "rmse")
     theirs = DummyRegressor().fit(np.zeros((3, 1)), y_train).predict(np.zeros((2, 1)))
     np.testing.assert_array_equal(given.y_pred, theirs)
     assert given.y_proba.shape == (2, 0)
@@ -97,11 +99,48 @@ def test_the_dummy_regressor_is_scikit_learn_s() -> None:
 
 def test_a_dummy_counts_rows_by_their_weight() -> None:
     train, rows = pd.DataFrame({TARGET: [0, 1, 1], "w": [6.0, 1.0, 1.0]}), pd.DataFrame({TARGET: [1, 0], "w": [3, 1]})
-    given = dummy_predictions(replace(posed("binary", 2), weight="w"), train, rows)
+    given = dummy_predictions(replace(posed("binary", 2), weight="w"), train, rows, "accuracy")
     np.testing.assert_allclose(given.y_proba, [[0.75, 0.25]] * 2)
     assert given.metric("accuracy") == 0.25
-    number = dummy_predictions(replace(posed("regression", 0), weight="w"), train, rows)
+    number = dummy_predictions(replace(posed("regression", 0), weight="w"), train, rows, "r2")
     np.testing.assert_allclose(number.y_pred, 0.25)
+    half = dummy_predictions(replace(posed("regression", 0), weight="w"), train, rows, "mae")
+    np.testing.assert_array_equal(half.y_pred, 0)
+
+
+@pytest.mark.parametrize("metric", metrics_of("regression"))
+def test_no_other_constant_beats_the_dummy_regressor(metric: str) -> None:
+    """By its own metric, on the rows that it learned from."""
+    train = labelled(np.exp(1.5 * np.random.default_rng(0).normal(size=301)))
+    given = dummy_predictions(posed("regression", 0), train, train, metric)
+    sign = 1 if metrics_of("regression")[metric].greater_is_better else -1
+    for times in (0.1, 0.5, 0.9, 0.99, 1.01, 1.1, 2, 10):
+        other = replace(given, y_pred=given.y_pred * times)
+        assert sign * (given.metric(metric) - other.metric(metric)) > 0
+
+
+def test_no_labels_that_know_nothing_beat_the_dummy_classifier() -> None:
+    """By F1, whatever share of the rows they call what."""
+    rng = np.random.default_rng(0)
+    for classes, shares in ((2, [0.7, 0.3]), (3, [0.6, 0.3, 0.1])):
+        train, rows = (labelled(rng.choice(classes, n, p=shares)) for n in (2000, 20_000))
+        problem = posed("binary" if classes == 2 else "multiclass", classes)
+        given = dummy_predictions(problem, train, rows, "f1")
+        for often in ([0.9, 0.1, 0], [0.5, 0.5, 0], [0.6, 0.2, 0.2], [0.34, 0.33, 0.33]):
+            drawn = rng.choice(classes, 20_000, p=np.array(often[:classes]) / sum(often[:classes]))
+            assert replace(given, y_pred=drawn).metric("f1") < given.metric("f1") + 0.015
+
+
+def test_the_dummy_classifier_ranks_by_lot_for_average_precision() -> None:
+    """A tie of all has the share of the class; ranks that know nothing have more, the fewer rows the more."""
+    rng, gains = np.random.default_rng(0), []
+    for _ in range(400):
+        rows = labelled(rng.permutation(np.arange(200) % 10 // 9))
+        lot = dummy_predictions(posed("binary", 2), rows, rows, "average_precision")
+        np.testing.assert_allclose(lot.y_proba, [[0.9, 0.1]] * 200, atol=1e-8)
+        noise = replace(lot, y_proba=rng.random((200, 2)))
+        gains.append(noise.metric("average_precision") - lot.metric("average_precision"))
+    assert abs(np.mean(gains)) < 0.01  # against a tie of all it is 0.027
 
 
 @pytest.mark.parametrize("task", TASKS)

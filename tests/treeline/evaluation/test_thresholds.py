@@ -108,3 +108,17 @@ def test_a_long_table_is_thinned_to_its_ends_and_what_lies_between() -> None:
     assert len(short) == 100
     assert short["threshold"].iloc[[0, -1]].tolist() == table["threshold"].iloc[[0, -1]].tolist()
     assert thinned(short, 100) is short
+
+
+def test_a_threshold_above_all_calls_no_row_positive_in_the_precision_of_a_booster() -> None:
+    y, p = np.zeros(20, dtype=int), np.linspace(0.1, 0.9, 20, dtype=np.float32)
+    predictions = Predictions("binary", y, (p > 0.5).astype(int), np.column_stack([1 - p, p]))
+    chosen = choose_threshold(predictions, "cost", {"tp": 0, "fp": 1, "fn": 0, "tn": 0})
+    assert not at_threshold(predictions, chosen).y_pred.any()
+
+
+def test_positive_rows_that_count_nothing_have_no_best_f1() -> None:
+    y, p = np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.6, 0.8])
+    predictions = Predictions("binary", y, y, np.column_stack([1 - p, p]), np.array([1.0, 1.0, 0.0, 0.0]))
+    with pytest.raises(UserError, match="needs positive rows"):
+        choose_threshold(predictions, "f1", {})

@@ -37,6 +37,17 @@ def test_a_weight_counts_like_as_many_rows() -> None:
     assert conformal_quantile(sizes, 0.8, np.full(200, 7.0)) == conformal_quantile(sizes, 0.8)
 
 
+def test_rows_that_count_nothing_are_no_rows() -> None:
+    """Neither where they promise a share, nor where there are too few to promise one."""
+    for seed in range(50):
+        rng = np.random.default_rng(seed)
+        sizes, weight = rng.random(500), (rng.random(500) < 0.04).astype(float)
+        assert conformal_quantile(sizes, 0.85, weight) == conformal_quantile(sizes[weight > 0], 0.85)
+    held = replace(held_out(300, grows=False), weight=np.where(np.arange(300) < 8, 1.0, 0.0))
+    with pytest.raises(UserError, match="needs 9 rows predicted out of fold, got 300, whose weights leave 8"):
+        fit_width(FEATURES, held, 0.9, 1)
+
+
 @pytest.mark.parametrize("grows", [False, True])
 def test_an_interval_holds_the_share_it_was_asked_for(grows: bool) -> None:
     shares = []
