@@ -51,6 +51,7 @@ from treeline.evaluation.diagnostics import gaps_of_classes
 from treeline.evaluation.intervals import ALPHA, ROWS, intervals
 from treeline.evaluation.predictions import Predictions, dummy_predictions, predict
 from treeline.evaluation.sampling import Sampling
+from treeline.metrics import metrics_of
 from treeline.model.estimator import make_estimator
 from treeline.tuning.search_space import DEFAULTS
 from utils import command
@@ -99,14 +100,16 @@ def read_rows(settings: EvaluationSettings, problem: Problem, data_run: Run) -> 
     return frame
 
 
-def log_metrics(challenger: Challenger, metric: str, dummy: Predictions, known: Mapping[str, float]) -> None:
-    """Log the metrics with their intervals, and those of a dummy and of XGBoost's defaults on the same rows; warn of
+def log_metrics(
+    challenger: Challenger, metric: str, dummies: Mapping[str, Predictions], known: Mapping[str, float]
+) -> None:
+    """Log the metrics with their intervals, and those of dummies and of XGBoost's defaults on the same rows; warn of
     what is too good to be true.
 
     Args:
         challenger: the model.
         metric: that decides.
-        dummy: a dummy's predictions.
+        dummies: predictions of the best dummy by each metric.
         known: metrics that MLflow has logged already; where they differ, for it counts all rows alike, ours stand.
     """
     problem, train, values = challenger.problem, challenger.train, challenger.predictions.metrics()
@@ -117,11 +120,11 @@ def log_metrics(challenger: Challenger, metric: str, dummy: Predictions, known: 
     log_intervals(found)
     for key, each in found.items():
         logged |= {f"{TEST}{key}_low": each.low, f"{TEST}{key}_high": each.high}
-    logged |= {f"dummy_{key}": value for key, value in dummy.metrics().items()}
+    logged |= {f"dummy_{key}": dummy.metric(key) for key, dummy in dummies.items()}
     defaults = predict(problem, plain, challenger.frame)
     logged |= {f"defaults_{key}": value for key, value in defaults.metrics().items()}
     mlflow.log_metrics({key: value for key, value in logged.items() if np.isfinite(value)})
-    if warning := near_perfect(metric, values[metric], dummy.metric(metric)):
+    if warning := near_perfect(metric, values[metric], dummies[metric].metric(metric)):
         logger.warning(warning)
         mlflow.set_tag("warnings", warning)
 
@@ -165,7 +168,7 @@ def judge(challenger: Challenger, criteria: Criteria, dummy: Predictions, rows: 
     Args:
         challenger: the registered version.
         criteria: what is asked of it.
-        dummy: a dummy's predictions for the same rows.
+        dummy: what the best dummy by the metric that decides says of the same rows.
         rows: the digest of those that judge it.
     """
     name, version = challenger.name, challenger.version
@@ -270,13 +273,15 @@ def run(settings: EvaluationSettings) -> str:
 
         side = "evaluation" if challenger.given else "test"
         dataset = log_input(problem, frame, side, "evaluation", settings.eval_dataset)
-        known = evaluate_by_mlflow(f"models:/{name}/{challenger.version}", problem, dataset)
-        dummy = dummy_predictions(problem, challenger.train, frame)
+        known = evaluate_by_mlflow(f"models:/{name}/{challenger.version}", problem, dataset, problem.weights(frame))
+        dummies = {
+            metric: dummy_predictions(problem, challenger.train, frame, metric) for metric in metrics_of(problem.task)
+        }
         log_answers(challenger.estimator.answer(sample_rows([problem.rows(frame)])))  # batches are compared with them
-        log_metrics(challenger, criteria.metric, dummy, known)
+        log_metrics(challenger, criteria.metric, dummies, known)
         found = examine(challenger, criteria.metric, parse_costs(settings.costs), deadline)
 
-        decision = judge(challenger, criteria, dummy, rows_digest(challenger, data_run))
+        decision = judge(challenger, criteria, dummies[criteria.metric], rows_digest(challenger, data_run))
         found.attempt("model card", lambda: log_card(active.info.run_id, problem, frame, found))
         if decision.outcome == "refuse":
             raise UserError(f"{name} version {challenger.version} is refused: {'; '.join(decision.reasons)}.")

@@ -5,6 +5,7 @@ Who is better is known by how the rows are made; the models are XGBoost's own, o
 
 from collections.abc import Iterator
 from itertools import product
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -17,8 +18,10 @@ from treeline.data.problem import Problem
 from treeline.evaluation.comparison import Contest, compare, decide, spent_alpha
 from treeline.evaluation.criteria import Criteria
 from treeline.evaluation.new_rows import Seen, new_rows
-from treeline.evaluation.predictions import Predictions
+from treeline.evaluation.predictions import Predictions, dummy_predictions
 from treeline.evaluation.sampling import Sampling
+from treeline.metrics import metrics_of
+from treeline.tuning.schedule import AskedMetric
 
 SEED = 20261127
 LEVELS = {64: (4, 4, 2, 2), 256: (4, 4, 4, 4), 1024: (8, 8, 4, 4), 4096: (8, 8, 8, 8)}
@@ -140,9 +143,9 @@ def true_log_loss(truth: np.ndarray, p: np.ndarray) -> float:
     return float(-np.mean(truth * np.log(p) + (1 - truth) * np.log(1 - p)))
 
 
-def of_classes(y: np.ndarray, p: np.ndarray) -> Predictions:
-    """Make predictions of two classes."""
-    return Predictions("binary", y, (p > 0.5).astype(int), np.column_stack([1 - p, p]))
+def of_classes(y: np.ndarray, p: np.ndarray, threshold: float = 0.5) -> Predictions:
+    """Make predictions of two classes, the second above a threshold."""
+    return Predictions("binary", y, (p > threshold).astype(int), np.column_stack([1 - p, p]))
 
 
 # --- models that are equally good
@@ -179,23 +182,32 @@ def hanging(rng: np.random.Generator, n: int, sampling: Sampling) -> np.ndarray:
 
 
 def noise_models(n: int, repeats: int) -> dict[str, float]:
-    """Give how often a model of columns that say nothing surely beats a dummy, by metric."""
+    """Give how often a model of columns that say nothing surely beats the dummy of its metric, by metric.
+
+    The numbers are skewed, and the model of them has learned the level that its loss asks for. That of classes calls
+    rows positive from their frequency on, as a threshold for F1 does.
+    """
     rng = np.random.default_rng(SEED)
-    won = dict.fromkeys(["log_loss", "accuracy", "roc_auc", "balanced_accuracy", "rmse", "mae"], 0)
+    posed = {
+        "binary": Problem("t", "", "y", "binary", "", [0, 1], {}, {}, ""),
+        "regression": Problem("t", "", "y", "regression", "", [], {}, {}, ""),
+    }
+    won = {task: {name: 0 for name in metrics_of(task) if name in get_args(AskedMetric)} for task in posed}
     for _ in range(repeats):
         matrix = rng.normal(size=(4 * n, 5))
-        for task, y in (("binary", rng.integers(0, 2, 4 * n)), ("regression", rng.normal(size=4 * n))):
-            mean = y[n:].mean()
-            slopes = np.linalg.lstsq(matrix[n:], y[n:] - mean, rcond=None)[0]
-            given, blank = mean + 0.3 * matrix[:n] @ slopes, np.full(n, mean)  # shrunk, as a careful search leaves it
-            if task == "binary":
-                pair = [of_classes(y[:n], np.clip(each, 0.01, 0.99)) for each in (given, blank)]
-            else:
-                pair = [Predictions(task, y[:n], each, np.empty((n, 0))) for each in (given, blank)]
-            for name in won:
-                if (name in ("rmse", "mae")) == (task == "regression"):
-                    won[name] += compare(pair[0], pair[1], name).low > 0
-    return {name: count / repeats for name, count in won.items()}
+        for task, y in (("binary", rng.integers(0, 2, 4 * n)), ("regression", rng.lognormal(size=4 * n))):
+            test, train = pd.DataFrame({"y": y[:n]}), pd.DataFrame({"y": y[n:]})
+            slopes = np.linalg.lstsq(matrix[n:], y[n:] - y[n:].mean(), rcond=None)[0]
+            moved = 0.3 * matrix[:n] @ slopes  # shrunk, as a careful search leaves it
+            for name in won[task]:
+                if task == "binary":
+                    model = of_classes(y[:n], np.clip(y[n:].mean() + moved, 0.01, 0.99), y[n:].mean())
+                else:
+                    level = y[n:].mean() if name in ("rmse", "r2") else np.median(y[n:])
+                    model = Predictions(task, y[:n], level + moved, np.empty((n, 0)))
+                dummy = dummy_predictions(posed[task], train, test, name)
+                won[task][name] += compare(model, dummy, name).low > 0
+    return {name: count / repeats for found in won.values() for name, count in found.items()}
 
 
 # --- the same rows again and again

@@ -44,7 +44,7 @@ def promised_and_kept(kind: str, seed: int, limit: int, settings: SearchSettings
         objective.MAX_ROWS_TO_RECUT = before
     metric = model.search_.metric
     true = predict(model.problem_, model, many).metric(metric)
-    return model.search_.value, true, dummy_predictions(model.problem_, train, many).metric(metric)
+    return model.search_.value, true, dummy_predictions(model.problem_, train, many, metric).metric(metric)
 
 
 def claims(quick: bool) -> Iterator[Claim]:

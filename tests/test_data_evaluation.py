@@ -534,3 +534,15 @@ def test_a_choice_that_does_not_exist_is_one_sentence(store: Store, refused: Cal
     sentence = refused(data_evaluation.main, "--promote", "maybe")
     assert all(word in sentence for word in ("--promote", "'maybe'", "'better'", "'always'", "'never'"))
     assert store.runs() == []
+
+
+def test_mlflow_s_metrics_count_rows_by_their_weights_as_ours_do(store: Store) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"x": rng.normal(size=240), "w": rng.integers(1, 9, 240)})
+    table.assign(y=table["x"] * table["w"] + rng.normal(size=240)).to_csv("heavy.csv", index=False)
+    data = data_preprocessing.run(DataSettings(data="heavy.csv", target="y", sample_weight="w"))
+    tuned = hyperparameters_tuning.run(TuningSettings(n_trials=1, folds=2, data_run_id=data))
+    logged = evaluate(store, training_run_id=model_training.run(TrainingSettings(tuning_run_id=tuned))).data.metrics
+    assert logged["test_mean_absolute_error"] == pytest.approx(logged["test_mae"])
+    assert logged["test_root_mean_squared_error"] == pytest.approx(logged["test_rmse"])
+    assert logged["dummy_r2"] < 0 < logged["test_r2"]

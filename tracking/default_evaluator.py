@@ -9,6 +9,7 @@ from typing import Any
 
 import matplotlib
 import mlflow
+import numpy as np
 from loguru import logger
 from mlflow.data.pandas_dataset import PandasDataset
 from mlflow.exceptions import MlflowException
@@ -36,11 +37,19 @@ EXPECTED = (
 LISTENED_TO = ("mlflow.models.evaluation", "mlflow.models.utils")
 
 
-def evaluate_by_mlflow(model_uri: str, problem: Problem, dataset: PandasDataset) -> dict[str, float]:
+def evaluate_by_mlflow(
+    model_uri: str, problem: Problem, dataset: PandasDataset, weight: np.ndarray | None = None
+) -> dict[str, float]:
     """Log the metrics and plots of MLflow's default evaluator, without its SHAP step, which fails on text columns.
 
     Where the evaluator gives up, as it does on rows that lack a class and on labels that are fractions, its reason is
     the tag `evaluator_error` and the evaluation goes on without it.
+
+    Args:
+        model_uri: of the pipeline.
+        problem: that it solves.
+        dataset: the evaluated rows.
+        weight: how much each row counts, shape (n_rows,); None counts all alike.
 
     Returns:
         The metrics that it logged.
@@ -49,6 +58,8 @@ def evaluate_by_mlflow(model_uri: str, problem: Problem, dataset: PandasDataset)
     config: dict[str, Any] = {"log_explainer": False, "log_model_explainability": False, "metric_prefix": TEST}
     if problem.task == "binary":
         config["pos_label"] = problem.classes[1]
+    if weight is not None:
+        config["sample_weights"] = weight
     if len(problem.classes) > MAX_CLASSES_DRAWN:
         logger.info(f"MLflow draws ROC and precision-recall curves of at most {MAX_CLASSES_DRAWN} classes: none here")
     with legible([problem.target, *map(str, problem.classes)]), _told_once():

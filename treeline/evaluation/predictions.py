@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from treeline.data.problem import Problem
 from treeline.metrics import MIN_PROBABILITY, metrics_of
@@ -72,24 +71,53 @@ def as_predictions(problem: Problem, frame: pd.DataFrame, answers: np.ndarray) -
     return Predictions(problem.task, y, answers.argmax(axis=1), answers, weight)
 
 
-def dummy_predictions(problem: Problem, train: pd.DataFrame, frame: pd.DataFrame) -> Predictions:
-    """What a model says that knows the training targets and no column: the class frequencies, or the mean.
+def dummy_predictions(problem: Problem, train: pd.DataFrame, frame: pd.DataFrame, metric: str) -> Predictions:
+    """What the best dummy by a metric says, one that knows the training targets and no column.
+
+    Which one that is depends on the metric. A model that learned nothing but the target's level would else surely beat
+    it: the median has a lower absolute error than the mean, and whoever calls rows positive at random a larger F1 than
+    whoever calls none so.
 
     Args:
         problem: for its task, its classes and its weights.
         train: the training rows.
         frame: the labelled rows to predict.
+        metric: of the task.
+
+    Returns:
+        For numbers the constant of the least training loss. For classes their frequencies as probabilities; as label
+        the most frequent class, but for F1 the second of two classes, and of several one drawn by the frequencies, for
+        which the mean F1 is at most 1 / n_classes and no other draw has more.
     """
     y_train, y_true = problem.truth(train), problem.truth(frame)
-    blank_train, blank = np.zeros((len(y_train), 1)), np.zeros((len(y_true), 1))
-    known, weight = problem.weights(train), problem.weights(frame)
+    known, weight, n = problem.weights(train), problem.weights(frame), len(y_true)
     if problem.task == "regression":
-        mean = DummyRegressor().fit(blank_train, y_train, known).predict(blank)
-        return Predictions(problem.task, y_true, mean, np.empty((len(y_true), 0)), weight)
-    dummy = DummyClassifier(strategy="prior").fit(blank_train, y_train, known)
-    probabilities = np.zeros((len(y_true), len(problem.classes)))
-    probabilities[:, dummy.classes_] = dummy.predict_proba(blank)
-    return Predictions(problem.task, y_true, dummy.predict(blank), probabilities, weight)
+        number = np.full(n, _best_constant(y_train.astype(np.float64), known, metric))
+        return Predictions(problem.task, y_true, number, np.empty((n, 0)), weight)
+    counts = np.bincount(y_train, weights=known, minlength=len(problem.classes))
+    frequencies = counts / counts.sum()
+    labels = np.full(n, frequencies.argmax())
+    if metric == "f1" and problem.task == "binary":
+        labels = np.ones_like(labels)
+    elif metric == "f1":
+        labels = np.random.default_rng(0).choice(len(frequencies), n, p=frequencies)
+    return Predictions(problem.task, y_true, labels, np.tile(frequencies, (n, 1)), weight)
+
+
+def _best_constant(y: np.ndarray, weight: np.ndarray | None, metric: str) -> float:
+    """Give the number that has the best metric on targets: their mean, or where errors count by their size the median,
+    by their share of the target the median weighted by its inverse, on the log scale the mean there.
+    """
+    each = np.ones(len(y)) if weight is None else weight
+    if metric == "rmsle":
+        return float(np.expm1(np.average(np.log1p(np.clip(y, 0, None)), weights=each)))
+    if metric == "mape":
+        y, each = y[y != 0], each[y != 0] / np.abs(y[y != 0])
+    if metric in ("mae", "mape") and each.sum() > 0:
+        order = np.argsort(y, kind="stable")
+        reached = np.cumsum(each[order])
+        return float(y[order][np.searchsorted(reached, reached[-1] / 2)])
+    return float(np.average(y, weights=each)) if len(y) else 0.0
 
 
 def losses(predictions: Predictions) -> np.ndarray:

@@ -66,7 +66,7 @@ def test_a_row_that_counts_twice_is_two_rows(task: str) -> None:
 @pytest.mark.parametrize("y_train", [[0, 1, 1, 2, 2, 2], [2, 0, 0, 0], [1, 1], [0, 1, 2]])
 def test_the_dummy_classifier_is_scikit_learn_s(y_train: list[int]) -> None:
     y = np.array([2, 1, 0, 0])
-    given = dummy_predictions(posed("multiclass", 3), labelled(y_train), labelled(y))
+    given = dummy_predictions(posed("multiclass", 3), labelled(y_train), labelled(y), "log_loss")
     theirs = DummyClassifier(strategy="prior").fit(np.zeros((len(y_train), 1)), y_train)
     expected = np.zeros((4, 3))
     expected[:, theirs.classes_] = theirs.predict_proba(np.zeros((4, 1)))
@@ -77,18 +77,20 @@ def test_the_dummy_classifier_is_scikit_learn_s(y_train: list[int]) -> None:
 
 
 def test_the_dummy_classifier_is_measured_on_rows_without_one_of_the_classes() -> None:
-    found = dummy_predictions(posed("multiclass", 3), labelled([0, 1, 2, 2]), labelled([2, 2, 1])).metrics()
+    found = dummy_predictions(posed("multiclass", 3), labelled([0, 1, 2, 2]), labelled([2, 2, 1]), "log_loss").metrics()
     assert found["log_loss"] == pytest.approx(-np.log([0.5, 0.5, 0.25]).mean())
     assert np.isnan(found["roc_auc"])
 
 
 def test_the_dummy_classifier_ranks_nothing() -> None:
-    assert dummy_predictions(posed("binary", 2), labelled([0, 1, 1]), labelled([0, 1])).metric("roc_auc") == 0.5
+    assert (
+        dummy_predictions(posed("binary", 2), labelled([0, 1, 1]), labelled([0, 1]), "roc_auc").metric("roc_auc") == 0.5
+    )
 
 
 def test_the_dummy_regressor_is_scikit_learn_s() -> None:
     y_train, y = np.array([1.0, 2.0, 6.0]), np.array([3.0, 4.0])
-    given = dummy_predictions(posed("regression", 0), labelled(y_train), labelled(y))
+    given = dummy_predictions(posed("regression", 0), labelled(y_train), labelled(y), "rmse")
     theirs = DummyRegressor().fit(np.zeros((3, 1)), y_train).predict(np.zeros((2, 1)))
     np.testing.assert_array_equal(given.y_pred, theirs)
     assert given.y_proba.shape == (2, 0)
@@ -97,11 +99,38 @@ def test_the_dummy_regressor_is_scikit_learn_s() -> None:
 
 def test_a_dummy_counts_rows_by_their_weight() -> None:
     train, rows = pd.DataFrame({TARGET: [0, 1, 1], "w": [6.0, 1.0, 1.0]}), pd.DataFrame({TARGET: [1, 0], "w": [3, 1]})
-    given = dummy_predictions(replace(posed("binary", 2), weight="w"), train, rows)
+    given = dummy_predictions(replace(posed("binary", 2), weight="w"), train, rows, "accuracy")
     np.testing.assert_allclose(given.y_proba, [[0.75, 0.25]] * 2)
     assert given.metric("accuracy") == 0.25
-    number = dummy_predictions(replace(posed("regression", 0), weight="w"), train, rows)
+    number = dummy_predictions(replace(posed("regression", 0), weight="w"), train, rows, "rmse")
     np.testing.assert_allclose(number.y_pred, 0.25)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("metric", metrics_of("regression"))
+def test_no_constant_beats_the_dummy_regressor_by_its_metric(metric: str, weighted: bool) -> None:
+    rng = np.random.default_rng(0)
+    rows = labelled(rng.lognormal(0, 1, 301)).assign(w=rng.integers(1, 4, 301))
+    problem = replace(posed("regression", 0), weight="w" if weighted else "")
+    dummy = dummy_predictions(problem, rows, rows, metric)
+    sign = 1 if metrics_of("regression")[metric].greater_is_better else -1
+    others = [replace(dummy, y_pred=np.full(301, each)).metric(metric) for each in np.unique(rows[TARGET])]
+    assert sign * dummy.metric(metric) >= max(sign * np.array(others)) - 1e-12
+
+
+def test_no_label_without_a_look_at_the_columns_beats_the_dummy_by_f1() -> None:
+    two = dummy_predictions(posed("binary", 2), labelled([0] * 9 + [1]), labelled([0] * 90 + [1] * 10), "f1")
+    assert two.metric("f1") == pytest.approx(2 * 0.1 / 1.1)
+    y = np.random.default_rng(1).choice(4, 20_000, p=[0.6, 0.25, 0.1, 0.05])
+    assert dummy_predictions(posed("multiclass", 4), labelled(y), labelled(y), "f1").metric("f1") == pytest.approx(
+        1 / 4, abs=0.01
+    )
+
+
+def test_the_dummy_regressor_bears_targets_of_nothing_but_zero() -> None:
+    for metric in metrics_of("regression"):
+        found = dummy_predictions(posed("regression", 0), labelled([0.0] * 5), labelled([0.0, 1.0]), metric)
+        np.testing.assert_array_equal(found.y_pred, [0, 0])
 
 
 @pytest.mark.parametrize("task", TASKS)
