@@ -202,7 +202,7 @@ def run(settings: TuningSettings, recording: Recording | None = None) -> str:
         winner = choose_winner(objective, study)
         log_winner(objective, winner, log_out_of_fold(objective, winner, problem.classes))
         log_study(objective, study, winner, watch)
-        guessed = dummy_predictions(problem, frame, frame).metric(objective.metric)
+        guessed = dummy_predictions(problem, frame, frame, objective.metric).metric(objective.metric)
         if warning := near_perfect(objective.metric, winner.value, guessed):
             logger.warning(warning)
             mlflow.set_tag("warnings", warning)

@@ -186,3 +186,9 @@ def test_the_losses_are_of_each_row_and_average_to_the_metric(task: str) -> None
 def test_the_loss_of_what_was_held_impossible_is_finite() -> None:
     sure = Predictions("binary", np.array([0, 1]), np.array([1, 1]), np.array([[0.0, 1.0], [0.0, 1.0]]))
     assert losses(sure).tolist() == pytest.approx([-np.log(MIN_PROBABILITY), 0])
+
+
+def test_the_dummy_regressor_bears_targets_of_nothing_but_zero() -> None:
+    for metric in metrics_of("regression"):
+        found = dummy_predictions(posed("regression", 0), labelled([0.0] * 5), labelled([0.0, 1.0]), metric)
+        np.testing.assert_array_equal(found.y_pred, [0, 0])
