@@ -186,7 +186,7 @@ def judge(challenger: Challenger, criteria: Criteria, dummy: Predictions, rows: 
     first = ALPHA if contests else alpha  # a champion has beaten it already
     guessed = challenger.meet_dummy(dummy, criteria.metric, first)
     log_contests(contests, guessed)
-    mlflow.log_metrics({"judgements": judgement, "gain_alpha": alpha})
+    mlflow.log_metrics({"judgements": judgement, "gain_alpha": alpha, "rows_evaluated": len(challenger.frame)})
     if judgement > 1:
         logger.info(
             f"these rows have judged {judgement - 1} other versions of {name} before: a gain counts only outside its "

@@ -24,7 +24,7 @@ from config import DataSettings, EvaluationSettings, MainSettings, TrainingSetti
 from tracking.datasets import load_problem
 from tracking.default_evaluator import TEST
 from tracking.evaluation_log import EVALUATION_SECONDS
-from tracking.findings import load_intervals
+from tracking.findings import load_intervals, told_of_few
 from tracking.models import SERVICE, form_names
 from tracking.runs import Lineage, stage_run
 from treeline.cpus import cpu_budget
@@ -145,12 +145,13 @@ def _metrics(task: str, evaluation: Run) -> list[str]:
     values, metric, sure = evaluation.data.metrics, evaluation.data.tags["metric"], load_intervals(evaluation)
     known = [name for name in metrics_of(task) if TEST + name in values and (name != "error" or metric == "error")]
     width = max(map(len, known), default=0)
+    few = told_of_few(values)
     lines: list[str] = []
     for name in sorted(known, key=lambda each: each != metric):
         label = "Held out" if not lines else ""
         interval = sure[name]
         told = f"no interval: {interval.why}" if interval.why else f"[{interval.low:.4f}, {interval.high:.4f}]"
-        beside = {"champion": f"champion_{name}", "dummy": f"dummy_{name}"}
+        beside = {f"champion{few}": f"champion_{name}", "dummy": f"dummy_{name}"}
         others = "".join(f"   {who} {_figure(values[key])}" for who, key in beside.items() if key in values)
         lines.append(f"{label: <10} {name: <{width}}  {_figure(values[TEST + name]): <8} {told: <18}{others}")
     units = {each.note.partition(";")[0] for each in sure.values() if each.note.startswith("by ")}

@@ -27,6 +27,16 @@ def load_intervals(evaluation: Run) -> dict[str, Interval]:
     return {name: Interval(**each) for name, each in kept.items()}
 
 
+def told_of_few(values: Mapping[str, float]) -> str:
+    """Say behind the champion's figures on how many rows they are measured, where that is not all; else nothing.
+
+    Args:
+        values: the metrics of an evaluation.
+    """
+    rows, every = values.get("rows_new_to_champion", 0), values.get("rows_evaluated", 0)
+    return f" on {rows:.0f} rows" if 0 < rows < every else ""
+
+
 @dataclass
 class Findings:
     """What an evaluation has found so far; the card is made of it.

@@ -10,7 +10,7 @@ import pandas as pd
 from mlflow.entities import Run
 
 from tracking.default_evaluator import TEST
-from tracking.findings import Findings, load_intervals
+from tracking.findings import Findings, load_intervals, told_of_few
 from tracking.models import SERVICE
 from tracking.registry import champion_history, tag_versions
 from tracking.runs import Lineage
@@ -160,7 +160,7 @@ def _metrics(problem: Problem, evaluation: Run) -> Section:
             "metric": metric + (" (optimised)" if metric == tags["metric"] else ""),
             "this model": values.get(TEST + metric),
             "95 % interval": sure[metric].told(spell) if metric in sure else "",
-            **({f"champion, {champion}": values.get(f"champion_{metric}")} if champion else {}),
+            **({f"champion, {champion}{told_of_few(values)}": values.get(f"champion_{metric}")} if champion else {}),
             "XGBoost's defaults": values.get(f"defaults_{metric}"),
             "dummy baseline": values.get(f"dummy_{metric}"),
         }
