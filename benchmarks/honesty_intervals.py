@@ -5,6 +5,7 @@ The truth is the metric on very many rows of the same kind, from scikit-learn.
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 from honesty_claims import Claim
@@ -96,6 +97,20 @@ def grouped(task: str, rows: int) -> Draw:
     return draw
 
 
+def uneven(rng: np.random.Generator, n: int) -> tuple[Predictions, Sampling]:
+    """Draw groups of which a tenth hold half of the rows, each with an error of its own."""
+    large = max(4, n // 400)
+    codes = np.r_[np.arange(n // 2) % large, large + np.arange(n - n // 2) % (9 * large)]
+    own = rng.normal(size=(2, codes.max() + 1))[:, codes]
+    return numbers(15 + 2 * rng.normal(size=n) + own[0], rng.normal(size=n) + own[1]), Sampling("groups", codes)
+
+
+def weighed(rng: np.random.Generator, n: int) -> tuple[Predictions, Sampling]:
+    """Draw rows of very different weight."""
+    predictions, sampling = regression(rng, n)
+    return replace(predictions, weight=rng.lognormal(0, 1.5, n)), sampling
+
+
 def timed(task: str, memory: float) -> Draw:
     """Draw a series whose errors are autoregressive of the first order."""
 
@@ -156,6 +171,8 @@ def claims(quick: bool) -> Iterator[Claim]:
             yield worst(f"{task}, {groups} groups of {rows}", grouped(task, rows), groups * rows, 0.91, repeats)
         for n in (200, 1000):
             yield worst(f"{task}, {n:,} times, AR(1) 0.5", timed(task, 0.5), n, 0.85, repeats // 2)
+    yield worst("40 groups, of which 4 hold half of the rows", uneven, 800, 0.85, repeats)
+    yield worst("300 rows of lognormal weights", weighed, 300, 0.88, repeats)
     rng = np.random.default_rng(SEED)
     told = sum(bool(intervals(*heavy(rng, 300))["rmse"].note) for _ in range(repeats))
     yield Claim(

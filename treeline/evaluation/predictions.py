@@ -1,6 +1,6 @@
 """What a model, or a dummy, says about rows whose truth is known."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -8,6 +8,9 @@ import pandas as pd
 from treeline.data.problem import Problem
 from treeline.metrics import MIN_PROBABILITY, metrics_of
 from treeline.model.estimator import TreelineClassifier, TreelineRegressor
+
+LOTS = 25  # that a dummy draws
+MAX_ROWS_OF_LOTS = 10_000  # above which one lot is as good as another
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,8 @@ def dummy_predictions(problem: Problem, train: pd.DataFrame, frame: pd.DataFrame
 
     A dummy that is made for another metric is beaten by noise. So it says the class frequencies and the commonest
     class; for F1 the second of two classes, or labels drawn by those frequencies; for average precision it ranks the
-    rows by lot, for so a few of many stand higher than in a tie of all. Of numbers it says the mean; for an absolute
+    rows by lot, for so a few of many stand higher than in a tie of all. Of few rows many lots are drawn, and the median
+    one is taken, for a lucky one would say little. Of numbers it says the mean; for an absolute
     error the median, for one in shares of the truth that of rows weighted so, for one of logarithms their mean.
 
     Args:
@@ -91,12 +95,16 @@ def dummy_predictions(problem: Problem, train: pd.DataFrame, frame: pd.DataFrame
     if problem.task == "regression":
         return Predictions(problem.task, y_true, np.full(n, _constant(y_train, each, metric)), np.empty((n, 0)), weight)
     shares = np.bincount(y_train, weights=each, minlength=len(problem.classes)) / each.sum()
-    y_pred, y_proba, rng = np.full(n, shares.argmax()), np.tile(shares, (n, 1)), np.random.default_rng(0)
-    if metric == "f1":
-        y_pred = np.ones(n, dtype=int) if len(shares) == 2 else rng.choice(len(shares), n, p=shares)
-    elif metric == "average_precision":
-        y_proba = y_proba + 1e-9 * rng.random(y_proba.shape)
-    return Predictions(problem.task, y_true, y_pred, y_proba, weight)
+    plain = Predictions(problem.task, y_true, np.full(n, shares.argmax()), np.tile(shares, (n, 1)), weight)
+    if metric == "f1" and len(shares) == 2:
+        return replace(plain, y_pred=np.ones(n, dtype=int))
+    if metric not in ("f1", "average_precision"):
+        return plain
+    rng, drawn = np.random.default_rng(0), []
+    for _ in range(LOTS if n <= MAX_ROWS_OF_LOTS else 1):
+        labels, ranks = rng.choice(len(shares), n, p=shares), plain.y_proba + 1e-9 * rng.random((n, len(shares)))
+        drawn.append(replace(plain, y_pred=labels) if metric == "f1" else replace(plain, y_proba=ranks))
+    return sorted(drawn, key=lambda each: each.metric(metric))[len(drawn) // 2]
 
 
 def _constant(y: np.ndarray, weight: np.ndarray, metric: str) -> float:
