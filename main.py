@@ -6,6 +6,7 @@ Parameters: all those of the four stages; `python main.py --help`. The run id of
 Run: mlflow run . -P data=table.csv -P target=column
 """
 
+import math
 import os
 import sys
 import textwrap
@@ -25,9 +26,11 @@ from tracking.datasets import load_problem
 from tracking.default_evaluator import TEST
 from tracking.evaluation_log import EVALUATION_SECONDS
 from tracking.findings import load_intervals, told_of_few
+from tracking.model_card import labels_of_search
 from tracking.models import SERVICE, form_names
 from tracking.runs import Lineage, stage_run
 from treeline.cpus import cpu_budget
+from treeline.data.sentences import figure
 from treeline.evaluation.importance import REPEATS
 from treeline.metrics import metrics_of
 from treeline.reporting.html import shorten
@@ -109,6 +112,7 @@ def summary(evaluation: Run) -> str:
         f"{problem.task}, target {problem.target!r}{counted}",
         f"Split      {sizes['train_size']:.0f} rows to train on, {sizes['test_size']:.0f} held out",
         *_wrapped("Search", _searched(metric, search.metrics)),
+        *_wrapped("", labels_of_search(metric, runs["training"].data.tags)),
         *_wrapped("", best),
         *_metrics(problem.task, evaluation),
         *_answers(evaluation, runs["training"]),
@@ -133,11 +137,11 @@ def _searched(metric: str, values: dict[str, float]) -> str:
     cv, found, trials = values[f"cv_{metric}"], values[f"search_{metric}"], values["trials"]
     if repeated := values.get("trials_repeated"):
         return (
-            f"{trials:.0f} cross-validations; best {metric} {cv:.4g}, on other cuts of the rows than the search's, "
-            f"where it was {found:.4g}: the best of {trials - repeated:.0f} trials is partly luck"
+            f"{trials:.0f} cross-validations; best {metric} {figure(cv)}, on other cuts of the rows than the search's, "
+            f"where it was {figure(found)}: the best of {trials - repeated:.0f} trials is partly luck"
         )
     told = "" if trials == 1 else ", a little flattered, for it is the best of them on the same folds"
-    return f"{trials:.0f} trials; best {metric} {cv:.4g} in cross-validation{told}"
+    return f"{trials:.0f} trials; best {metric} {figure(cv)} in cross-validation{told}"
 
 
 def _metrics(task: str, evaluation: Run) -> list[str]:
@@ -154,9 +158,16 @@ def _metrics(task: str, evaluation: Run) -> list[str]:
         beside = {f"champion{few}": f"champion_{name}", "dummy": f"dummy_{name}"}
         others = "".join(f"   {who} {_figure(values[key])}" for who, key in beside.items() if key in values)
         lines.append(f"{label: <10} {name: <{width}}  {_figure(values[TEST + name]): <8} {told: <18}{others}")
-    units = {each.note.partition(";")[0] for each in sure.values() if each.note.startswith("by ")}
-    told = f", {units.pop()}" if len(units) == 1 else ""
-    return [*lines, f"           (in brackets the 95 % interval{told})"]
+    return [*lines, f"           (in brackets the 95 % interval{units_behind([each.note for each in sure.values()])})"]
+
+
+def units_behind(notes: Sequence[str]) -> str:
+    """Say how many groups, or blocks of time, stand behind intervals whose notes tell them; nothing where rows do."""
+    units = [note.partition(";")[0].split(" ", 2)[1:] for note in notes if note.startswith("by ")]
+    if not units:
+        return ""
+    counts = sorted(int(count) for count, _ in units)
+    return f", by {' to '.join(map(str, dict.fromkeys([counts[0], counts[-1]])))} {units[0][1]}"
 
 
 def _answers(evaluation: Run, training: Run) -> list[str]:
@@ -166,11 +177,11 @@ def _answers(evaluation: Run, training: Run) -> list[str]:
         lines += _wrapped("Answers", told)
     if "interval_coverage" in values:
         lines += _wrapped("", f"On the held-out rows they held {values['interval_coverage']:.1%}.")
-    if "smallest_gain" in values:
+    if (smallest := values.get("smallest_gain", math.nan)) >= 0:  # 0 where both say the same of every row
         lines += _wrapped(
             "Judged",
-            f"against the champion, {evaluation.data.tags['champion']}, for the gain of {values['gain']:.4g}; the "
-            f"smallest that these rows could surely show is {values['smallest_gain']:.4g}"
+            f"against the champion, {evaluation.data.tags['champion']}, for the gain of {figure(values['gain'])}"
+            + f"; the smallest that these rows could surely show is {figure(smallest)}" * (smallest > 0)
             + (f"; they have judged {values['judgements']:.0f} models" if values["judgements"] > 1 else ""),
         )
     return lines

@@ -7,6 +7,7 @@ from typing import Any
 
 from config import MainSettings
 from launch.hydra import describe
+from treeline.data.sentences import figure
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Group:
         metric, seeds = self.members[0].values["metric"], len(self.members)
         known = describe(self.members[0].settings, hidden={"seed"} if seeds > 1 else ())
         spread = f" ± {self.spread:.2g} over {seeds} seeds" if seeds > 1 else ""
-        return f"{known}: {metric} {self.mean:.5g}{spread} in cross-validation"
+        return f"{known}: {metric} {figure(self.mean, 5)}{spread} in cross-validation"
 
 
 def groups_of(ran: Sequence[Ran]) -> list[list[Group]]:

@@ -19,6 +19,7 @@ import hyperparameters_tuning
 import main
 import model_training
 from config import MainSettings
+from tracking.model_card import labels_of_search
 
 pytestmark = pytest.mark.store
 
@@ -284,3 +285,28 @@ def test_the_commands_of_the_summary_name_a_model_that_exists(
     assert len(named) == 2
     for uri in named:
         assert mlflow.models.get_model_info(uri).signature.outputs.input_names() == ["prediction"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "tags", "told"),
+    [("f1", {"threshold": "0.2"}, "by the threshold 0.2"), ("f1", {}, ""), ("roc_auc", {"threshold": "0.2"}, "")],
+)
+def test_a_search_that_labelled_otherwise_than_the_model_says_so(metric: str, tags: dict, told: str) -> None:
+    found = labels_of_search(metric, tags)
+    assert told in found
+    assert bool(found) == bool(told)
+
+
+@pytest.mark.parametrize(
+    ("notes", "told"),
+    [
+        (
+            ["by 74 blocks of time", "", "by 16 blocks of time; few rows make most of it"],
+            ", by 16 to 74 blocks of time",
+        ),
+        (["by 12 groups", "by 12 groups"], ", by 12 groups"),
+        (["", "few rows make most of it"], ""),
+    ],
+)
+def test_what_stands_behind_intervals_is_told_where_it_is_not_rows(notes: list[str], told: str) -> None:
+    assert main.units_behind(notes) == told

@@ -3,6 +3,7 @@
 import json
 import math
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import mlflow
@@ -15,6 +16,8 @@ from tracking.models import SERVICE
 from tracking.registry import champion_history, tag_versions
 from tracking.runs import Lineage
 from treeline.data.problem import Problem
+from treeline.data.sentences import figure
+from treeline.evaluation.comparison import OF_LABELS
 from treeline.metrics import metrics_of
 from treeline.reporting.html import Section, card, shorten, spell
 from treeline.serving.requests import split_of
@@ -50,7 +53,7 @@ def log_card(run_id: str, problem: Problem, frame: pd.DataFrame, found: Findings
     sections = [
         _purpose(problem, runs),
         _data(problem, runs["data"], frame),
-        _search(runs["tuning"]),
+        _search(runs["tuning"], runs["training"]),
         _metrics(problem, evaluation),
         _champion(evaluation),
         _answers(problem, evaluation, runs["training"], found),
@@ -120,7 +123,22 @@ def _data(problem: Problem, run: Run, frame: pd.DataFrame) -> Section:
     return section.table(pd.DataFrame(columns), most=60)
 
 
-def _search(run: Run) -> Section:
+def labels_of_search(metric: str, training: Mapping[str, str]) -> str:
+    """Say that the search labelled rows in another way than the model does; nothing where it did not.
+
+    Args:
+        metric: that the search optimised.
+        training: the tags of the training run.
+    """
+    if metric not in OF_LABELS or "threshold" not in training:
+        return ""
+    return (
+        f"In cross-validation each row had the more probable label, on held-out rows one by the threshold "
+        f"{training['threshold']}: the two figures of {metric} do not compare."
+    )
+
+
+def _search(run: Run, training: Run) -> Section:
     best = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/best.json")
     metrics, got = run.data.metrics, run.data.params  # what the boosters got, in the target's unit
     found = best.get("search_value", best["value"])
@@ -129,8 +147,8 @@ def _search(run: Run) -> Section:
         {
             "cross-validations": f"{metrics['trials']:.0f}, of which {metrics.get('trials_pruned', 0):.0f} were pruned",
             "optimised": f"{best['metric']}, in {run.data.params.get('folds', '')} folds of the training rows",
-            "best": f"trial {best['trial']}: {best['value']:.5g} after {best['rounds']} rounds",
-            "in the search": f"{found:.5g}" if again else "",
+            "best": f"trial {best['trial']}: {figure(best['value'], 5)} after {best['rounds']} rounds",
+            "in the search": figure(found, 5) if again else "",
             "rounds on all rows": "" if best["final_rounds"] == best["rounds"] else str(best["final_rounds"]),
             "loss": got.get("objective", ""),
             "seconds": f"{metrics['study_seconds']:.0f}",
@@ -145,6 +163,8 @@ def _search(run: Run) -> Section:
     else:
         told = "It is the best of these trials on the same folds, and so a little better than new rows will show."
         section.text(told, style="dim")
+    if otherwise := labels_of_search(best["metric"], training.data.tags):
+        section.text(otherwise)
     path = mlflow.artifacts.download_artifacts(f"{run.info.artifact_uri}/optimization_history.png")
     return section.picture(
         Path(path).read_bytes(), "The metric of every trial in cross-validation, and the best so far"
@@ -184,12 +204,13 @@ def _champion(evaluation: Run) -> Section:
     section = Section("Against the champion")
     if "gain" in values:
         section.text(
-            f"On the same rows the metric that decides, {tags['metric']}, is better by {values['gain']:.4g} than that "
-            f"of the champion, {tags['champion']} (minus is worse); {100 * (1 - values['gain_alpha']):.4g} % interval "
-            f"{values.get('gain_low', math.nan):.4g} to {values.get('gain_high', math.nan):.4g}; {tags['compared']}."
+            f"On the same rows the metric that decides, {tags['metric']}, is better by {figure(values['gain'])} than "
+            f"that of the champion, {tags['champion']} (minus is worse); {100 * (1 - values['gain_alpha']):.4g} % "
+            f"interval {figure(values.get('gain_low', math.nan))} to {figure(values.get('gain_high', math.nan))}; "
+            f"{tags['compared']}."
         )
-    if "smallest_gain" in values:
-        section.text(f"The smallest gain that these rows could surely show is {values['smallest_gain']:.4g}.")
+    if values.get("smallest_gain", 0.0) > 0:
+        section.text(f"The smallest gain that these rows could surely show is {figure(values['smallest_gain'])}.")
     if values.get("judgements", 1) > 1:
         section.text(
             f"These rows have judged {values['judgements']:.0f} models of this name. Of many, one passes by luck, so "
@@ -208,7 +229,7 @@ def _answers(problem: Problem, evaluation: Run, training: Run, found: Findings) 
         section.text(
             f"On the evaluated rows the intervals held {values['interval_coverage']:.1%} of the true values"
             + (f" (95 % interval {low:.1%} to {high:.1%})" if math.isfinite(low) else "")
-            + f"; they are {values['interval_width']:.4g} wide on average."
+            + f"; they are {figure(values['interval_width'])} wide on average."
         )
     chosen = found.tables.get("chosen_thresholds")
     if chosen is not None and len(chosen) > 1:
@@ -253,8 +274,11 @@ def _tables(problem: Problem, found: Findings) -> Section:
             section.text("The other slices: what differs here may be chance.").table(shown[~surely], most=5)
     if (worst := found.tables.get("worst_rows")) is not None and len(worst):
         count = worst.shape[1]
+        most_wrong = "farthest from their prediction"
+        if problem.task != "regression":
+            most_wrong = "whose true label it gave the least probability, whatever it labelled them"
         wide = f" (the first {MAX_COLUMNS_SHOWN} of {count} columns)" if count > MAX_COLUMNS_SHOWN else ""
-        section.text(f"The rows it got most wrong{wide}.").table(worst.iloc[:, :MAX_COLUMNS_SHOWN], most=10)
+        section.text(f"The rows {most_wrong}{wide}.").table(worst.iloc[:, :MAX_COLUMNS_SHOWN], most=10)
     for sentence in found.left_out:
         section.text(sentence, style="dim")
     for failure in found.failed:

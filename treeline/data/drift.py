@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.stats import false_discovery_control
 
 from treeline.data.dtypes import missing
-from treeline.data.sentences import spell
+from treeline.data.sentences import figure, spell
 from treeline.data.shifts import (
     Shift,
     chance_of_new,
@@ -198,7 +198,7 @@ def _new(new: pd.Series, pooled: np.ndarray, rows: np.ndarray) -> list[_Change]:
 def _middle(values: np.ndarray) -> str:
     """Spell the median, and the quartiles around it."""
     low, median, high = np.percentile(values, [25, 50, 75])
-    return f"{median:.4g} (middle half {low:.4g} to {high:.4g})"
+    return f"{figure(median)} (middle half {figure(low)} to {figure(high)})"
 
 
 def _percent(share: float) -> str:

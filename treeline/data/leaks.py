@@ -10,6 +10,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from treeline.data.looks import is_unspaced
+from treeline.data.sentences import figure
 from treeline.data.values import as_categories, to_datetimes, to_numeric
 from treeline.metrics import CLASSIFICATION, REGRESSION
 
@@ -99,8 +100,8 @@ def near_perfect(metric: str, value: float, dummy: float) -> str:
     ):
         return ""
     return (
-        f"The model is near perfect ({metric} {value:.4g}, where {best:.0f} is perfect): that is rare where the target "
-        "is not known yet. Ask of its most important columns whether they are known before the target is."
+        f"The model is near perfect ({metric} {figure(value)}, where {best:.0f} is perfect): that is rare where the "
+        "target is not known yet. Ask of its most important columns whether they are known before the target is."
     )
 
 

@@ -229,7 +229,11 @@ def settle_problem(table: Table, settings: TableSettings) -> tuple[Problem, pd.D
     if split_column in rows.columns and settings.split == "time":
         rows = replaced(rows, settle_cells(rows[[split_column]]).frame)
     if weight:
-        cells = settle_cells(rows[[weight]], {weight: "number"})
+        try:
+            cells = settle_cells(rows[[weight]], {weight: "number"})
+        except UserError:  # which speaks of `numeric`
+            read_weights(rows[weight], Reading())
+            raise
         columns.readings.update(cells.readings)
         rows = rows.assign(**{weight: read_weights(rows[weight], Reading.from_dict(cells.readings.get(weight)))})
     rows = pd.DataFrame({**columns.frame, **rows}, columns=order, copy=False)

@@ -37,6 +37,12 @@ def spell(value: Any) -> str:
     return str(value)
 
 
+def figure(value: float, digits: int = 4) -> str:
+    """Spell a figure for a sentence in so many digits that tell something, with no power of ten below 1e9."""
+    value = float(value) + 0.0  # not "-0"
+    return f"{value:.0f}" if 10**digits <= abs(value) < 1e9 else f"{value:.{digits}g}"
+
+
 def _is_plainly_whole(number: Any) -> bool:
     return float(number).is_integer() and abs(float(number)) < 1e16
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from treeline import UserError, nearest
 from treeline.data.problem import Problem
+from treeline.data.sentences import figure
 from treeline.evaluation.criteria import parse_costs
 from treeline.evaluation.intervals import ROWS, interval
 from treeline.evaluation.predictions import Predictions, as_predictions
@@ -45,11 +46,13 @@ class AnswerSettings:
         Raises:
             UserError: names the setting, the value got and what is allowed.
         """
+        if not isinstance(self.costs, str):
+            raise UserError(f"costs got {self.costs!r}: give text, such as 'fp=1,fn=5'.")
         costs = parse_costs(self.costs)
-        if self.rule == "cost" and not costs:
-            raise UserError("threshold=cost needs costs, such as fp=1,fn=5.")
+        if self.rule == "cost" and not any(costs.values()):
+            raise UserError("threshold=cost needs costs, such as fp=1,fn=5" + ("; all are 0." if costs else "."))
         if self.asks_threshold and not self.rule and not 0 < self._number() < 1:
-            hint = nearest(str(self.threshold), RULES)
+            hint = nearest(str(self.threshold).lower(), RULES) if isinstance(self.threshold, str) else ""
             raise UserError(
                 f"threshold got {self.threshold!r}: give f1, cost, or a number above 0 and below 1; empty gives each "
                 f"row the more probable label.{hint}"
@@ -86,7 +89,7 @@ class AnswerSettings:
     def _number(self) -> float:
         try:
             return float(self.threshold)
-        except ValueError:
+        except (TypeError, ValueError):
             return float("nan")
 
 
@@ -142,7 +145,9 @@ def settle_answers(
         if not settings.interval:
             return ""
         estimator.fit_interval(HeldOut(problem.rows(seen), held.y_true, held.y_pred, held.weight), settings.interval)
-        width = "a width of its own" if estimator.spread_ is not None else f"{estimator.half_width_:.4g} to each side"
+        width = (
+            "a width of its own" if estimator.spread_ is not None else f"{figure(estimator.half_width_)} to each side"
+        )
         return (
             f"Intervals are to hold {settings.interval:.0%} of new rows, each {width}: settled on {len(seen)} training "
             "rows that were predicted out of fold."
@@ -156,6 +161,7 @@ def settle_answers(
     how = {"f1": "the largest F1", "cost": "the lowest cost", "": "as asked"}[rule]
     worth = decision_row(at_threshold(held, estimator.threshold_), costs)
     told = ", ".join(f"{name} {value:.3f}" for name, value in worth.items() if np.isfinite(value))
+    told += " a row" if costs else ""
     return (
         f"Rows are labelled {problem.classes[1]} from a probability of {estimator.threshold_:.4f} ({how}); out of fold "
         f"on the training rows: {told}."

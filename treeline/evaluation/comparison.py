@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from treeline.data.sentences import figure
 from treeline.evaluation.criteria import Criteria, missed_thresholds
 from treeline.evaluation.influence import influence
 from treeline.evaluation.intervals import ALPHA, ROWS, Spread, too_little
@@ -46,12 +47,10 @@ class Comparison:
     def told(self) -> str:
         """Say what was found, as a part of a sentence."""
         if self.why:
-            return f"gain {self.gain:.4g} on {self.rows} rows, too few to tell: {self.why}"
-        could = f", which could surely show a gain of {self.smallest:.4g}" if self.smallest > 0 else ""
-        return (
-            f"gain {self.gain:.4g}, {100 * (1 - self.alpha):.4g} % interval [{self.low:.4g}, {self.high:.4g}] on "
-            f"{self.rows} rows{could}"
-        )
+            return f"gain {figure(self.gain)} on {self.rows} rows, too few to tell: {self.why}"
+        could = f", which could surely show a gain of {figure(self.smallest)}" if self.smallest > 0 else ""
+        interval = f"{100 * (1 - self.alpha):.4g} % interval [{figure(self.low)}, {figure(self.high)}]"
+        return f"gain {figure(self.gain)}, {interval} on {self.rows} rows{could}"
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,8 @@ def decide(
     if not dummy.low > 0:
         value = metrics[criteria.metric]
         holds.append(
-            f"{criteria.metric} {value:.4g} does not surely beat the dummy baseline's {dummy.other:.4g}: {dummy.told()}"
+            f"{criteria.metric} {figure(value)} does not surely beat the dummy baseline's {figure(dummy.other)}: "
+            f"{dummy.told()}"
         )
     if criteria.compares:
         asked = contests if criteria.promote == "not-worse" else contests[:1]
@@ -135,9 +135,9 @@ def _lost(criteria: Criteria, contest: Contest) -> str:
         return f"{criteria.metric} is not surely {wanted} that of the champion {contest.champion}: {found.told()}"
     if contest.overall is not None and contest.overall.gain < least:
         return (
-            f"{criteria.metric} gains {found.gain:.4g} on the rows that count ({contest.about}), but "
-            f"{contest.overall.gain:.4g} on all {contest.overall.rows}, which says the opposite: judge both on rows "
-            "that are new to them, with eval_dataset"
+            f"{criteria.metric} gains {figure(found.gain)} on the rows that count ({contest.about}), but "
+            f"{figure(contest.overall.gain)} on all {contest.overall.rows}, which says the opposite: judge both on "
+            "rows that are new to them, with eval_dataset"
         )
     return ""
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from treeline import UserError, nearest
+from treeline.data.sentences import figure
 from treeline.metrics import CLASSIFICATION, REGRESSION, metrics_of
 
 CONFUSION_CELLS = ("tp", "fp", "fn", "tn")
@@ -95,7 +96,7 @@ def missed_thresholds(thresholds: Mapping[str, float], metrics: Mapping[str, flo
     for name, threshold in thresholds.items():
         sign = 1 if metrics_of(task)[name].greater_is_better else -1
         if not sign * metrics[name] >= sign * threshold:
-            missed.append(f"{name} {metrics[name]:.4g} does not reach the threshold {threshold:g}")
+            missed.append(f"{name} {figure(metrics[name])} does not reach the threshold {threshold:g}")
     return missed
 
 

@@ -7,6 +7,8 @@ from html import escape
 
 import pandas as pd
 
+from treeline.data.sentences import figure
+
 MAX_CELL_CHARS = 60  # characters of a value in a table of values
 STYLE = """
 body{font:16px/1.55 system-ui,sans-serif;margin:0 auto;max-width:64rem;padding:1rem 1.2rem 4rem;color:#222;
@@ -138,9 +140,7 @@ def boxed_table(heads: Sequence[tuple[str, str]], rows: Iterable[Sequence[str]])
 def spell(value: object) -> str:
     """Spell a value for a page: four digits that tell something, nothing for NaN, and a long text cut short."""
     if isinstance(value, float):
-        if value != value:
-            return ""
-        return f"{value:.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
+        return figure(value) if value == value else ""
     text = str(value)
     return text if len(text) <= MAX_CELL_CHARS else text[: MAX_CELL_CHARS - 1] + "…"
 

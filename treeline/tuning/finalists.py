@@ -15,6 +15,7 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from treeline.data.sentences import figure
 from treeline.tuning.objective import Objective
 from treeline.tuning.schedule import SearchSettings
 from treeline.tuning.study import counted
@@ -122,12 +123,12 @@ def told_of_finals(objective: Objective, winner: Winner) -> str:
         cuts = f"{winner.cuts} other {'cut' if winner.cuts == 1 else 'cuts'}"
         return (
             f"few rows: the best {len(winner.finalists)} trials were measured again on {cuts} of them, and chosen by "
-            f"that. {metric} {winner.value:.5g} is the mean there; the best of the search, {winner.search_value:.5g} "
-            "on the folds that every trial was measured on, is partly luck"
+            f"that. {metric} {figure(winner.value, 5)} is the mean there; the best of the search, "
+            f"{figure(winner.search_value, 5)} on the folds that every trial was measured on, is partly luck"
         )
     return (
-        f"{metric} {winner.value:.5g} is the best of the trials on the same folds, and so a little better than new "
-        "rows will show"
+        f"{metric} {figure(winner.value, 5)} is the best of the trials on the same folds, and so a little better than "
+        "new rows will show"
     )
 
 

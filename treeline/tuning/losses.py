@@ -6,7 +6,7 @@ import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
 from treeline import UserError
-from treeline.data.sentences import spell
+from treeline.data.sentences import figure, spell
 from treeline.model.boosting import ABSOLUTE_ERROR, SQUARED_ERROR, TWEEDIE
 from treeline.model.cross_validation import Measure
 from treeline.model.matrices import is_skewed
@@ -87,4 +87,6 @@ def told_of_losses(measure: Measure, trials: Sequence[FrozenTrial]) -> str:
     ranked = sorted(best, key=lambda loss: -measure.sign * best[loss])
     if not ranked:
         return ""
-    return "the best trial by loss: " + ", ".join(f"{measure.metric} {best[loss]:.5g} with {loss}" for loss in ranked)
+    return "the best trial by loss: " + ", ".join(
+        f"{measure.metric} {figure(best[loss], 5)} with {loss}" for loss in ranked
+    )

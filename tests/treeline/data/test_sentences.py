@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from treeline.data.sentences import examples, refusal, spell
+from treeline.data.sentences import examples, figure, refusal, spell
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,16 @@ def test_a_refusal_is_one_sentence_that_spells_the_value() -> None:
 
 def test_examples_are_different_and_few() -> None:
     assert examples([np.int64(1), 1, "a", "b", "c"]) == "1, 'a', 'b'"
+
+
+@pytest.mark.parametrize(
+    ("value", "spelled"),
+    [(70512.4, "70512"), (1234.56, "1235"), (0.123456, "0.1235"), (-0.0, "0"), (3e10, "3e+10"), (float("nan"), "nan")],
+)
+def test_a_figure_is_read_without_powers_of_ten(value: float, spelled: str) -> None:
+    assert figure(value) == spelled
+
+
+def test_a_figure_has_the_digits_that_are_asked_for() -> None:
+    assert figure(12345.67, 5) == "12346"
+    assert figure(0.1234567, 5) == "0.12346"

@@ -65,12 +65,13 @@ def test_what_is_no_weight_is_refused(weights: list, told: str) -> None:
     [
         ({"sample_weight": "v"}, "sample_weight got 'v'"),
         ({"sample_weight": TARGET}, "one of the columns beside the target"),
+        ({"sample_weight": "words"}, "^sample_weight: 'words' holds 'a', 'b', not numbers"),
         ({"sample_weight": "w", "split": "group", "split_column": "w"}, "sample_weight and split_column both name 'w'"),
     ],
 )
 def test_a_column_that_cannot_hold_weights_is_refused(settings: dict, told: str) -> None:
     with pytest.raises(UserError, match=told):
-        settled(weighted([1.0, 2.0]), **settings)
+        settled(weighted([1.0, 2.0]).assign(words=lambda frame: np.resize(["a", "b"], len(frame))), **settings)
 
 
 def test_rows_without_their_weights_are_not_judged_in_silence() -> None:
