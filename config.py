@@ -281,7 +281,10 @@ class EvaluationSettings(ReadingSettings):
         "nothing of it.",
     )
     margin: float = Field(
-        0, ge=0, description="How much worse than the champion is still not worse, in units of the metric, from 0."
+        0,
+        allow_inf_nan=False,
+        ge=0,
+        description="How much worse than the champion is still not worse, in units of the metric, from 0.",
     )
     min_score: str = Field("", description="Thresholds to hold, such as accuracy=0.9,log_loss=0.3.")
     costs: str = COSTS

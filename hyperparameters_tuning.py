@@ -164,7 +164,7 @@ def log_study(objective: Objective, study: optuna.Study, winner: Winner, watch: 
         f"{objective.metric} {winner.value:.5g} over {len(objective.folds)} folds after "
         f"{winner.trial.user_attrs['rounds']} rounds"
     )
-    for sentence in (told_of_finals(objective, winner), told_of_losses(objective.measure, trials)):
+    for sentence in (told_of_finals(objective, study, winner), told_of_losses(objective.measure, trials)):
         if sentence:
             logger.info(sentence)
 

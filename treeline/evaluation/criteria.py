@@ -47,7 +47,7 @@ def parse_numbers(text: str, setting: str, example: str) -> dict[str, float]:
         example: of a part, for the message.
 
     Raises:
-        UserError: a part is no `name=number`, or its number is not finite.
+        UserError: a part is no `name=number`, its number is not finite, or a name stands twice.
     """
     numbers = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
@@ -58,6 +58,8 @@ def parse_numbers(text: str, setting: str, example: str) -> dict[str, float]:
             number = math.nan
         if not name.strip() or not math.isfinite(number):
             raise UserError(f"Cannot read {part!r} of {setting}: write name=number, such as {example}.")
+        if name.strip() in numbers:
+            raise UserError(f"{setting} names {name.strip()!r} twice, in {text!r}: give each name once.")
         numbers[name.strip()] = number
     return numbers
 

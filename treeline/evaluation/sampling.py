@@ -12,6 +12,7 @@ from treeline.data.splits import Split
 
 MIN_UNITS = 10  # groups, blocks or rows, below which their spread says nothing
 MIN_EVEN = 5  # that uneven ones must be worth, as many as they are
+MIN_LONG_BLOCKS = 3  # of a series that is cut into ten all the same
 MAX_LAGS = 200  # of the autocorrelations that a length of blocks is chosen by
 
 
@@ -50,7 +51,8 @@ class Sampling:
         2007), a block.
 
         Blocks of time (Politis and Romano 1994) are as long as the values depend on each other, so that what one says
-        tells nothing about the next.
+        tells nothing about the next. Where that leaves a few of a long series, as a trend does, ten are taken: their
+        spread is large then, and Student's quantile for ten is wide.
 
         Args:
             values: of each row, shape (n_rows,), their mean 0.
@@ -65,6 +67,8 @@ class Sampling:
             return place
         series = np.bincount(place, weights=values)
         blocks = max(1, int(len(series) / block_length(series)))
+        if blocks >= MIN_LONG_BLOCKS and len(series) >= MIN_UNITS**2:
+            blocks = max(blocks, MIN_UNITS)
         return (np.arange(len(series)) * blocks // len(series))[place]
 
     def sums(self, values: np.ndarray) -> np.ndarray:

@@ -116,8 +116,8 @@ def choose_winner(objective: Objective, study: optuna.Study) -> Winner:
     return Winner(trial, float(means[place]), study.best_value, len(values), finalists)
 
 
-def told_of_finals(objective: Objective, winner: Winner) -> str:
-    """Say what the value of a winner is measured on."""
+def told_of_finals(objective: Objective, study: optuna.Study, winner: Winner) -> str:
+    """Say what the value of a winner is measured on; nothing where there was one trial."""
     metric = objective.metric
     if winner.cuts:
         cuts = f"{winner.cuts} other {'cut' if winner.cuts == 1 else 'cuts'}"

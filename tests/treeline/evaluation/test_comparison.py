@@ -323,3 +323,12 @@ def test_a_regression_is_decided_by_its_own_metrics() -> None:
     assert decide(Criteria("rmse", {"rmse": 0.2, "r2": 0.9}), numbers, better, [], []) == Decision("promote")
     assert decide(Criteria("rmse"), mean, equal, [], []).outcome == "hold"
     assert decide(Criteria("rmse", {"r2": 0.9}), mean, equal, [], []).outcome == "refuse"
+
+
+def test_a_model_that_follows_a_trend_is_surely_better_than_a_dummy_that_does_not() -> None:
+    """The dummy errs more and more, so its errors hang together from end to end: ten blocks are taken all the same."""
+    rng = np.random.default_rng(0)
+    y = np.linspace(0, 20, 200) + rng.normal(size=200)
+    model = Predictions("regression", y, y + rng.normal(size=200), np.empty((200, 0)))
+    dummy = Predictions("regression", y, np.full(200, -3.0), np.empty((200, 0)))
+    assert compare(model, dummy, "mae", Sampling("time", np.arange(200))).low > 0

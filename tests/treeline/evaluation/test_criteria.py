@@ -73,8 +73,13 @@ def test_a_cell_that_is_none_is_named() -> None:
 
 
 def test_a_cell_that_is_not_named_costs_nothing() -> None:
-    assert parse_costs("fn=5, fp=1, fp=2") == {"tp": 0.0, "fp": 2.0, "fn": 5.0, "tn": 0.0}
+    assert parse_costs("fn=5, fp=2") == {"tp": 0.0, "fp": 2.0, "fn": 5.0, "tn": 0.0}
     assert parse_costs("tp=-1")["tp"] == -1.0
+
+
+def test_a_name_that_stands_twice_is_refused() -> None:
+    with pytest.raises(UserError, match="costs names 'fp' twice, in 'fp=1,fp=2'"):
+        parse_costs("fp=1,fp=2")
 
 
 def test_no_costs_are_none() -> None:
@@ -102,7 +107,6 @@ def test_a_threshold_on_a_metric_of_no_task_is_named_when_it_is_read() -> None:
         ("größe=0", {"größe": 0.0}),
         ("two words=1", {"two words": 1.0}),
         ("b=2,a=1", {"b": 2.0, "a": 1.0}),
-        ("a=1,a=3", {"a": 3.0}),
     ],
 )
 def test_numbers_are_read_by_name_in_their_order(text: str, numbers: dict[str, float]) -> None:

@@ -70,7 +70,7 @@ def test_finalists_take_the_place_of_trials_and_the_winner_has_the_mean_of_the_o
     assert winner.value == pytest.approx(min(np.mean(each) for each in values.values()))
     assert np.mean(values[winner.trial.number]) == pytest.approx(winner.value)
     assert (winner.search_value, winner.cuts) == (study.best_value, 2)
-    assert "2 other cuts" in told_of_finals(objective, winner)
+    assert "2 other cuts" in told_of_finals(objective, study, winner)
     assert list(log.told[0][1]) == ["cv_log_loss_cut_1"]
     assert list(log.told[-1][1]) == ["cv_log_loss_cut_2"]
 
@@ -123,7 +123,7 @@ def test_without_finalists_the_best_trial_wins() -> None:
     run_study(objective, study, NoLog(), plan)
     winner = choose_winner(objective, study)
     assert (winner.trial.number, winner.value, winner.cuts) == (study.best_trial.number, study.best_value, 0)
-    assert "a little better than new rows" in told_of_finals(objective, winner)
+    assert "a little better than new rows" in told_of_finals(objective, study, winner)
 
 
 def test_a_search_in_memory_reports_the_honest_value_and_the_same_one_again() -> None:
