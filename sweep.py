@@ -30,7 +30,7 @@ from loguru import logger
 import data_evaluation
 import main as chain
 from config import EvaluationSettings, MainSettings, SweepSettings
-from launch.comparison import Group, Ran, best_of, groups_of
+from launch.groups import Group, Ran, best_of, groups_of
 from launch.hydra import combinations, describe, multirun, overrides_of
 from tracking.datasets import load_problem
 from tracking.models import form_names

@@ -42,6 +42,7 @@ def unbinned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Features, "fit_transform", lambda self, X, y=None: self.fit(X, y) and X)
     monkeypatch.setattr(Features, "transform", lambda self, X: X)
     monkeypatch.setattr(Features, "fit", keep_levels)
+    monkeypatch.setattr(Features, "columns_out", [])
 
 
 def keep_levels(self: Features, X: pd.DataFrame, y: object = None) -> Features:

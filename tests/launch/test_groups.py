@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from config import MainSettings
-from launch.comparison import Group, Ran, best_of, groups_of
+from launch.groups import Group, Ran, best_of, groups_of
 
 
 def ran(value: float, measured: str = "a", greater: bool = False, **settings: Any) -> Ran:
