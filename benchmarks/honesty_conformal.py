@@ -18,6 +18,7 @@ from treeline.model.estimator import TreelineRegressor
 from treeline.model.features import Features
 
 COVERAGE, ROWS, ROUNDS = 0.9, 3000, 100
+MORE_OF_FEW_ROWS = 3  # times as many splits of a table whose few test rows say little
 PARAMS = {"learning_rate": 0.08, "max_depth": 5, "subsample": 0.8, "colsample_bynode": 0.8, "seed": 0}
 Table = tuple[np.ndarray, np.ndarray]
 
@@ -73,8 +74,10 @@ def claims(quick: bool) -> Iterator[Claim]:
     logging.getLogger().setLevel(logging.ERROR)  # MAPIE logs on the root that predictions are ill-sorted
     repeats = 2 if quick else 4
     found: dict[str, list[tuple[tuple[float, float], dict[str, tuple[float, float]]]]] = {}
-    for seed in range(repeats):
+    for seed in range(repeats * MORE_OF_FEW_ROWS):
         for name, (X, y) in tables(seed):
+            if seed >= repeats and len(y) == ROWS:
+                continue
             A, B, a, b = train_test_split(X, y, test_size=0.5, random_state=seed)
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="The option to optimize beta", module="mapie")
@@ -82,7 +85,11 @@ def claims(quick: bool) -> Iterator[Claim]:
     for name, runs in found.items():
         coverage = float(np.mean([mine[0] for mine, _ in runs]))
         yield Claim(
-            f"90 % intervals hold new rows: {name}", f"{coverage:.1%}", "88 to 92 %", 0.88 <= coverage <= 0.92, repeats
+            f"90 % intervals hold new rows: {name}",
+            f"{coverage:.1%}",
+            "88 to 92 %",
+            0.88 <= coverage <= 0.92,
+            len(runs),
         )
         width = float(np.mean([mine[1] for mine, _ in runs]))
         means = {
@@ -95,4 +102,4 @@ def claims(quick: bool) -> Iterator[Claim]:
         best = min((each for each in means if means[each][0] >= 0.88), key=lambda each: means[each][1])
         ratio = width / means[best][1]
         what = f"their width to MAPIE's narrowest that holds 88 % ({best}): {name}"
-        yield Claim(what, f"{ratio:.2f}", "at most 1.05", ratio <= 1.05, repeats)
+        yield Claim(what, f"{ratio:.2f}", "at most 1.05", ratio <= 1.05, len(runs))

@@ -14,7 +14,7 @@ from treeline.evaluation.predictions import dummy_predictions, predict
 from treeline.tuning import objective
 from treeline.tuning.schedule import SearchSettings
 
-N_ROWS, N_TRUE, REPEATS = 200, 5000, 6
+N_ROWS, N_TRUE, REPEATS = 200, 5000, 3
 KINDS = ("numbers", "weak numbers", "noise numbers", "classes", "weak classes", "noise classes", "three classes")
 
 
