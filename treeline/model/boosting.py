@@ -63,19 +63,20 @@ def booster_params(params: Mapping[str, Any], y: np.ndarray) -> dict[str, Any]:
     return {**params, "reg_alpha": params["reg_alpha"] * float(np.std(y.astype(np.float32).astype(np.float64)))}
 
 
-def set_level(booster: xgb.Booster, level: float) -> xgb.Booster:
-    """Multiply all that a booster of a log link answers, by what it begins with: its trees and their shares of a
-    prediction stay what they are, and whoever loads it gets the level with it.
+def set_level(booster: xgb.Booster, level: float, shift: float = 0.0) -> xgb.Booster:
+    """Multiply all that a booster of a log link answers, or shift all that another one does, by what it begins with:
+    its trees and their shares of a prediction stay what they are, and whoever loads it gets the level with it.
 
     Args:
-        booster: of Tweedie's deviance; it is left as it is.
-        level: above 0; 1 gives the booster itself.
+        booster: of a regression; it is left as it is.
+        level: above 0, for a log link.
+        shift: for any other. Of level 1 and shift 0 the booster itself is given.
     """
-    if level == 1:
+    if level == 1 and shift == 0:
         return booster
     model = json.loads(booster.save_raw("json"))
     learned = model["learner"]["learner_model_param"]
-    learned["base_score"] = json.dumps([base * level for base in json.loads(learned["base_score"])])
+    learned["base_score"] = json.dumps([base * level + shift for base in json.loads(learned["base_score"])])
     scaled = xgb.Booster({"nthread": json.loads(booster.save_config())["learner"]["generic_param"]["nthread"]})
     scaled.load_model(bytearray(json.dumps(model).encode()))
     return scaled

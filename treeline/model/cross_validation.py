@@ -9,7 +9,7 @@ import numpy as np
 import xgboost as xgb
 
 from treeline.metrics import curves_of, metrics_of
-from treeline.model.boosting import TWEEDIE, boost
+from treeline.model.boosting import ABSOLUTE_ERROR, TWEEDIE, boost
 from treeline.model.matrices import Fold
 
 
@@ -21,11 +21,14 @@ class Measure:
         task: `binary`, `multiclass` or `regression`.
         metric: what is optimised, one of `metrics_of(task)`.
         unit: of the folds' target, by which the predictions of a regression are multiplied.
+        keeps_total: whether the sum of predictions is to be that of the truth, as it is of a very skewed target that
+            is never negative; else the booster's own level stands.
     """
 
     task: str
     metric: str
     unit: float = 1.0
+    keeps_total: bool = False
 
     @property
     def by_round(self) -> bool:
@@ -135,10 +138,10 @@ def cross_validate(
 
     boosters = boost({**params, "eval_metric": list(curves.values())}, folds, limits.rounds, limits.cpus, on_round)
     value = float(sign * best)
-    if not measure.by_round or params["objective"] == TWEEDIE:
+    if not measure.by_round or measure.keeps_total:
         predictions = predict_folds(boosters, folds, measure, best_round)
         level = held_out_level(params, folds, predictions, measure)
-        value = mean_over_folds(measure, folds, [each * level for each in predictions])
+        value = mean_over_folds(measure, folds, _at_level(params, predictions, level))
     if not np.isfinite(value):
         raise ValueError(f"{measure.metric} exists in no fold: each lacks a class; use another metric or fewer folds")
     return CrossValidation(value, best_round, mean, std, time.perf_counter() - start)
@@ -157,11 +160,11 @@ def predict_held_out(
     boosters = boost(params, [replace(fold, valid=None) for fold in folds], rounds, cpus)
     predictions = predict_folds(boosters, folds, measure, rounds)
     level = held_out_level(params, folds, predictions, measure)
-    if params["objective"] != TWEEDIE:
+    if level == 1:
         return predictions, level
     trained = [replace(fold, valid=fold.train) for fold in folds]
     fitted = predict_folds(boosters, trained, measure, rounds)
-    return [each * level for each in predictions], level / held_out_level(params, trained, fitted, measure)
+    return _at_level(params, predictions, level), level / held_out_level(params, trained, fitted, measure)
 
 
 def predict_folds(
@@ -185,10 +188,10 @@ def predict_folds(
 def held_out_level(
     params: Mapping[str, Any], folds: Sequence[Fold], predictions: Sequence[np.ndarray], measure: Measure
 ) -> float:
-    """Give what makes the sum of held-out predictions that of the truth, for a booster of Tweedie's deviance.
+    """Give how many times the sum of held-out predictions that of the truth is; 1 where that is not looked at.
 
-    Where training stops early on a log link, sums come out too low: the largest rows are learned last. A squared error
-    keeps them by itself, and an absolute error is not meant to: both give 1.
+    Sums of a very skewed target come out too low: on a log link the largest rows are learned last, and a squared error
+    gives them leaves of their own, which new rows seldom meet. An absolute error is not meant to keep a sum.
 
     Args:
         params: of the boosters.
@@ -196,7 +199,7 @@ def held_out_level(
         predictions: of each fold, in the target's own unit.
         measure: whose unit that is.
     """
-    if params["objective"] != TWEEDIE:
+    if not measure.keeps_total or params["objective"] == ABSOLUTE_ERROR:
         return 1.0
     truth = predicted = 0.0
     for fold, each in zip(folds, predictions, strict=True):
@@ -205,6 +208,13 @@ def held_out_level(
         truth += float(weight @ fold.valid.get_label().astype(np.float64)) * measure.unit
         predicted += float(weight @ each)
     return truth / predicted if truth > 0 < predicted else 1.0
+
+
+def _at_level(params: Mapping[str, Any], predictions: Sequence[np.ndarray], level: float) -> list[np.ndarray]:
+    """Bring predictions to a level as `treeline.model.boosting.set_level` brings a booster's."""
+    if params["objective"] == TWEEDIE:
+        return [each * level for each in predictions]
+    return [each + (level - 1) * float(np.concatenate(predictions).mean()) for each in predictions]
 
 
 def mean_over_folds(measure: Measure, folds: Sequence[Fold], predictions: Sequence[np.ndarray]) -> float:

@@ -29,8 +29,8 @@ class _TreelineEstimator(BaseEstimator):
         params: XGBoost's parameters from the search.
         rounds: how many boosting rounds, from 1.
         cpus: the CPU budget of fitting.
-        level: of a booster of Tweedie's deviance, from the search: how many times the sum of new rows is what the sum
-            of those trained on would have it.
+        level: of a very skewed target, from the search: how many times the sum of new rows is what the sum of those
+            trained on would have it; 1 leaves the booster as it is.
 
     Attributes:
         features_: fitted on the training rows.
@@ -59,12 +59,18 @@ class _TreelineEstimator(BaseEstimator):
         self.booster_params_ = booster_params({**task_params(task, n_classes), **self.params}, y)
         fold = Fold(data, columns=self.features_.columns_out)
         booster = boost(self.booster_params_, [fold], self.rounds, cpus)[0]
-        if self.booster_params_["objective"] == TWEEDIE:
-            fitted = booster.predict(data).astype(np.float64)
-            booster = set_level(
-                booster, self.level * float(np.average(y, weights=weight) / np.average(fitted, weights=weight))
-            )
+        if self.level != 1:
+            booster = self._at_level(booster, data, np.average(y, weights=weight))
         self.booster_ = booster
+
+    def _at_level(self, booster: xgb.Booster, data: xgb.QuantileDMatrix, mean: float) -> xgb.Booster:
+        """Bring a booster to its level: what makes the sum of its training rows right, times what new rows differ."""
+        weight = data.get_weight()
+        fitted = float(np.average(booster.predict(data).astype(np.float64), weights=weight if len(weight) else None))
+        level = self.level * mean / fitted
+        if self.booster_params_["objective"] == TWEEDIE:
+            return set_level(booster, level)
+        return set_level(booster, 1.0, shift=(level - 1) * fitted)
 
     def _raw_predictions(self, X: pd.DataFrame) -> np.ndarray:
         check_is_fitted(self)
@@ -220,7 +226,7 @@ def make_estimator(
         params: XGBoost's parameters, from the search.
         rounds: how many boosting rounds, from 1.
         cpus: the CPU budget of fitting.
-        level: of a booster of Tweedie's deviance, from the search (`treeline.tuning.out_of_fold`).
+        level: of a very skewed target, from the search (`treeline.tuning.out_of_fold`).
     """
     kind = TreelineRegressor if problem.task == "regression" else TreelineClassifier
     return kind(Features(problem.kinds, problem.derived, problem.readings), params, rounds, cpus, level)

@@ -16,7 +16,7 @@ from treeline import UserError
 from treeline.data.problem import Problem
 from treeline.data.sentences import spell
 from treeline.metrics import metrics_of
-from treeline.model.boosting import boost, booster_params, task_params
+from treeline.model.boosting import TWEEDIE, boost, booster_params, task_params
 from treeline.model.constraints import MONOTONE, check_constraints
 from treeline.model.cross_validation import (
     CrossValidation,
@@ -173,7 +173,9 @@ def make_objective(
     features = Features(problem.kinds, problem.derived, problem.readings)
     rows, weight = problem.rows(train), problem.weights(train)
     folds = make_folds(features, rows, y, parts, weight)
-    objective = Objective(Measure(problem.task, metric, unit), folds, space, fixed, params, y, cpus)
+    objective = Objective(
+        Measure(problem.task, metric, unit, TWEEDIE in (losses or asked)), folds, space, fixed, params, y, cpus
+    )
     if problem.split == "time":
         return replace(objective, growth=len(y) / folds[-1].train.num_row())
     if len(y) >= MAX_ROWS_TO_RECUT:

@@ -20,7 +20,7 @@ class OutOfFold:
             the first ones of a split by time, are absent.
         predictions: numbers in the target's own unit, shape (n,), or probabilities, shape (n, n_classes).
         level: how many times what makes the sum of these rows that of the truth is what would make that of the rows
-            trained on; 1 but for Tweedie's deviance. The final model multiplies its own level by it.
+            trained on; 1 but for a very skewed target. The final model multiplies its own level by it.
     """
 
     rows: np.ndarray

@@ -7,6 +7,7 @@ import xgboost as xgb
 from tables_maker import CLASSES, TARGET, make_problem, make_table
 
 from treeline.metrics import metrics_of
+from treeline.model.estimator import make_estimator
 from treeline.tuning.objective import Objective, make_objective
 from treeline.tuning.out_of_fold import predict_out_of_fold
 from treeline.tuning.schedule import SearchSettings
@@ -43,15 +44,28 @@ def test_the_frame_names_the_classes_in_their_order() -> None:
     assert list(predict_out_of_fold(*numbers, 3).frame([]).columns) == ["row", "prediction"]
 
 
-def test_by_tweedies_deviance_the_sum_is_that_of_the_truth() -> None:
-    frame = make_table("regression", n=200)
-    y = np.exp(frame[TARGET].to_numpy())
-    objective, point = objective_of("regression", frame.assign(**{TARGET: y}))
-    found = predict_out_of_fold(objective, {**point, "objective": "reg:tweedie"}, 9)
+@pytest.mark.parametrize("loss", ["reg:tweedie", "reg:squarederror"])
+def test_the_sum_of_a_very_skewed_target_is_that_of_the_truth(loss: str) -> None:
+    frame = make_table("regression", n=300)
+    y = np.exp(2 * frame[TARGET].to_numpy() / frame[TARGET].std())
+    problem, frame = make_problem("regression"), frame.assign(**{TARGET: y})
+    objective = make_objective(problem, frame, SearchSettings(folds=3), 1)
+    drawn = {**known_points("regression", objective.space)[0], "objective": loss}
+    found = predict_out_of_fold(objective, drawn, 9)
     assert found.level != 1
     assert found.predictions.sum() == pytest.approx(y.sum(), rel=1e-6)
-    squared = predict_out_of_fold(objective, {**point, "objective": "reg:squarederror"}, 9)
-    assert squared.level == 1
+    params = {**objective.params, **drawn}
+    level = make_estimator(problem, params, 9, 1, found.level).fit(problem.rows(frame), frame[TARGET])
+    plain = make_estimator(problem, params, 9, 1).fit(problem.rows(frame), frame[TARGET])
+    rows = problem.rows(frame)
+    assert level.predict(rows).sum() == pytest.approx(found.level * y.sum(), rel=1e-5)
+    gap = level.predict(rows) - plain.predict(rows)
+    assert (np.ptp(gap) > 1) == (loss == "reg:tweedie")  # the one multiplies, the other adds
+
+
+def test_a_target_that_is_not_skewed_keeps_the_level_of_its_booster() -> None:
+    objective, point = objective_of("regression", make_table("regression", n=90))
+    assert predict_out_of_fold(objective, point, 3).level == 1
 
 
 def test_rows_that_come_before_every_fold_of_time_are_absent() -> None:
