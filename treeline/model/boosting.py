@@ -76,7 +76,9 @@ def set_level(booster: xgb.Booster, level: float, shift: float = 0.0) -> xgb.Boo
         return booster
     model = json.loads(booster.save_raw("json"))
     learned = model["learner"]["learner_model_param"]
-    learned["base_score"] = json.dumps([base * level + shift for base in json.loads(learned["base_score"])])
+    begins = json.loads(learned["base_score"])  # a list of one, or that number before XGBoost 3
+    moved = [base * level + shift for base in begins] if isinstance(begins, list) else begins * level + shift
+    learned["base_score"] = json.dumps(moved)
     scaled = xgb.Booster({"nthread": json.loads(booster.save_config())["learner"]["generic_param"]["nthread"]})
     scaled.load_model(bytearray(json.dumps(model).encode()))
     return scaled
