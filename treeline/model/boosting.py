@@ -77,8 +77,9 @@ def set_level(booster: xgb.Booster, level: float, shift: float = 0.0) -> xgb.Boo
     model = json.loads(booster.save_raw("json"))
     learned = model["learner"]["learner_model_param"]
     begins = json.loads(learned["base_score"])  # a list of one, or that number before XGBoost 3
-    moved = [base * level + shift for base in begins] if isinstance(begins, list) else begins * level + shift
-    learned["base_score"] = json.dumps(moved)
+    only = begins[0] if isinstance(begins, list) else begins
+    moved = f"{only * level + shift:.8E}"  # all digits of a float32, for XGBoost 2 takes a number of more for 0.5
+    learned["base_score"] = f"[{moved}]" if isinstance(begins, list) else moved
     scaled = xgb.Booster({"nthread": json.loads(booster.save_config())["learner"]["generic_param"]["nthread"]})
     scaled.load_model(bytearray(json.dumps(model).encode()))
     return scaled
