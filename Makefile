@@ -122,7 +122,7 @@ bench-growth: env ## What a study costs as rows and trials grow; draws benchmark
 
 bench-honesty: env ## Every kind of figure against a known truth, by simulation; ARGS="--quick" for a look
 	@$(BIN)/pip install -q --disable-pip-version-check -r benchmarks/requirements-honesty.txt
-	@cd benchmarks && python honesty.py $(ARGS)
+	@cd benchmarks && OMP_NUM_THREADS=1 python honesty.py $(ARGS)
 
 clean: ## Remove the environment and caches; the experiment store stays
 	@rm -rf .venv .venv-rivals .venv-oldest .mypy_cache .pytest_cache .ruff_cache .hypothesis
