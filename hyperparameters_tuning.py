@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from config import TuningSettings
 from tracking.datasets import load_problem, load_split, log_input, log_parquet
+from tracking.out_of_fold import OUT_OF_FOLD
 from tracking.runs import Lineage, find_run, stage_run
 from tracking.store import store_folder
 from tracking.trial_log import RunLog, gather_runs
@@ -117,7 +118,7 @@ def search_again(objective: Objective, study: optuna.Study, log: RunLog, recordi
 def log_out_of_fold(objective: Objective, winner: Winner, classes: Sequence[Any]) -> float:
     """Log what the chosen parameters predict of the rows that they were not trained on; give the level of it."""
     found = predict_out_of_fold(objective, winner.trial.params, winner.trial.user_attrs["rounds"])
-    log_parquet(found.frame(classes), "out_of_fold")
+    log_parquet(found.frame(classes), OUT_OF_FOLD)
     return found.level
 
 

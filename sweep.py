@@ -89,7 +89,7 @@ def outcome(settings: MainSettings, run_id: str) -> Ran:
     data, tuning, training = itemgetter("data", "tuning", "training")(Lineage.from_tags(tags).runs())
     problem, metric = load_problem(data), tuning.data.tags["metric"]
     split, search = logged_settings(data), logged_settings(tuning)
-    table = [problem.digest, problem.target, problem.task, str(getattr(problem, "weight", ""))]
+    table = [problem.digest, problem.target, problem.task, problem.weight]
     rows = [problem.split, problem.split_column, split["test_size"], search["folds"]]
     values = {
         "run_id": run_id,

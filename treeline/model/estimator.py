@@ -72,10 +72,6 @@ class _TreelineEstimator(BaseEstimator):
             return set_level(booster, level)
         return set_level(booster, 1.0, shift=(level - 1) * fitted)
 
-    def _raw_predictions(self, X: pd.DataFrame) -> np.ndarray:
-        check_is_fitted(self)
-        return self.booster_.inplace_predict(self.features_.transform(X))
-
     def set_threads(self, threads: int) -> None:
         """Let predictions take so many threads, from 1."""
         self.booster_.set_param({"nthread": threads})
@@ -114,7 +110,8 @@ class TreelineClassifier(ClassifierMixin, _TreelineEstimator):
 
     def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
         """Give the probability of each class in the order of `classes_`, shape (n_rows, n_classes)."""
-        raw = self._raw_predictions(X)
+        check_is_fitted(self)
+        raw = self.booster_.inplace_predict(self.features_.transform(X))
         if not len(X):
             return np.empty((0, len(self.classes_)))
         return np.column_stack([1 - raw, raw]) if raw.ndim == 1 else raw

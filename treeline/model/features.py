@@ -104,13 +104,10 @@ class Features(TransformerMixin, BaseEstimator):
     def places(self) -> dict[str, list[int]]:
         """Give the columns of the matrix that hang on each raw column: its own, and the derived ones that read it."""
         check_is_fitted(self)
-        found: dict[str, list[int]] = {}
-        end = 0
-        for name in self.kinds:
-            start, end = end, end + (len(self.encoders_[name].names(name)) if name in self.encoders_ else 1)
-            found[name] = list(range(start, end))
-        for place, text in enumerate((self.derived or {}).values(), start=end):
-            for name in Expression(text).columns:
+        derived = self.derived or {}
+        found: dict[str, list[int]] = {name: [] for name in self.kinds}
+        for place, column in enumerate(self.columns_out):
+            for name in [column] if column in found else Expression(derived[column]).columns:
                 found[name].append(place)
         return found
 
