@@ -39,7 +39,7 @@ from tracking.promotion import (
 from tracking.reference import log_answers
 from tracking.registry import count_judgement, tag_versions
 from tracking.runs import Lineage, find_run, stage_run
-from treeline import UserError, nearest
+from treeline import RefusedError, UserError, nearest
 from treeline.cpus import cpu_budget
 from treeline.data.drift import sample_rows
 from treeline.data.leaks import near_perfect
@@ -269,7 +269,7 @@ def run(settings: EvaluationSettings) -> str:
     """Run the stage; return its run id.
 
     Raises:
-        UserError: the model is refused: it misses a threshold, or its served form does not answer as it did.
+        RefusedError: it misses a threshold, or its served form does not answer as it did.
     """
     deadline = time.monotonic() + EVALUATION_SECONDS
     with stage_run("data-evaluation", settings) as active:
@@ -291,7 +291,7 @@ def run(settings: EvaluationSettings) -> str:
         decision = judge(challenger, criteria, dummies[criteria.metric], rows_digest(challenger, data_run))
         found.attempt("model card", lambda: log_card(active.info.run_id, problem, frame, found))
         if decision.outcome == "refuse":
-            raise UserError(f"{name} version {challenger.version} is refused: {'; '.join(decision.reasons)}.")
+            raise RefusedError(f"{name} version {challenger.version} is refused: {'; '.join(decision.reasons)}.")
         return str(active.info.run_id)
 
 

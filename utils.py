@@ -16,7 +16,10 @@ from pydantic_settings import CliApp, CliSettingsSource, SettingsError
 
 from config import Settings, Stage
 from tracking.store import check_store
-from treeline import UserError, nearest
+from treeline import RefusedError, StoreError, UserError, interruption, nearest
+
+# The exit codes of every command; docs/use-the-model.md tells them.
+DONE, MISTAKE, COMMAND_LINE, REFUSED, STORE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 # Libraries whose INFO lines narrate their set-up: migrations, a new experiment, monitoring threads, loading a model.
 QUIET = (
@@ -35,24 +38,52 @@ def command(
     """Run a stage from the command line.
 
     Returns:
-        0; 1 after one sentence on stderr where the user can mend what went wrong; 130 where it was interrupted.
+        0 where it is done, a model that is held among it; after one sentence on stderr 1 where the user can mend what
+        went wrong, 2 where the command line is wrong, 3 where the gate refuses the model, 4 where the store or its
+        server cannot be reached; 130 where it was interrupted.
     """
     log_to_stderr()
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop ends runs as Ctrl-C does
+    listen_for_stops()
     try:
         given = parse(settings, Path(script).name, argv)
+        given.check()
+    except UserError as error:
+        return _ended(error, STORE if isinstance(error, StoreError) else COMMAND_LINE)
+    try:
         check_store()
         run(given)
+    except RefusedError as error:
+        return _ended(error, REFUSED)
+    except StoreError as error:
+        return _ended(error, STORE)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return _ended(error, MISTAKE)
     except KeyboardInterrupt:
         print(
             "interrupted: what was running is closed; a study goes on when its --study-name is given", file=sys.stderr
         )
-        return 130
-    return 0
+        return INTERRUPTED
+    return DONE
+
+
+def listen_for_stops() -> None:
+    """Let Ctrl-C and a scheduler's stop end the process where nothing is half done, and the second of them at once."""
+
+    def stop(number: int, frame: object) -> None:
+        if interruption.wished():
+            os._exit(INTERRUPTED)
+        interruption.wish()
+        os.write(2, b"\nstopping as soon as nothing is half done; stop it once more to end at once\n")
+
+    interruption.withdraw()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+
+
+def _ended(error: UserError, code: int) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return code
 
 
 def parse(settings: type[Stage], script: str, argv: Sequence[str] | None = None) -> Stage:

@@ -129,7 +129,10 @@ def mlflow_at(store: Store) -> Iterator[None]:
     """Work in a store's folder with MLflow pointing at it and knowing nothing else, neither before nor after."""
     from loguru import logger
 
-    before, folder, on_stop = os.environ.copy(), Path.cwd(), signal.getsignal(signal.SIGTERM)
+    from treeline import interruption
+
+    before, folder = os.environ.copy(), Path.cwd()
+    stops = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     _forget()
     for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
         del os.environ[name]
@@ -140,7 +143,9 @@ def mlflow_at(store: Store) -> Iterator[None]:
     finally:
         _forget()
         logger.remove()  # a command has pointed it at a stderr that this test alone had
-        signal.signal(signal.SIGTERM, on_stop)
+        for number, handler in stops.items():
+            signal.signal(number, handler)
+        interruption.withdraw()
         os.chdir(folder)
         os.environ.clear()
         os.environ.update(before)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from mlflow.entities import Run
 
 from treeline.evaluation.intervals import Interval
+from treeline.interruption import stop_if_wished
 
 INTERVALS = "intervals.json"  # the ends of each metric, why there are none, and what to know about them
 
@@ -76,6 +77,7 @@ class Findings:
 
     def attempt(self, name: str, work: Callable[[], None]) -> None:
         """Do a part of the evaluation; one that fails is named on the run, and the rest stands."""
+        stop_if_wished()
         try:
             work()
         except Exception as error:  # whatever a picture or a table raises, the judgement does not hang on it

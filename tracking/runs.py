@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from tracking.store import choose_experiment
 from treeline import UserError
+from treeline.interruption import stop_if_wished
 
 GENERATED_NAME = re.compile(r"[a-z]+-[a-z]+-\d+")  # what MLflow calls a run that nobody named
 REPRODUCTION = "reproduction"  # tag of a run that only makes an earlier one again
@@ -95,6 +96,7 @@ def stage_run(stage: str, settings: StageSettings, system_metrics: bool = False)
         UserError: a setting cannot be; no run is opened then.
     """
     settings.check()
+    stop_if_wished()
     nested = mlflow.active_run() is not None
     adopted = not nested and "MLFLOW_RUN_ID" in os.environ
     if not nested and not adopted:

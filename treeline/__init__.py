@@ -21,6 +21,14 @@ class UserError(Exception):
     """A mistake that the user can mend, told in one sentence: what was wrong, the value got, what to do next."""
 
 
+class StoreError(UserError):
+    """What keeps runs, models, studies or files cannot be reached, read or written: a disk, a database, a server."""
+
+
+class RefusedError(UserError):
+    """A model misses what is asked of it."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Say which of the known words was probably meant: `" Did you mean 'x'?"`, or an empty string."""
     match = difflib.get_close_matches(word, list(known), n=1)

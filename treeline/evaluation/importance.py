@@ -11,6 +11,7 @@ from scipy.stats import t
 
 from treeline.data.problem import Problem
 from treeline.evaluation.predictions import predict
+from treeline.interruption import stop_if_wished
 from treeline.metrics import metrics_of
 from treeline.model.estimator import TreelineClassifier, TreelineRegressor
 
@@ -76,6 +77,7 @@ def permutation_importance(
     losses: dict[str, list[float]] = {name: [] for name in read}
     rng = np.random.default_rng(0)
     for name in [name for _ in range(REPEATS) for name in read]:
+        stop_if_wished()
         if time.monotonic() > deadline:
             break
         losses[name].append(permuted.loss(name, rng.permutation(len(rows))))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import xgboost as xgb
 
+from treeline.interruption import stop_if_wished
 from treeline.model.constraints import over_features
 from treeline.model.matrices import Fold
 
@@ -111,6 +112,9 @@ def boost(
 
     Returns:
         The boosters, in the order of the folds.
+
+    Raises:
+        KeyboardInterrupt: the process is to stop; every booster has ended its round.
     """
     settings = {**params, "nthread": max(1, cpus // len(folds))}
     metrics = list(params.get("eval_metric", []))
@@ -135,6 +139,7 @@ def boost(
                     turn = Turn(first, rounds, metrics, stop)
                     running[threads[i].submit(_turn, boosters[i], folds[i], turn)] = i
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    stop_if_wished()
                     i = running.pop(future)
                     histories[i] += future.result()
                     if len(histories[i]) < rounds and not stop.is_set():
