@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from pydantic_settings import CliApp, CliSettingsSource, SettingsError
 
 from config import Settings, Stage
-from tracking.store import check_store
+from tracking.store import open_store
+from tracking.store_errors import store_error
 from treeline import RefusedError, StoreError, UserError, interruption, nearest
 
 # The exit codes of every command; docs/use-the-model.md tells them.
@@ -24,7 +25,6 @@ DONE, MISTAKE, COMMAND_LINE, REFUSED, STORE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 # Libraries whose INFO lines narrate their set-up: migrations, a new experiment, monitoring threads, loading a model.
 QUIET = (
     "alembic",
-    "mlflow.store.db.utils",
     "mlflow.tracking.fluent",
     "mlflow.system_metrics",
     "mlflow.pyfunc",
@@ -50,7 +50,7 @@ def command(
     except UserError as error:
         return _ended(error, STORE if isinstance(error, StoreError) else COMMAND_LINE)
     try:
-        check_store()
+        open_store()
         run(given)
     except RefusedError as error:
         return _ended(error, REFUSED)
@@ -63,6 +63,11 @@ def command(
             "interrupted: what was running is closed; a study goes on when its --study-name is given", file=sys.stderr
         )
         return INTERRUPTED
+    except Exception as error:
+        told = store_error(error)  # anything else is a defect, of which the traceback tells
+        if told is None:
+            raise
+        return _ended(told, STORE)
     return DONE
 
 
@@ -116,6 +121,7 @@ def log_to_stderr() -> None:
     )
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # a traceback of what it raises as well
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for every small file
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # a line a trial would break the progress bar
 
