@@ -36,6 +36,8 @@ from tracking.datasets import load_problem
 from tracking.models import form_names
 from tracking.registry import move_alias
 from tracking.runs import Lineage, logged_settings, stage_run
+from tracking.store import open_store
+from tracking.store_errors import store_error
 from treeline import UserError
 from treeline.metrics import metrics_of
 from utils import command, log_to_stderr, parse
@@ -70,6 +72,7 @@ def run_combination(place: Mapping[str, str], parameters: Mapping[str, Any]) -> 
     if mlflow.active_run() is None:
         os.environ.update(place)
         log_to_stderr()
+        open_store()
     settings = read(parameters)
     logger.info(f"combination {describe(settings)}")
     try:
@@ -78,7 +81,7 @@ def run_combination(place: Mapping[str, str], parameters: Mapping[str, Any]) -> 
     except UserError as error:
         reason = str(error)
     except Exception as error:  # a defect, a full disk: it belongs in the table too
-        reason = f"{type(error).__name__}: {error}"
+        reason = str(store_error(error) or f"{type(error).__name__}: {error}")
     logger.warning(f"combination {describe(settings)} failed: {reason}")
     return {"run_id": "", "error": reason}
 

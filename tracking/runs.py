@@ -11,7 +11,7 @@ import mlflow
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from tracking.store import choose_experiment
+from tracking.store import check_room, choose_experiment
 from treeline import UserError
 from treeline.interruption import stop_if_wished
 
@@ -93,12 +93,14 @@ def stage_run(stage: str, settings: StageSettings, system_metrics: bool = False)
         system_metrics: sample CPU and memory every second.
 
     Raises:
-        UserError: a setting cannot be; no run is opened then.
+        UserError: a setting cannot be, or the disk has no room; no run is opened then.
     """
     settings.check()
     stop_if_wished()
     nested = mlflow.active_run() is not None
     adopted = not nested and "MLFLOW_RUN_ID" in os.environ
+    if not nested:
+        check_room()
     if not nested and not adopted:
         choose_experiment()
     if system_metrics:

@@ -82,6 +82,7 @@ class _Patience(logging.Filter):
         self._uri, self._seconds = uri, seconds
         self._since: dict[int, float] = {}  # by thread: when its request began to fail
         self._told = self._given_up = -math.inf
+        self._away_since = 0.0  # the beginning of what it was given up for
 
     @staticmethod
     def watch(patience: "_Patience") -> None:
@@ -91,9 +92,9 @@ class _Patience(logging.Filter):
             retries.removeFilter(each)
         retries.addFilter(patience)
         retries.setLevel(logging.DEBUG)
-        pool = logging.getLogger("urllib3.connectionpool")
-        if _unlike_a_retry not in pool.filters:
-            pool.addFilter(_unlike_a_retry)
+        for name in ("urllib3.connectionpool", "mlflow.system_metrics.system_metrics_monitor"):
+            if _tells_more not in logging.getLogger(name).filters:
+                logging.getLogger(name).addFilter(_tells_more)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Keep the record from being shown.
@@ -110,27 +111,27 @@ class _Patience(logging.Filter):
         now, thread = time.monotonic(), threading.get_ident()
         if times <= 1 or thread not in self._since:
             self._since[thread] = now
-        waited = now - self._since[thread]
-        if now - self._given_up < PATIENCE_SECONDS or waited >= self._seconds or interruption.wished():
-            self._given_up = now
+        given_up = now - self._given_up < PATIENCE_SECONDS
+        waited = now - (self._away_since if given_up else self._since[thread])
+        if given_up or waited >= self._seconds or interruption.wished():
+            self._given_up, self._away_since = now, now - waited
             os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(CLOSING_SECONDS)  # closing a run need not take a minute
-            raise server_error(self._uri, f"{_told(reason)}, for {waited:.0f} s now")
+            raise server_error(self._uri, _told(reason, waited))
         if times > 1 and now - self._told >= LINE_SECONDS:
             self._told = now
-            patience = "as long as MLFLOW_HTTP_REQUEST_MAX_RETRIES says" if math.isinf(self._seconds) else ""
-            logger.warning(
-                f"The tracking server {shown(self._uri)} {_told(reason)}, for {waited:.0f} s now: waiting "
-                + (patience or f"up to {self._seconds:.0f} s")
-            )
+            own = "as MLFLOW_HTTP_REQUEST_MAX_RETRIES and its like say"
+            patience = own if math.isinf(self._seconds) else f"up to {self._seconds:.0f} s"
+            logger.warning(f"The tracking server {shown(self._uri)} {_told(reason, waited)}: waiting {patience}")
 
 
-def _told(reason: str) -> str:
-    return f"answers with {reason}" if reason.startswith("status ") else network_reason(Exception(reason))
+def _told(reason: str, waited: float) -> str:
+    told = f"answers with {reason}" if reason.startswith("status ") else network_reason(Exception(reason))
+    return told + (f", for {waited:.0f} s now" if waited >= 1 else "")
 
 
-def _unlike_a_retry(record: logging.LogRecord) -> bool:
-    """Hide urllib3's own line a retry, in the place of which one a minute is told."""
-    return not str(record.msg).startswith("Retrying (")
+def _tells_more(record: logging.LogRecord) -> bool:
+    """Hide the lines that others write about each request that failed, in the place of which one a minute is told."""
+    return not record.getMessage().startswith(("Retrying (", "Failed to get mlflow run: API request to"))
 
 
 class _AwayError(Exception):

@@ -4,14 +4,10 @@ MLflow's own migration takes seconds and many steps. Killed on its way, or begun
 a file that no later start opens. So it is done here, by one process at a time, on a file of another name.
 """
 
-import fcntl
-import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
-from datetime import datetime
+from contextlib import closing
 from enum import Enum, auto
 from pathlib import Path
 
@@ -20,16 +16,24 @@ from alembic.script import ScriptDirectory
 from loguru import logger
 from mlflow.store.db import utils as migrations
 from mlflow.tracking._tracking_service.utils import _get_sqlalchemy_store
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from tracking.sqlite_files import (
+    beside,
+    folder_lock,
+    free_name,
+    opened,
+    put_aside,
+    silent_seconds,
+    tables_of,
+    temporary_file,
+)
 from treeline import StoreError
 from treeline.interruption import stop_if_wished
 
-LOCKED_SECONDS = 15.0  # how long another process may write without a pause
 QUIET_SECONDS = 10.0  # after which a store that is half made is held for abandoned; a step of a migration takes less
 MAKING_SECONDS = 120.0  # how long another process may take to make or upgrade a store
-BESIDE = ("", "-journal", "-wal", "-shm")  # the files of a SQLite database
 HALF_TABLE = "_alembic_tmp_"  # a table that is being rebuilt
 
 
@@ -40,46 +44,6 @@ class State(Enum):
     HALF = auto()  # a first start began it and did not end it: it holds no experiment, not even the default one
     OLD = auto()
     WHOLE = auto()
-
-
-def sqlite_file(uri: str) -> Path | None:
-    """Give the file of a SQLite store; None where a store is anything else."""
-    if not uri.startswith("sqlite"):
-        return None
-    database = make_url(uri).database
-    return Path(database).absolute() if database and database != ":memory:" else None
-
-
-@contextmanager
-def folder_lock(folder: Path, seconds: float = float("inf")) -> Iterator[None]:
-    """Let one process at a time work on the store of a folder: they lock the folder itself, which leaves no file behind
-    and is undone by the system when a process is killed.
-
-    Args:
-        folder: to lock.
-        seconds: to wait for another process.
-
-    Raises:
-        StoreError: another process took longer.
-        KeyboardInterrupt: this process was asked to stop meanwhile.
-    """
-    descriptor, deadline = os.open(folder, os.O_RDONLY), time.monotonic() + seconds
-    try:
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise StoreError(
-                        f"Another process has been at the store in {folder} for {seconds:.0f} s: let it end, or "
-                        "end it, then start the command again."
-                    ) from None
-            stop_if_wished()
-            time.sleep(0.05)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def settle(uri: str, path: Path, make: bool) -> None:
@@ -99,27 +63,12 @@ def settle(uri: str, path: Path, make: bool) -> None:
         _wait_for_others(path)
         state = state_of(path)
         if state is State.HALF:
-            aside = _put_aside(path)
+            aside = put_aside(path)
             logger.warning(f"{path} was left half made by a first start that was killed: made anew; it lies in {aside}")
         if state is State.HALF or (state is State.MISSING and make):
             _make(uri, path)
         elif state is State.OLD:
             _upgrade(uri, path)
-
-
-def check_lock(path: Path, seconds: float) -> None:
-    """Make sure that no other process keeps a store locked; one that is read-only may still be read.
-
-    Raises:
-        sqlite3.OperationalError: it is locked, or cannot be opened.
-    """
-    try:
-        with _opened(path, max(LOCKED_SECONDS, seconds)) as database:
-            database.execute("BEGIN IMMEDIATE")
-            database.rollback()
-    except sqlite3.OperationalError as error:
-        if "readonly" not in str(error):
-            raise
 
 
 def state_of(path: Path) -> State:
@@ -131,8 +80,8 @@ def state_of(path: Path) -> State:
     """
     if not path.exists() or path.stat().st_size == 0:
         return State.MISSING
-    with _opened(path) as database:
-        tables = _tables(database)
+    with opened(path) as database:
+        tables = tables_of(database)
         revisions = database.execute("SELECT version_num FROM alembic_version") if "alembic_version" in tables else []
         revision = next((row[0] for row in revisions), "")
         made = "experiments" in tables and database.execute("SELECT 1 FROM experiments LIMIT 1").fetchone() is not None
@@ -160,19 +109,6 @@ def _is_settled(path: Path, make: bool) -> bool:
     return state is State.WHOLE or (state is State.MISSING and not make)
 
 
-@contextmanager
-def _opened(path: Path, seconds: float = LOCKED_SECONDS) -> Iterator[sqlite3.Connection]:
-    """Open a database that exists; it is not made, and it is closed again."""
-    quoted = str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    with closing(sqlite3.connect(f"file:{quoted}?mode=rw", uri=True, timeout=seconds)) as database:
-        yield database
-
-
-def _tables(database: sqlite3.Connection) -> set[str]:
-    found = database.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
-    return {row[0] for row in found}
-
-
 def _wait_for_others(path: Path) -> None:
     """Wait while a process that knows no lock of ours, such as MLflow's UI, makes the store.
 
@@ -180,66 +116,19 @@ def _wait_for_others(path: Path) -> None:
         StoreError: it takes too long.
     """
     deadline = time.monotonic() + MAKING_SECONDS
-    while state_of(path) is State.HALF and _silent_seconds(path) < QUIET_SECONDS:
+    while state_of(path) is State.HALF and silent_seconds(path) < QUIET_SECONDS:
         stop_if_wished()
         if time.monotonic() > deadline:
             raise StoreError(f"Another process is making the store {path}: start the command again when it is done.")
         time.sleep(0.2)
 
 
-def _silent_seconds(path: Path) -> float:
-    """How long ago a database was last written."""
-    written = [0.0]
-    for suffix in BESIDE:
-        with suppress(FileNotFoundError):  # a journal goes when a transaction ends
-            written.append(path.with_name(path.name + suffix).stat().st_mtime)
-    return time.time() - max(written)
-
-
-def _put_aside(path: Path) -> Path:
-    """Move a database out of the way; give its new place."""
-    aside = _free_name(path, f"half-made-{datetime.now():%Y%m%d-%H%M%S}")
-    for suffix in reversed(BESIDE):  # the database last: a journal without it is never taken for another one's
-        with suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-    return aside
-
-
-def _free_name(path: Path, word: str) -> Path:
-    names = (path.with_name(f"{path.name}.{word}{f'-{number}' if number else ''}") for number in range(10_000))
-    return next(name for name in names if not name.exists())
-
-
-@contextmanager
-def _temporary(path: Path) -> Iterator[Path]:
-    """Give the name of a file of this process beside a store; it is removed, and what killed processes left with it.
-
-    Only to be used under the lock: no other process has one then.
-    """
-    prefix = f".{path.name}.new-"
-
-    def clear() -> None:
-        for left in [each for each in path.parent.iterdir() if each.name.startswith(prefix)]:
-            left.unlink(missing_ok=True)
-
-    clear()
-    try:
-        yield path.with_name(f"{prefix}{os.getpid()}")
-    finally:
-        clear()
-
-
 def _make(uri: str, path: Path) -> None:
     """Make a store as MLflow would, under another name, and rename it when it is whole."""
-    with _temporary(path) as fresh:
-        _get_sqlalchemy_store(_beside(uri, fresh), None).engine.dispose()
+    with temporary_file(path) as fresh:
+        _get_sqlalchemy_store(beside(uri, fresh), None).engine.dispose()
         if state_of(path) is State.MISSING:  # or else a process that knows no lock of ours was quicker
             fresh.replace(path)
-
-
-def _beside(uri: str, fresh: Path) -> str:
-    """Name a file in the folder of a store as the store is named."""
-    return f"{uri.partition('?')[0].rpartition('/')[0]}/{fresh.name}"
 
 
 def _upgrade(uri: str, path: Path) -> None:
@@ -254,8 +143,8 @@ def _upgrade(uri: str, path: Path) -> None:
             f"The store {path} must be upgraded for MLflow {mlflow.__version__}, for which it "
             f"takes {_megabytes(4 * size)}, and {_megabytes(free)} are free: make room, then start the command again."
         )
-    aside = _free_name(path, f"before-mlflow-{mlflow.__version__}")
-    with _temporary(path) as fresh, _opened(path) as database:
+    aside = free_name(path, f"before-mlflow-{mlflow.__version__}")
+    with temporary_file(path) as fresh, opened(path) as database:
         before = _data_version(database)
         _copy(database, fresh)
         fresh.rename(aside)
@@ -263,7 +152,7 @@ def _upgrade(uri: str, path: Path) -> None:
             f"{path} was written by an older MLflow: it is upgraded, and lies as it was in {aside} ({_megabytes(size)})"
         )
         _copy(database, fresh)
-        _migrate(_beside(uri, fresh), fresh, aside)
+        _migrate(beside(uri, fresh), fresh, aside)
         if _data_version(database) != before:
             raise StoreError(f"Another process wrote to {path} during its upgrade: let that end, then start again.")
         with closing(sqlite3.connect(fresh)) as upgraded:
@@ -277,7 +166,7 @@ def _migrate(uri: str, fresh: Path, aside: Path) -> None:
         StoreError: it cannot be.
     """
     with closing(sqlite3.connect(fresh)) as database:
-        tables = _tables(database)
+        tables = tables_of(database)
         for half in [each for each in tables if each.startswith(HALF_TABLE) and each[len(HALF_TABLE) :] in tables]:
             database.execute(f'DROP TABLE "{half}"')  # a step that was killed: it begins again
         database.commit()

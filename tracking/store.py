@@ -1,6 +1,7 @@
 """The store of runs and models: where it is, opened before anything is asked of it, and the lock of its registry."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +12,13 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy import make_url
 
 from tracking.server_store import PATIENCE_SECONDS, be_patient, reach_database, reach_server
-from tracking.sqlite_store import check_lock, folder_lock, settle, sqlite_file
+from tracking.sqlite_files import check_lock, folder_lock, sqlite_file
+from tracking.sqlite_store import settle
 from tracking.store_errors import shown, store_error
-from treeline import UserError
+from treeline import StoreError, UserError
 
 EXPERIMENT = "treeline"
+MIN_FREE_BYTES = 10_000_000  # what a run on a small table writes, twice
 WAIT = "TREELINE_STORE_WAIT"  # seconds to wait for a store: at the start none, in the middle of a run two minutes
 
 
@@ -58,6 +61,23 @@ def open_store() -> None:
         reach_database(uri, wait or 0)
     _refuse_literal_quotes(uri)
     _settle(make=False)
+
+
+def check_room() -> None:
+    """Refuse to begin on a disk that is as good as full: a run that cannot be written to its end helps nobody.
+
+    Raises:
+        StoreError: less than `MIN_FREE_BYTES` are free in the folder of a SQLite store.
+    """
+    path = sqlite_file(mlflow.get_tracking_uri())
+    if path is None or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        return
+    free = shutil.disk_usage(path.parent).free
+    if free < MIN_FREE_BYTES:
+        raise StoreError(
+            f"Only {free / 1e6:.1f} MB are free in {path.parent}, which holds the store, and "
+            f"{MIN_FREE_BYTES / 1e6:.0f} MB are the least to begin with: make room, then start the command again."
+        )
 
 
 def _settle(make: bool) -> None:

@@ -65,9 +65,11 @@ def store_error(error: BaseException) -> StoreError | None:
     Returns:
         What to tell; None where no store is to blame.
     """
-    for each in _causes(error):
+    causes = list(_causes(error))
+    for each in causes:
         if isinstance(each, StoreError):
             return each
+    for each in causes:
         if sentence := _sentence(each):
             return StoreError(sentence)
     return None

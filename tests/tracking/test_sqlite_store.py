@@ -13,8 +13,9 @@ import pytest
 from mlflow.store.db import utils as migrations
 from sqlalchemy import create_engine
 
-from tracking import sqlite_store
-from tracking.sqlite_store import State, check_lock, folder_lock, settle, sqlite_file, state_of
+from tracking import sqlite_files, sqlite_store
+from tracking.sqlite_files import check_lock, folder_lock, sqlite_file
+from tracking.sqlite_store import State, settle, state_of
 from treeline import StoreError
 
 pytestmark = pytest.mark.store
@@ -227,7 +228,7 @@ def test_a_database_of_something_else_is_refused(path: Path) -> None:
 
 
 def test_a_locked_store_is_an_error(path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_store, "LOCKED_SECONDS", 0.1)
+    monkeypatch.setattr(sqlite_files, "LOCKED_SECONDS", 0.1)
     shutil.copy(empty_store / "mlflow.db", path)
     check_lock(path, 0)
     with closing(sqlite3.connect(path)) as other:

@@ -104,6 +104,12 @@ def test_a_defect_is_none(store: Store, error: Exception) -> None:
     assert store_error(error) is None
 
 
+def test_what_was_told_already_goes_before_what_was_made_of_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", SERVER)
+    error = during(MlflowException("API request to x failed with exception the cause"), StoreError("the cause"))
+    assert str(store_error(error)) == "the cause"
+
+
 def test_a_store_is_named_without_secrets() -> None:
     assert shown(SERVER) == "http://tracking.test:5000/base"
     assert shown("postgresql://me:secret@db/name") == "postgresql://db/name"
