@@ -131,7 +131,9 @@ def _told(reason: str, waited: float) -> str:
 
 def _tells_more(record: logging.LogRecord) -> bool:
     """Hide the lines that others write about each request that failed, in the place of which one a minute is told."""
-    return not record.getMessage().startswith(("Retrying (", "Failed to get mlflow run: API request to"))
+    return not record.getMessage().startswith(
+        ("Retrying (", "Failed to get mlflow run: API", "Failed to log system metrics: API")
+    )
 
 
 class _AwayError(Exception):

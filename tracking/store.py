@@ -18,7 +18,7 @@ from tracking.store_errors import shown, store_error
 from treeline import StoreError, UserError
 
 EXPERIMENT = "treeline"
-MIN_FREE_BYTES = 10_000_000  # what a run on a small table writes, twice
+MIN_FREE_BYTES = 10_000_000  # the main job on a small table writes 6 MB
 WAIT = "TREELINE_STORE_WAIT"  # seconds to wait for a store: at the start none, in the middle of a run two minutes
 
 
