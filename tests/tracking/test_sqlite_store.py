@@ -4,12 +4,14 @@ import os
 import shutil
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
 from mlflow.store.db import utils as migrations
 from sqlalchemy import create_engine
 
@@ -20,8 +22,8 @@ from treeline import StoreError
 
 pytestmark = pytest.mark.store
 
-HEAD = migrations._get_latest_schema_revision()
-OLDER = "1b5f0d9ad7c1"  # a schema of MLflow's before any that this code was written with
+SCRIPTS = ScriptDirectory.from_config(migrations._get_alembic_config(""))
+OLDER = list(SCRIPTS.walk_revisions())[20].revision  # the schema of an MLflow of some versions before this one
 
 
 class FakeEngine:
@@ -100,6 +102,7 @@ def test_an_empty_file_is_made_a_store(path: Path, maker: Maker) -> None:
 
 
 def test_of_several_at_once_one_makes_it(path: Path, maker: Maker) -> None:
+    maker.meanwhile = lambda: time.sleep(0.3)
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(settled, [path] * 8)) == [State.WHOLE] * 8
     assert maker.made == 1
@@ -108,7 +111,10 @@ def test_of_several_at_once_one_makes_it(path: Path, maker: Maker) -> None:
 def test_what_killed_processes_left_goes_with_the_next(path: Path, maker: Maker) -> None:
     for left in (".mlflow.db.new-1", ".mlflow.db.new-1-journal"):
         (path.parent / left).write_bytes(b"half")
+    seen: list[list[str]] = []
+    maker.meanwhile = lambda: seen.append(names(path.parent))
     settled(path)
+    assert seen == [[]]
     assert names(path.parent) == ["mlflow.db"]
 
 
