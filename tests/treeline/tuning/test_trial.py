@@ -16,10 +16,11 @@ from treeline import UserError
 from treeline.tuning import objective as objectives
 from treeline.tuning import trial as trials
 from treeline.tuning.objective import Objective, make_objective
+from treeline.tuning.records import CurveLog, NoLog
 from treeline.tuning.schedule import SearchSettings
 from treeline.tuning.search_space import SPACE, known_points
 from treeline.tuning.study import counted, open_study
-from treeline.tuning.trial import CurveLog, NoLog, rewrite_trial, run_study, search
+from treeline.tuning.trial import rewrite_trial, run_study, search
 
 PLAN = SearchSettings(n_trials=3, folds=2)
 
