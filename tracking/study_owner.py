@@ -94,7 +94,7 @@ def own_study(study: optuna.Study, locked: bool) -> Iterator[Callable[[], None]]
 
 
 def _claim(study: optuna.Study, owner: Owner) -> None:
-    study.set_user_attr(OWNER, {**owner.tags(), HEARD: str(time.time())})
+    study.set_user_attr(OWNER, {**owner.tags(), HEARD: time.time()})
 
 
 def _renew(study: optuna.Study, owner: Owner, done: threading.Event) -> None:
@@ -118,7 +118,7 @@ def _release(study: optuna.Study, owner: Owner) -> None:
 def _owner_of(study: optuna.Study) -> tuple[Owner | None, float]:
     """Give the owner, and for how many seconds it has been silent."""
     kept = study.user_attrs.get(OWNER) or {}
-    return Owner.of_tags(kept), time.time() - float(kept.get(HEARD, 0))
+    return Owner.of_tags(kept), time.time() - kept.get(HEARD, 0.0)
 
 
 def _owner_of_journal(path: Path) -> Owner | None:
