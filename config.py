@@ -25,7 +25,7 @@ from treeline.evaluation.thresholds import check_costs
 from treeline.tuning.objective import choose_metric
 from treeline.tuning.schedule import MAX_SEED, AskedMetric, SearchSettings
 from treeline.tuning.search_space import read_space
-from treeline.tuning.study import check_storage
+from treeline.tuning.storage import check_storage
 
 
 def _whole(value: Any) -> Any:

@@ -52,6 +52,7 @@ from treeline.evaluation.intervals import ALPHA, ROWS, intervals
 from treeline.evaluation.new_rows import Seen
 from treeline.evaluation.predictions import Predictions, dummy_predictions, predict
 from treeline.evaluation.sampling import Sampling
+from treeline.interruption import stop_if_wished
 from treeline.metrics import metrics_of
 from treeline.model.estimator import make_estimator
 from treeline.tuning.search_space import DEFAULTS
@@ -288,6 +289,7 @@ def run(settings: EvaluationSettings) -> str:
         log_metrics(challenger, criteria.metric, dummies, known)
         found = examine(challenger, criteria.metric, parse_costs(settings.costs), deadline)
 
+        stop_if_wished()
         decision = judge(challenger, criteria, dummies[criteria.metric], rows_digest(challenger, data_run))
         found.attempt("model card", lambda: log_card(active.info.run_id, problem, frame, found))
         if decision.outcome == "refuse":

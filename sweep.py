@@ -32,6 +32,7 @@ import main as chain
 from config import EvaluationSettings, MainSettings, SweepSettings
 from launch.groups import Group, Ran, best_of, groups_of
 from launch.hydra import combinations, describe, multirun, overrides_of
+from launch.stops import listen_to_parent, stops_passed_on
 from tracking.datasets import load_problem
 from tracking.models import form_names
 from tracking.registry import move_alias
@@ -39,6 +40,7 @@ from tracking.runs import Lineage, logged_settings, stage_run
 from tracking.store import open_store
 from tracking.store_errors import store_error
 from treeline import UserError
+from treeline.interruption import stop_if_wished
 from treeline.metrics import metrics_of
 from utils import command, log_to_stderr, parse
 
@@ -72,6 +74,7 @@ def run_combination(place: Mapping[str, str], parameters: Mapping[str, Any]) -> 
     if mlflow.active_run() is None:
         os.environ.update(place)
         log_to_stderr()
+        listen_to_parent()
         open_store()
     settings = read(parameters)
     logger.info(f"combination {describe(settings)}")
@@ -80,6 +83,8 @@ def run_combination(place: Mapping[str, str], parameters: Mapping[str, Any]) -> 
             return {"run_id": chain.run(settings.model_copy(update=UNJUDGED)), "error": ""}
     except UserError as error:
         reason = str(error)
+    except KeyboardInterrupt:  # raised on, it would end the others' processes where they stand
+        reason = "stopped"
     except Exception as error:  # a defect, a full disk: it belongs in the table too
         reason = str(store_error(error) or f"{type(error).__name__}: {error}")
     logger.warning(f"combination {describe(settings)} failed: {reason}")
@@ -188,7 +193,8 @@ def run(settings: SweepSettings) -> str:
             "MLFLOW_RUN_CONTEXT": json.dumps({"mlflow.parentRunId": active.info.run_id}),
         }
         try:
-            ran = multirun(words, partial(run_combination, place))
+            with stops_passed_on():
+                ran = multirun(words, partial(run_combination, place))
         finally:
             close_below(active.info.run_id)
         done = [outcome(each, got["run_id"]) if got["run_id"] else None for each, got in zip(planned, ran, strict=True)]
@@ -196,6 +202,7 @@ def run(settings: SweepSettings) -> str:
         best = [member for groups in kinds if len(groups) > 1 for member in best_of(groups).members]
         found = [{"best": each in best, **(each.values if each else {})} for each in done]
         log_table(planned, [{**got, **row} for got, row in zip(ran, found, strict=True)])
+        stop_if_wished()
         report(kinds)
         errors = [got["error"] for got in ran if got["error"]]
         mlflow.log_metrics({"combinations": len(ran), "combinations_failed": len(errors)})

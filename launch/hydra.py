@@ -17,6 +17,7 @@ from hydra.errors import HydraException
 
 from config import MainSettings
 from treeline import UserError, nearest
+from treeline.interruption import stop_if_wished
 
 WORD = re.compile(r"""(?:[^\s'"]|'[^']*'|"[^"]*")+""")  # blanks within quotes do not end it
 QUIET = ["hydra/job_logging=none", "hydra/hydra_logging=none", "hydra.output_subdir=null"]
@@ -82,6 +83,7 @@ def multirun(words: Sequence[str], task: Callable[[Any], Any]) -> list[Any]:
 
     Raises:
         UserError: Hydra refuses the words, or a process was killed.
+        KeyboardInterrupt: it was killed because all are to stop.
     """
     ConfigStore.instance().store("treeline", MainSettings().model_dump())
     try:
@@ -93,6 +95,7 @@ def multirun(words: Sequence[str], task: Callable[[Any], Any]) -> list[Any]:
         reason = " ".join(str(error).partition("Config search path")[0].split())
         raise UserError(f"Hydra refuses {' '.join(words)}: {reason}") from None
     except BrokenProcessPool:
+        stop_if_wished()
         fewer = "run fewer side by side, with hydra.launcher.n_jobs=1"
         raise UserError(f"A process of the sweep was killed, most often for want of memory: {fewer}.") from None
     return [job.return_value for batch in batches for job in batch]
