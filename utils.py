@@ -5,9 +5,11 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from loguru import logger
@@ -15,8 +17,13 @@ from pydantic import ValidationError
 from pydantic_settings import CliApp, CliSettingsSource, SettingsError
 
 from config import Settings, Stage
+from tracking.closing import close_abandoned_runs, discard_unused_run
 from tracking.store import check_store
 from treeline import RefusedError, StoreError, UserError, interruption, nearest
+from treeline.secrets import without_secrets
+
+if TYPE_CHECKING:
+    from loguru import Record
 
 # The exit codes of every command; docs/use-the-model.md tells them.
 DONE, MISTAKE, COMMAND_LINE, REFUSED, STORE, INTERRUPTED = 0, 1, 2, 3, 4, 130
@@ -44,6 +51,16 @@ def command(
     """
     log_to_stderr()
     listen_for_stops()
+    code = MISTAKE
+    try:
+        code = _command(settings, script, run, argv)
+    finally:
+        discard_unused_run(code == DONE)
+    return code
+
+
+def _command(settings: type[Stage], script: str, run: Callable[[Stage], object], argv: Sequence[str] | None) -> int:
+    """Parse, check, run; give the exit code."""
     try:
         given = parse(settings, Path(script).name, argv)
         given.check()
@@ -51,6 +68,7 @@ def command(
         return _ended(error, STORE if isinstance(error, StoreError) else COMMAND_LINE)
     try:
         check_store()
+        close_abandoned_runs()
         run(given)
     except RefusedError as error:
         return _ended(error, REFUSED)
@@ -81,8 +99,16 @@ def listen_for_stops() -> None:
         signal.signal(signal.SIGINT, stop)
 
 
+def _hide_secrets(record: "Record") -> None:
+    record["message"] = without_secrets(record["message"])
+
+
+def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    sys.stderr.write(without_secrets("".join(traceback.format_exception(kind, error, trace))))
+
+
 def _ended(error: UserError, code: int) -> int:
-    print(f"error: {error}", file=sys.stderr)
+    print(f"error: {without_secrets(str(error))}", file=sys.stderr)
     return code
 
 
@@ -109,8 +135,12 @@ def parse(settings: type[Stage], script: str, argv: Sequence[str] | None = None)
 
 
 def log_to_stderr() -> None:
-    """Send our log to stderr, one short line a message, and quieten two libraries that narrate their set-up."""
+    """Send our log to stderr, one short line a message and no secret in it, nor in a traceback; quieten libraries that
+    narrate their set-up.
+    """
     logger.remove()
+    logger.configure(patcher=_hide_secrets)
+    sys.excepthook = _print_traceback
     logger.add(
         sys.stderr, format="<green>{time:HH:mm:ss}</green> | <level>{level: <7}</level> | {message}", level="INFO"
     )

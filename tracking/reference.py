@@ -9,7 +9,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from tracking.datasets import load_problem, log_parquet, split_path
-from tracking.runs import Lineage, find_run
+from tracking.runs import Lineage, find_run, refuse_deleted
 from treeline import UserError
 from treeline.data.chunks import chunks
 from treeline.data.drift import sample_rows
@@ -58,8 +58,9 @@ def _judged_answers(evaluation_run_id: str) -> pd.DataFrame:
     if not evaluation_run_id:
         return pd.DataFrame()
     try:
+        refuse_deleted(mlflow.get_run(evaluation_run_id))
         path = mlflow.artifacts.download_artifacts(run_id=evaluation_run_id, artifact_path=f"{ANSWERS}.parquet")
-    except (MlflowException, OSError) as error:
+    except (MlflowException, OSError, UserError) as error:
         logger.warning(f"the drift of the answers is not measured: {error}")
         return pd.DataFrame()
     return pd.read_parquet(path)

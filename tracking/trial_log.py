@@ -8,7 +8,11 @@ from typing import Any
 import mlflow
 from mlflow.entities import Metric, Param, Run, RunTag
 
+from tracking.closing import close
+from tracking.owners import this_process
+
 MAX_METRICS_PER_CALL = 1000  # the most metrics that MLflow takes in one call
+RESUMED = "The process that ran it is gone; another run went on with its study."
 FLUSH_SECONDS = 1.5  # how long a curve may wait before it is written; a shorter trial is written once, at its end
 
 
@@ -25,7 +29,7 @@ class RunLog:
     def __init__(self, experiment_id: str, parent_run_id: str, tags: Mapping[str, str]) -> None:
         self._client = mlflow.MlflowClient()
         self._experiment_id = experiment_id
-        self._tags = {**tags, "mlflow.parentRunId": parent_run_id, "stage": "trial"}
+        self._tags = {**this_process().tags(), **tags, "mlflow.parentRunId": parent_run_id, "stage": "trial"}
         self._writer = ThreadPoolExecutor(1)
         self._pending: list[Future[None]] = []
         self._run_id = ""
@@ -120,19 +124,13 @@ def gather_runs(study: str, last: int | None) -> str | None:
         if run.data.tags["trial"] == str(last):
             unwritten = run.info.run_id if is_open else None
         elif is_open:
-            _close(run)
+            close(run, RESUMED)
     return unwritten
 
 
 def _close_with_parent(tuning: Run) -> None:
     """Close a tuning run, and the run of `main` that it was part of."""
-    _close(tuning)
+    close(tuning, RESUMED)
     parent = tuning.data.tags.get("mlflow.parentRunId")
     if parent and mlflow.get_run(parent).info.status == "RUNNING":
-        _close(mlflow.get_run(parent))
-
-
-def _close(run: Run) -> None:
-    client = mlflow.MlflowClient()
-    client.set_tag(run.info.run_id, "state", "KILLED")
-    client.set_terminated(run.info.run_id, "KILLED")
+        close(mlflow.get_run(parent), RESUMED)
