@@ -17,7 +17,8 @@ from pydantic import ValidationError
 from pydantic_settings import CliApp, CliSettingsSource, SettingsError
 
 from config import Settings, Stage
-from tracking.closing import close_abandoned_runs, discard_unused_run
+from tracking.adoption import close_unused_run
+from tracking.closing import close_abandoned_runs
 from tracking.store import check_store
 from treeline import RefusedError, StoreError, UserError, interruption, nearest
 from treeline.secrets import without_secrets
@@ -51,16 +52,6 @@ def command(
     """
     log_to_stderr()
     listen_for_stops()
-    code = MISTAKE
-    try:
-        code = _command(settings, script, run, argv)
-    finally:
-        discard_unused_run(code == DONE)
-    return code
-
-
-def _command(settings: type[Stage], script: str, run: Callable[[Stage], object], argv: Sequence[str] | None) -> int:
-    """Parse, check, run; give the exit code."""
     try:
         given = parse(settings, Path(script).name, argv)
         given.check()
@@ -77,10 +68,12 @@ def _command(settings: type[Stage], script: str, run: Callable[[Stage], object],
     except UserError as error:
         return _ended(error, MISTAKE)
     except KeyboardInterrupt:
+        close_unused_run("It was interrupted.")
         print(
             "interrupted: what was running is closed; a study goes on when its --study-name is given", file=sys.stderr
         )
         return INTERRUPTED
+    close_unused_run()
     return DONE
 
 
@@ -108,6 +101,8 @@ def _print_traceback(kind: type[BaseException], error: BaseException, trace: Tra
 
 
 def _ended(error: UserError, code: int) -> int:
+    if code != STORE:
+        close_unused_run(str(error))
     print(f"error: {without_secrets(str(error))}", file=sys.stderr)
     return code
 

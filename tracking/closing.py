@@ -1,8 +1,5 @@
-"""Runs that nobody would close: those of processes that are gone, told by a heartbeat while they live, and those that
-`mlflow run` opened and no stage took.
-"""
+"""Runs that nobody would close: their processes are gone, which a heartbeat tells of while they live."""
 
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -123,24 +120,3 @@ def _heard(run: Run) -> float:
     with suppress(ValueError):
         return float(run.data.tags.get(HEARTBEAT, ""))
     return float(run.info.start_time) / 1000
-
-
-def discard_unused_run(succeeded: bool) -> None:
-    """Move the run that `mlflow run` opened to MLflow's trash, where no stage has taken it: nothing is in it.
-
-    `mlflow run` sets the status of a run that is open when the command ends, and cannot in the trash: so it is set.
-
-    Args:
-        succeeded: what the command did of what it was asked for.
-    """
-    run_id = os.environ.pop("MLFLOW_RUN_ID", "")
-    if not run_id:
-        return
-    client = mlflow.MlflowClient()
-    try:
-        run = client.get_run(run_id)
-        if run.info.status == "RUNNING" and "mlflow.project.entryPoint" in run.data.tags and not run.data.metrics:
-            client.set_terminated(run_id, "FINISHED" if succeeded else "FAILED")
-            client.delete_run(run_id)
-    except MlflowException as error:
-        logger.warning(f"the run {run_id} that mlflow run opened for this command holds nothing, and stays: {error}")

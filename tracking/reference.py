@@ -8,8 +8,9 @@ from loguru import logger
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+from tracking.adoption import refuse_deleted
 from tracking.datasets import load_problem, log_parquet, split_path
-from tracking.runs import Lineage, find_run, refuse_deleted
+from tracking.runs import Lineage, find_run
 from treeline import UserError
 from treeline.data.chunks import chunks
 from treeline.data.drift import sample_rows

@@ -1,7 +1,6 @@
 """The runs of stages: opened, found again, and the lineage that leads from one to the next."""
 
 import os
-import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -9,10 +8,10 @@ from dataclasses import asdict, dataclass, fields
 from typing import Protocol
 
 import mlflow
-from loguru import logger
-from mlflow.entities import LifecycleStage, Run
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
+from tracking.adoption import check_environment, refuse_deleted, take_over
 from tracking.closing import HEARTBEAT, heartbeat
 from tracking.owners import this_process
 from tracking.store import choose_experiment
@@ -20,7 +19,6 @@ from treeline import UserError
 from treeline.interruption import stop_if_wished
 from treeline.secrets import without_secrets
 
-GENERATED_NAME = re.compile(r"[a-z]+-[a-z]+-\d+")  # what MLflow calls a run that nobody named
 REPRODUCTION = "reproduction"  # tag of a run that only makes an earlier one again
 SETTINGS = "settings.json"  # every setting of a stage as it was given, which the parameters of a run may not be
 
@@ -109,7 +107,7 @@ def stage_run(stage: str, settings: StageSettings, system_metrics: bool = False)
     if not nested and not adopted:
         choose_experiment()
     if not nested:
-        _check_environment()
+        check_environment()
     if system_metrics:
         mlflow.set_system_metrics_sampling_interval(1)
     tags = {"stage": stage, **this_process().tags()}
@@ -121,7 +119,7 @@ def stage_run(stage: str, settings: StageSettings, system_metrics: bool = False)
     ):
         given = settings.parameters()
         if adopted:
-            _take_over(run, stage)
+            take_over(run, stage)
         logged = run.data.params
         mlflow.log_params({name: value for name, value in given.items() if name not in logged})
         mlflow.log_dict(given, SETTINGS)
@@ -130,46 +128,6 @@ def stage_run(stage: str, settings: StageSettings, system_metrics: bool = False)
         except UserError as error:
             mlflow.set_tag("error", without_secrets(str(error))[:5000])
             raise
-
-
-def _check_environment() -> None:
-    """Refuse a run or an experiment that the environment names and MLflow cannot use.
-
-    Raises:
-        UserError: it is unknown, or lies in the trash.
-    """
-    named = {key: os.environ.get(key, "") for key in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID")}
-    run_id, experiment_id = named.values()
-    try:
-        if run_id:
-            refuse_deleted(mlflow.get_run(run_id))
-        elif experiment_id and mlflow.get_experiment(experiment_id).lifecycle_stage != LifecycleStage.ACTIVE:
-            raise UserError(
-                f"The experiment {experiment_id}, which MLFLOW_EXPERIMENT_ID names, lies in MLflow's trash: restore it "
-                f"with `mlflow experiments restore --experiment-id {experiment_id}`, or name another one."
-            )
-    except MlflowException as error:
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            raise
-        told = " and ".join(f"{key}={value}" for key, value in named.items() if value)
-        raise UserError(f"{error.message.rstrip('.')}. The environment says {told}: unset it.") from None
-
-
-def _take_over(run: Run, stage: str) -> None:
-    """Make a run that `mlflow run` opened the stage's own: named after it, and without the secrets in its tags; warn of
-    those in its parameters, which nobody can change.
-    """
-    tags = {key: without_secrets(value) for key, value in run.data.tags.items()}
-    tags = {key: value for key, value in tags.items() if value != run.data.tags[key]}
-    if GENERATED_NAME.fullmatch(run.info.run_name or ""):
-        tags["mlflow.runName"] = stage
-    mlflow.set_tags(tags)
-    open_ = [name for name, value in run.data.params.items() if without_secrets(value) != value]
-    if open_:
-        logger.warning(
-            f"`mlflow run` has logged {', '.join(open_)} as typed, with what may be a password or a signature, for all "
-            "who see the run: change it if it is one; docs/use-the-model.md tells how to hand one over unseen"
-        )
 
 
 def _inherited_tags() -> dict[str, str]:
@@ -216,24 +174,6 @@ def find_run(stage: str, run_id: str = "") -> Run:
     if run.info.status != "FINISHED":
         raise UserError(f"The run {run_id} of {stage} is {run.info.status}, not FINISHED: give one that finished.")
     return run
-
-
-def refuse_deleted(run: Run) -> None:
-    """Refuse a run that lies in MLflow's trash.
-
-    Raises:
-        UserError: it does; says how to restore it.
-    """
-    if run.info.lifecycle_stage == LifecycleStage.ACTIVE:
-        return
-    home = mlflow.get_experiment(run.info.experiment_id)
-    what = f"runs restore --run-id {run.info.run_id}"
-    if home.lifecycle_stage != LifecycleStage.ACTIVE:
-        what = f"experiments restore --experiment-id {home.experiment_id}"
-    raise UserError(
-        f"The run {run.info.run_id} of {run.data.tags.get('stage', 'no stage')} lies in MLflow's trash: restore it "
-        f"with `mlflow {what}`, or choose another one."
-    )
 
 
 def _last_run(stage: str) -> Run:

@@ -1,4 +1,4 @@
-"""Runs that nobody would close: of killed processes, of machines that fell silent, and those that no stage took."""
+"""Runs that nobody would close: of killed processes, and of machines that fell silent."""
 
 import signal
 import subprocess
@@ -14,7 +14,6 @@ import pytest
 from conftest import REPOSITORY, Store
 from mlflow.exceptions import MlflowException
 
-import batch_inference
 import main
 import model_registry
 from config import DataSettings
@@ -174,49 +173,6 @@ def test_a_store_that_does_not_answer_ends_no_work(store: Store, monkeypatch: py
         while len(tried) < 2 and time.monotonic() < deadline:
             time.sleep(0.01)
     assert len(tried) > 1  # it went on after the first
-
-
-# --- the run that `mlflow run` opened
-
-
-def opened_by_mlflow_run(store: Store, monkeypatch: pytest.MonkeyPatch, **tags: str) -> str:
-    """Open a run and name it in the environment, as `mlflow run` does before it starts the entry point."""
-    tags = tags or {"mlflow.project.entryPoint": "main"}
-    run_id = str(store.client.create_run("0", run_name="capable-shrew-123", tags=tags).info.run_id)
-    monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
-    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "0")
-    return run_id
-
-
-COMMANDS: list[tuple[Callable[..., int], list[str], str]] = [
-    (main.main, [*IRIS, "--dry-run"], "FINISHED"),
-    (main.main, ["--dta", "iris"], "FAILED"),
-    (main.main, ["--data", "no such file.csv", "--target", "y"], "FAILED"),
-    (model_registry.main, ["lineage", "--model", "NoModel/1"], "FAILED"),
-    (model_registry.main, ["export-model", "--model", "NoModel/1", "--output", "m.zip"], "FAILED"),
-]
-
-
-@pytest.mark.parametrize(("command", "argv", "status"), COMMANDS, ids=[" ".join(each[1][:2]) for each in COMMANDS])
-def test_a_run_that_no_stage_takes_is_closed_and_deleted(
-    store: Store, monkeypatch: pytest.MonkeyPatch, command: Callable[..., int], argv: list[str], status: str
-) -> None:
-    run_id = opened_by_mlflow_run(store, monkeypatch)
-    assert (command(argv) == 0) == (status == "FINISHED")
-    assert store.runs() == []
-    assert (store.run(run_id).info.status, store.run(run_id).info.lifecycle_stage) == (status, "deleted")
-
-
-def test_a_run_that_a_stage_took_stays(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    run_id = opened_by_mlflow_run(store, monkeypatch)
-    assert batch_inference.main([]) == 1
-    assert [(run.info.run_id, run.info.status) for run in store.runs()] == [(run_id, "FAILED")]
-
-
-def test_a_run_that_a_person_names_is_never_deleted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    run_id = opened_by_mlflow_run(store, monkeypatch, mine="yes")
-    assert main.main(["--dta", "iris"]) == 2
-    assert [run.info.run_id for run in store.runs()] == [run_id]
 
 
 def test_commands_that_start_together_close_a_run_once(store: Store) -> None:
