@@ -68,14 +68,15 @@ def take_over(run: Run, stage: str) -> None:
     open_ = [name for name, value in run.data.params.items() if without_secrets(value) != value]
     if open_:
         logger.warning(
-            f"`mlflow run` has logged {', '.join(open_)} as typed, with what may be a password or a signature, for "
-            "all who see the run: change it if it is one; docs/use-the-model.md tells how to hand one over unseen"
+            f"`mlflow run` has logged {', '.join(open_)} as typed, with what may be a password or a signature: change "
+            "it if it is one, for all who see the run can read it; docs/use-the-model.md tells how to hand one over "
+            "unseen"
         )
 
 
 def close_unused_run(error: str = "") -> None:
-    """Close the run that `mlflow run` opened for a command that opens none, or ended before: named after the entry point,
-    it says what went wrong.
+    """Close the run that `mlflow run` opened for a command that opens none, or ended before: named after the entry
+    point, it says what went wrong.
 
     It has no `stage`, so that no stage builds on it. It cannot be deleted, for `mlflow run` sets its status afterwards.
 

@@ -82,8 +82,13 @@ class RunLog:
         self._pending.append(self._writer.submit(work, *arguments))
 
     def _open(self, name: str, tags: dict[str, str], start: int, run_id: str) -> None:
-        run = run_id or self._client.create_run(self._experiment_id, start, tags, name).info.run_id
-        self._run_id = run
+        if not run_id:
+            self._run_id = self._client.create_run(self._experiment_id, start, tags, name).info.run_id
+            return
+        self._run_id = run_id
+        if "error" in self._client.get_run(run_id).data.tags:  # why it was closed, which is true no longer
+            self._client.delete_tag(run_id, "error")
+        self._client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
 
     def _write(self, points: list[Metric], params: list[Param], tags: list[RunTag]) -> None:
         self._client.log_batch(self._run_id, points[:MAX_METRICS_PER_CALL], params, tags)
@@ -122,7 +127,7 @@ def gather_runs(study: str, last: int | None) -> str | None:
             continue
         mlflow.MlflowClient().set_tag(run.info.run_id, "mlflow.parentRunId", active.run_id)
         if run.data.tags["trial"] == str(last):
-            unwritten = run.info.run_id if is_open else None
+            unwritten = run.info.run_id if is_open or run.info.status == "KILLED" else None
         elif is_open:
             close(run, RESUMED)
     return unwritten

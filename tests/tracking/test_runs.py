@@ -9,9 +9,13 @@ import mlflow
 import pytest
 from conftest import STAGES, Store
 
+import batch_inference
+import data_evaluation
 import data_preprocessing
 import hyperparameters_tuning
 import main
+import model_registry
+import reproduction
 from config import DataSettings, MainSettings
 from tracking.runs import Lineage, find_run, stage_run
 from treeline import UserError
@@ -275,3 +279,24 @@ def test_what_the_environment_names_must_be_there(
 ) -> None:
     monkeypatch.setenv(variable, "99999")
     assert f"The environment says {variable}=" in refused(data_preprocessing.main, *IRIS)
+
+
+def test_a_version_whose_runs_are_deleted_is_not_judged_compared_with_or_made_again(
+    cancer_copy: Store, refused: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = {stage: cancer_copy.last(stage).info.run_id for stage in STAGES}
+    rows = ["--input", "rows.csv", "--output", "scores.csv"]
+    cancer_copy.table(runs["data-preprocessing"], "test").head(40).to_csv("rows.csv", index=False)
+
+    cancer_copy.client.delete_run(runs["data-evaluation"])
+    assert batch_inference.main(rows) == 0
+    assert "the drift of the answers is not measured: The run" in capsys.readouterr().err
+    assert "restore" in refused(model_registry.main, "lineage", "--model", "CancerModel@champion")
+
+    cancer_copy.client.delete_run(runs["model-training"])
+    assert "No finished run of model-training" in refused(data_evaluation.main)
+    assert "restore" in refused(data_evaluation.main, "--model-name", "CancerModel")
+    assert "restore" in refused(reproduction.main, "--model", "CancerModel@champion")
+
+    cancer_copy.client.delete_run(runs["data-preprocessing"])
+    assert f"--run-id {runs['data-preprocessing']}" in refused(batch_inference.main, *rows)

@@ -40,9 +40,9 @@ def test_a_secret_is_hidden(text: str, shown: str | None) -> None:
     [
         "",
         "houses.csv",
-        "/home/me/what?.csv",
+        "/data/what?.csv",
         "C:/tables/houses.csv",
-        "sqlite:////home/me/mlflow.db",
+        "sqlite:////data/mlflow.db",
         "http://localhost:5000/a@b",
         "http://[::1]:5000/a@b",
         "models:/CancerModel@champion",
