@@ -6,7 +6,7 @@ HIDDEN = "***"  # stands where a secret stood
 
 _PORT = r"(?!\d{1,5}(?![\w@]))"
 # What stands before the host: up to the `@`, or, as databases allow, a password of any signs.
-_USER = re.compile(rf"(?<=://)(?:[^\s/?#@'\"<>]*(?:@[^\s/?#@'\"<>]*)*|[^\s/?#@:\[]*:(?!:){_PORT}[^@\n]*)@")
+_USER = re.compile(rf"(?<=://)(?:[^\s/?#]*|[^\s/?#@:\[]*:(?!:){_PORT}[^@\n]*)@")
 _BARE_USER = re.compile(rf"[^\s:@/'\"]+:(?!\*){_PORT}[^\s:@/'\"]+@")  # of a URL whose `//` was forgotten
 # Quotes and stops behind a URL belong to the sentence.
 _END = r"(?=['\")\]},.;:>]*(?:\s|$))"
