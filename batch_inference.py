@@ -39,6 +39,7 @@ from treeline.data.files import KINDS, exists, is_csv, is_remote, local_copy, pa
 from treeline.data.tables import check_exists
 from treeline.reporting.drift_plots import drift_panels
 from treeline.reporting.fonts import legible
+from treeline.secrets import without_secrets
 from treeline.serving.scoring import Scorer, Tally, answers_beside, prepare_rows, rejected_path, score
 from utils import command
 
@@ -77,7 +78,7 @@ def load(model_uri: str) -> Model:
         raise UserError(
             f"Cannot load the model {uri}: {(str(error) or type(error).__name__).splitlines()[0]}"
         ) from error
-    predict, tags = partial(_predict, loaded), {"model_uri": uri}
+    predict, tags = partial(_predict, loaded), {"model_uri": without_secrets(uri)}
     if version is None or not Lineage.from_tags(version.tags).data_run_id:
         logger.warning(
             f"{uri} is no version that Treeline registered: its rows are not checked and drift is not measured"
@@ -163,7 +164,7 @@ def run(settings: BatchSettings) -> str:
         seconds = time.perf_counter() - start
 
         if tally.scored:
-            log_dataset(sample, Origin(Path(settings.input).name, settings.input, digest), "scoring")
+            log_dataset(sample, Origin(source.name, settings.input, digest), "scoring")
         log_tally(tally, seconds)
         for note in tally.notes:
             logger.info(note)

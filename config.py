@@ -22,6 +22,7 @@ from treeline.data.tables import BUILT_IN, check_exists, check_target_named
 from treeline.evaluation.answers import AnswerSettings
 from treeline.evaluation.criteria import Criteria, check_thresholds, parse_costs, parse_thresholds
 from treeline.evaluation.thresholds import check_costs
+from treeline.secrets import without_secrets
 from treeline.tuning.objective import choose_metric
 from treeline.tuning.schedule import MAX_SEED, AskedMetric, SearchSettings
 from treeline.tuning.search_space import read_space
@@ -103,8 +104,8 @@ class Settings(BaseSettings):
         """
 
     def parameters(self) -> dict[str, str]:
-        """Give each setting by its name on the command line, as text for MLflow."""
-        return {self.option(name): str(value) for name, value in self.model_dump().items()}
+        """Give each setting by its name on the command line, as text for MLflow, without the secrets of URLs."""
+        return {self.option(name): without_secrets(str(value)) for name, value in self.model_dump().items()}
 
     @classmethod
     def option(cls, name: str) -> str:
@@ -364,6 +365,9 @@ class ReproduceSettings(Settings):
     """Run the chain that made a version again and compare what comes out."""
 
     model: str = Field("", description="Version of a registered model: NAME/3 or NAME@champion.")
+    data: str = Field(
+        "", description="Where the table is, if it was moved or its URL held a secret; empty takes what was logged."
+    )
 
 
 class ExportSettings(Settings):

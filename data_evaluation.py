@@ -55,6 +55,7 @@ from treeline.evaluation.sampling import Sampling
 from treeline.interruption import stop_if_wished
 from treeline.metrics import metrics_of
 from treeline.model.estimator import make_estimator
+from treeline.secrets import without_secrets
 from treeline.tuning.search_space import DEFAULTS
 from utils import command
 
@@ -242,7 +243,7 @@ def bring(settings: EvaluationSettings, training_run: Run, data_run: Run) -> Cha
         golden=golden,
         lineage=lineage,
         sampling=hang_together(problem, rows),
-        data=settings.eval_dataset or f"test rows of {data_run.info.run_id}",
+        data=without_secrets(settings.eval_dataset) or f"test rows of {data_run.info.run_id}",
         given=bool(settings.eval_dataset),
         new=None if new.all() else new,
     )

@@ -29,6 +29,7 @@ from tracking.relocation import relocate as move_places
 from tracking.runs import Lineage, stage_run
 from tracking.store import choose_experiment, store_folder
 from treeline import UserError
+from treeline.secrets import without_secrets
 from utils import command
 
 
@@ -95,7 +96,7 @@ def lineage(settings: LineageSettings) -> str:
         "Champions of this name",
         *(f"  {each['at']}  version {each['champion']}  {each['why']}" for each in champion_history(version.name)),
     ]
-    text = "\n".join(lines)
+    text = without_secrets("\n".join(lines))  # of a version that knew none of it yet
     print(text)
     return text
 

@@ -5,9 +5,11 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from loguru import logger
@@ -15,9 +17,15 @@ from pydantic import ValidationError
 from pydantic_settings import CliApp, CliSettingsSource, SettingsError
 
 from config import Settings, Stage
+from tracking.adoption import close_unused_run
+from tracking.closing import close_abandoned_runs
 from tracking.store import open_store
 from tracking.store_errors import store_error
 from treeline import RefusedError, StoreError, UserError, interruption, nearest
+from treeline.secrets import without_secrets
+
+if TYPE_CHECKING:
+    from loguru import Record
 
 # The exit codes of every command; docs/use-the-model.md tells them.
 DONE, MISTAKE, COMMAND_LINE, REFUSED, STORE, INTERRUPTED = 0, 1, 2, 3, 4, 130
@@ -51,6 +59,7 @@ def command(
         return _ended(error, STORE if isinstance(error, StoreError) else COMMAND_LINE)
     try:
         open_store()
+        close_abandoned_runs()
         run(given)
     except RefusedError as error:
         return _ended(error, REFUSED)
@@ -59,6 +68,7 @@ def command(
     except UserError as error:
         return _ended(error, MISTAKE)
     except KeyboardInterrupt:
+        close_unused_run("It was interrupted.")
         print(
             "interrupted: what was running is closed; a study goes on when its --study-name is given", file=sys.stderr
         )
@@ -68,6 +78,7 @@ def command(
         if told is None:
             raise
         return _ended(told, STORE)
+    close_unused_run()
     return DONE
 
 
@@ -86,8 +97,18 @@ def listen_for_stops() -> None:
         signal.signal(signal.SIGINT, stop)
 
 
+def _hide_secrets(record: "Record") -> None:
+    record["message"] = without_secrets(record["message"])
+
+
+def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    sys.stderr.write(without_secrets("".join(traceback.format_exception(kind, error, trace))))
+
+
 def _ended(error: UserError, code: int) -> int:
-    print(f"error: {error}", file=sys.stderr)
+    if code != STORE:
+        close_unused_run(str(error))
+    print(f"error: {without_secrets(str(error))}", file=sys.stderr)
     return code
 
 
@@ -114,8 +135,12 @@ def parse(settings: type[Stage], script: str, argv: Sequence[str] | None = None)
 
 
 def log_to_stderr() -> None:
-    """Send our log to stderr, one short line a message, and quieten two libraries that narrate their set-up."""
+    """Send our log to stderr, one short line a message and no secret in it, nor in a traceback; quieten libraries that
+    narrate their set-up.
+    """
     logger.remove()
+    logger.configure(patcher=_hide_secrets)
+    sys.excepthook = _print_traceback
     logger.add(
         sys.stderr, format="<green>{time:HH:mm:ss}</green> | <level>{level: <7}</level> | {message}", level="INFO"
     )

@@ -9,9 +9,12 @@ from typing import Any
 import mlflow
 from mlflow.entities import Metric, Param, Run, RunInfo, RunTag
 
+from tracking.closing import close
+from tracking.owners import this_process
 from treeline.tuning.records import Record
 
 MAX_METRICS_PER_CALL = 1000  # the most metrics that MLflow takes in one call
+RESUMED = "The process that ran it is gone; another run went on with its study."
 FLUSH_SECONDS = 1.5  # how long a curve may wait before it is written; a shorter trial is written once, at its end
 
 
@@ -29,7 +32,7 @@ class RunLog:
     def __init__(self, parent: RunInfo, tags: Mapping[str, str]) -> None:
         self._client = mlflow.MlflowClient()
         self._parent = parent
-        self._tags = {**tags, "mlflow.parentRunId": parent.run_id, "stage": "trial"}
+        self._tags = {**this_process().tags(), **tags, "mlflow.parentRunId": parent.run_id, "stage": "trial"}
         self._writer = ThreadPoolExecutor(1)
         self._pending: list[Future[None]] = []
         self._failed = False
@@ -106,7 +109,7 @@ class RunLog:
                     unwritten[number] = chosen.info.run_id
             for run in runs:
                 if run is not chosen and run.info.status in ("RUNNING", "FINISHED"):
-                    _close(run)
+                    close(run, RESUMED)
         return dict(sorted(unwritten.items()))
 
     def _earlier(self, digest: str) -> list[Run]:
@@ -202,13 +205,7 @@ def is_whole(run: Run, record: Record) -> bool:
 
 def _close_with_parent(tuning: Run) -> None:
     """Close a tuning run, and the run of `main` that it was part of."""
-    _close(tuning)
+    close(tuning, RESUMED)
     parent = tuning.data.tags.get("mlflow.parentRunId")
     if parent and mlflow.get_run(parent).info.status == "RUNNING":
-        _close(mlflow.get_run(parent))
-
-
-def _close(run: Run) -> None:
-    client = mlflow.MlflowClient()
-    client.set_tag(run.info.run_id, "state", "KILLED")
-    client.set_terminated(run.info.run_id, "KILLED")
+        close(mlflow.get_run(parent), RESUMED)
