@@ -150,9 +150,35 @@ def path_kind(path: Path, called: str = "") -> Kind:
     """Tell what a local file is: by its name, or Parquet where it is a folder.
 
     Raises:
-        UserError: it is a file of another kind.
+        UserError: it is a file of another kind, or a pipe, a socket or a device, which can be read but once.
     """
-    return "parquet" if path.is_dir() else file_kind(path.name, called)
+    if path.is_dir():
+        return "parquet"
+    if path.exists() and not path.is_file():
+        raise UserError(
+            f"{called or path.name} is a pipe, a socket or a device: write its rows to a file first, and give that."
+        )
+    return file_kind(path.name, called)
+
+
+@contextlib.contextmanager
+def unchanged(path: Path, called: str) -> Iterator[None]:
+    """Hold that a file, or a folder's files, are at the end what they were at the beginning, for a reader passes over
+    them several times.
+
+    Raises:
+        UserError: one was written to, put in another's place, or removed meanwhile.
+    """
+    before = _state(path)
+    yield
+    if _state(path) != before:
+        raise UserError(f"{called} changed while it was read: wait until it is written, and start again.")
+
+
+def _state(path: Path) -> dict[str, tuple[int, ...]]:
+    files = path.rglob("*") if path.is_dir() else [path]
+    stats = {str(each): each.stat() for each in files if each.is_file()}
+    return {name: (stat.st_ino, stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()}
 
 
 def is_csv(name: str, called: str = "") -> bool:

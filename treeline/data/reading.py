@@ -14,7 +14,7 @@ import pyarrow as pa
 from treeline import UserError
 from treeline.data.csv_rows import csv_pieces, headers_again, text_frame
 from treeline.data.dialects import csv_dialect
-from treeline.data.files import AS_IT_STANDS, FileSettings, TableFile, path_kind
+from treeline.data.files import AS_IT_STANDS, FileSettings, TableFile, path_kind, unchanged
 from treeline.data.parquet_files import arrow_table, find_parts, frame_of
 from treeline.data.records import read_excel, read_json
 
@@ -57,10 +57,10 @@ def read_path(path: Path, data: str, files: FileSettings = AS_IT_STANDS) -> Tabl
         files: what the user says of it.
 
     Raises:
-        UserError: of another kind, unreadable, or without rows.
+        UserError: of another kind, unreadable, without rows, or changed meanwhile.
     """
     kind = path_kind(path, data)
-    with readable(data):
+    with readable(data), unchanged(path, data):
         if kind == "csv":
             found = _read_csv(path, data, files)
         elif kind == "excel":

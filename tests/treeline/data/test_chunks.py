@@ -9,9 +9,10 @@ import pyarrow as pa
 import pytest
 
 from treeline import UserError
-from treeline.data.chunks import Chunk, atomic_writer, chunks, count_rows, file_digest
+from treeline.data.chunks import Chunk, chunks, count_rows, file_digest
 from treeline.data.files import FileSettings
 from treeline.data.reading import read_path
+from treeline.data.writing import atomic_writer
 
 
 @pytest.fixture(autouse=True)
@@ -100,7 +101,7 @@ def test_what_is_no_such_file_is_a_sentence(name: str, content: bytes) -> None:
 def test_what_is_written_is_there_when_it_is_whole(name: str) -> None:
     Path(name).write_text("before")
     part = pa.table({"a": [1, 2], "b": ["x", None]})
-    with atomic_writer(Path(name)) as append:
+    with atomic_writer(Path(name)) as (append,):
         append(part)
         append(part)
         assert Path(name).read_text() == "before"
@@ -110,7 +111,7 @@ def test_what_is_written_is_there_when_it_is_whole(name: str) -> None:
 
 def test_an_error_leaves_what_was_there() -> None:
     Path("t.parquet").write_text("before")
-    with contextlib.suppress(pa.ArrowInvalid), atomic_writer(Path("t.parquet")) as append:
+    with contextlib.suppress(pa.ArrowInvalid), atomic_writer(Path("t.parquet")) as (append,):
         append(pa.table({"a": [1]}))
         append(pa.table({"a": ["no number"]}))
     assert Path("t.parquet").read_text() == "before"
@@ -161,7 +162,7 @@ def test_the_pieces_of_every_other_kind_make_the_whole(name: str) -> None:
     found = list(chunks(Path(name)))
     assert len(found) > 2
     pd.testing.assert_frame_equal(together(found), read_path(Path(name), name).frame)
-    with atomic_writer(Path("out.csv")) as append:
+    with atomic_writer(Path("out.csv")) as (append,):
         for chunk in found:
             append(chunk.raw)
     assert "1.0" not in Path("out.csv").read_text()
@@ -170,14 +171,14 @@ def test_the_pieces_of_every_other_kind_make_the_whole(name: str) -> None:
 
 def test_a_long_name_is_written_with_room_beside_it() -> None:
     name = "n" * 251 + ".csv"
-    with atomic_writer(Path(name)) as append:
+    with atomic_writer(Path(name)) as (append,):
         append(pa.table({"a": [1]}))
     assert [path.name for path in Path().iterdir()] == [name]
 
 
 def test_what_parquet_cannot_hold_is_a_sentence() -> None:
     span = pa.array([pa.scalar((1, 2, 3), pa.month_day_nano_interval())])
-    with pytest.raises(UserError, match="Write a CSV file instead"), atomic_writer(Path("t.parquet")) as append:
+    with pytest.raises(UserError, match="Write a CSV file instead"), atomic_writer(Path("t.parquet")) as (append,):
         append(pa.table({"a": span}))
 
 
