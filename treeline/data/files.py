@@ -36,6 +36,7 @@ KINDS: dict[Kind, tuple[str, ...]] = {
 ENDINGS = tuple(ending for endings in KINDS.values() for ending in endings)
 WHAT_IS_READ = "a CSV, Parquet, Excel, JSON or Feather file, or a folder of Parquet parts"
 ARTIFACTS = ("runs:/", "models:/", "mlflow-artifacts:/")
+MAX_SILENT_SECONDS = 20  # of a web server
 MAX_SKIPPED = 1_000_000  # rows that skip_rows may name
 
 # Fetches an artifact URI into a folder and gives the file, or the folder of parts; an OSError says why not.
@@ -204,32 +205,54 @@ def local_copy(data: str, download: Download | None = None) -> Iterator[Path]:
     if not is_remote(data):
         yield Path(data)
         return
+    artifact = data.startswith(ARTIFACTS)
+    if artifact and download is None:
+        raise UserError(f"{data} is an artifact of MLflow: give the path of a file.")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / (data.rstrip("/").partition("?")[0].rpartition("/")[2] or "table")
         try:
-            if data.startswith(ARTIFACTS):
-                if download is None:
-                    raise UserError(f"{data} is an artifact of MLflow: give the path of a file.")
+            if artifact and download is not None:
                 path = download(data, Path(folder))
             else:
                 _fetch(data, path)
         # Each file system and client raises its own; none of them is more than a URL that does not work.
-        except (OSError, ValueError, ImportError) as error:
+        except Exception as error:
             hint = " Install what reads it with pip." if isinstance(error, ImportError) else ""
-            reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+            reason = (next(iter(str(error).splitlines()), "") or type(error).__name__).rstrip(". ")
             raise UserError(f"Cannot fetch {data}: {reason}.{hint}") from error
         yield path
 
 
 def _fetch(data: str, path: Path) -> None:
     """Copy a file, or a folder of parts, from where fsspec finds it."""
+    if data.lower().startswith(("http://", "https://")):
+        _fetch_page(data, path)
+        return
     system, inner = fsspec.core.url_to_fs(data)
-    if not data.startswith(("http://", "https://")) and system.isdir(inner):
+    if system.isdir(inner):
         system.get(inner, str(path), recursive=True)
         return
     with system.open(inner, "rb") as source, path.open("wb") as copy:
         while chunk := source.read(1 << 22):
             copy.write(chunk)
+
+
+def _fetch_page(url: str, path: Path) -> None:
+    """Copy what a web server gives.
+
+    Raises:
+        OSError: it refuses, sends in circles, falls silent, or breaks off.
+    """
+    import requests  # a served model, which brings this module, fetches no files
+
+    with requests.get(url, stream=True, timeout=MAX_SILENT_SECONDS) as answer, path.open("wb") as copy:
+        if not answer.ok:
+            raise OSError(f"the server answers {answer.status_code} {answer.reason}")
+        for block in answer.iter_content(1 << 20):
+            copy.write(block)
+        told = answer.headers.get("Content-Length", "")
+        if told.isdigit() and answer.raw.tell() < int(told):
+            raise OSError(f"it broke off after {answer.raw.tell():,} of {int(told):,} bytes")
 
 
 def unpacked(path: Path) -> IO[bytes]:
