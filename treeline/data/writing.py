@@ -1,6 +1,7 @@
 """Write table files that belong together: all appear under their names when each is whole, or none does."""
 
 import contextlib
+import errno
 import glob
 import gzip
 import hashlib
@@ -24,6 +25,8 @@ try:
 except ImportError:  # Windows, where a file that is open cannot be removed: nothing else is needed to spare it
     fcntl = None  # type: ignore[assignment]
 
+ALONE, AT_ONCE = (fcntl.LOCK_EX, fcntl.LOCK_NB) if fcntl is not None else (0, 0)
+NO_LOCKS = (errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)  # of file systems without them
 MAX_NAME_BYTES = 200  # of a file, from which its hidden twin gets a name of its own
 # Whole numbers with a gap are no floats in a CSV either.
 WHOLE_NUMBERS = {
@@ -56,15 +59,17 @@ def atomic_writer(*paths: Path) -> Iterator[list[Append]]:
     """
     files = [_HiddenFile(Path(os.path.realpath(path))) for path in paths]
     try:
-        for file in files:
-            file.open()
+        with _alone_in(files[0].folder):
+            for file in files:
+                file.open()
         yield [file.append for file in files]
         for file in files:
             file.finish()
-        for file in files[1:]:  # before the first appears: beside it never stand rows of another batch
-            file.remove_former()
-        for file in files:
-            file.appear()
+        with _alone_in(files[0].folder):
+            for file in files[1:]:  # before the first appears: beside it never stand rows of another batch
+                file.remove_former()
+            for file in files:
+                file.appear()
     finally:
         for file in files:
             file.discard()
@@ -79,6 +84,7 @@ class _HiddenFile:
         self._leftovers = f".{glob.escape(name)}.*.partial"
         self._partial = path.with_name(f".{name}.{uuid.uuid4().hex[:8]}.partial")
         self._stack = ExitStack()
+        self.folder = path.parent
         self._binary: IO[bytes] | None = None
         self._write: Append | None = None
 
@@ -88,7 +94,7 @@ class _HiddenFile:
             for left in self._path.parent.glob(self._leftovers):
                 _remove_unless_held(left)
             self._binary = self._partial.open("xb")
-            _lock(self._binary)
+            _lock(self._binary, ALONE | AT_ONCE)
 
     def append(self, rows: pa.Table) -> None:
         """Write rows behind those before, all of the same columns."""
@@ -116,7 +122,8 @@ class _HiddenFile:
         """Take the name, if there are rows."""
         assert self._binary is not None
         with _told(self._path):
-            self._binary.close()
+            if fcntl is None:
+                self._binary.close()  # Windows renames no open file; elsewhere the lock holds until the name is there
             if self._write is not None:
                 self._partial.replace(self._path)
 
@@ -154,19 +161,42 @@ def _hashed(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()[:32]
 
 
-def _lock(file: IO[bytes]) -> None:
-    if fcntl is not None:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+def _lock(file: IO[bytes] | int, how: int) -> bool:
+    """Lock a file or a folder; tell whether its file system has locks.
+
+    Raises:
+        BlockingIOError: another holds it, and waiting was not asked for.
+    """
+    if fcntl is None:
+        return os.name == "nt"
+    try:
+        fcntl.flock(file, how)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        return False
+    return True
 
 
 def _remove_unless_held(path: Path) -> None:
     """Remove what a writer left, unless it is still at work, in this process or another, on this machine or another."""
     try:
         with path.open("rb+") as file:
-            _lock(file)
-            path.unlink()
+            if _lock(file, ALONE | AT_ONCE):
+                path.unlink()
     except (BlockingIOError, FileNotFoundError, PermissionError):  # held, gone by now, or another user's
         return
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Let no other writer rename files in a folder meanwhile, so that those of two never stand side by side."""
+    with _told(folder), ExitStack() as stack:
+        if fcntl is not None:
+            place = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, place)
+            _lock(place, ALONE)
+        yield
 
 
 def _parquet_writer(file: IO[bytes], name: str, schema: pa.Schema, stack: ExitStack) -> Append:

@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -159,7 +161,7 @@ def lose_folder(append: Append) -> None:
 @pytest.mark.parametrize("name", ["out/t.csv", "out/t.csv.gz", "out/t.parquet"])
 def test_a_folder_that_is_removed_midway_is_a_sentence(name: str) -> None:
     Path("out").mkdir()
-    complaint = r"Cannot write .*t\..*: No such file or directory"
+    complaint = r"Cannot write .*out.*: No such file or directory"
     with pytest.raises(StoreError, match=complaint), atomic_writer(Path(name)) as (append,):
         lose_folder(append)
     assert names() == []
@@ -189,3 +191,28 @@ def test_a_full_disk_is_a_sentence_and_leaves_what_was_there(name: str) -> None:
     assert done.stderr.startswith(f"Cannot write {Path(name).absolute()}: File too large")
     assert len(done.stderr.splitlines()) == 1
     assert (Path(name).read_text(), names()) == ("before", [name])
+
+
+def test_the_files_of_two_writers_never_stand_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second of two that end at once waits until both files of the first are there."""
+    replace, order, inside = Path.replace, list[str](), threading.Event()
+
+    def slow(self: Path, target: Path) -> Path:
+        order.append(threading.current_thread().name)
+        inside.set()
+        time.sleep(0.2)
+        return replace(self, target)
+
+    def pair() -> None:
+        with atomic_writer(Path("t.csv"), Path("u.csv")) as (one, other):
+            write(one, other)
+
+    monkeypatch.setattr(Path, "replace", slow)
+    threads = [threading.Thread(target=pair, name=name) for name in ("one", "two")]
+    threads[0].start()
+    inside.wait()
+    threads[1].start()
+    for thread in threads:
+        thread.join()
+    assert order == ["one", "one", "two", "two"]
+    assert names() == ["t.csv", "u.csv"]
