@@ -243,7 +243,7 @@ def test_a_kill_leaves_no_half_file(cancer_copy: Store) -> None:
 
 @pytest.mark.parametrize("name", ["new.csv", "new.parquet"])
 def test_a_header_alone_gives_a_header_with_the_answers_columns(mixed_copy: Store, name: str) -> None:
-    rows = houses(5, seed=7).drop(columns="kind of house").head(0)
+    rows = houses(60, seed=7).drop(columns="kind of house").head(0)
     rows.to_csv(name, index=False) if name.endswith("csv") else rows.to_parquet(name)
     score(name, f"scores.{name[4:]}")
     written = pd.read_csv("scores.csv") if name.endswith("csv") else pd.read_parquet("scores.parquet")
@@ -258,7 +258,7 @@ def test_a_header_alone_gives_a_header_with_the_answers_columns(mixed_copy: Stor
 def test_a_file_whose_every_row_is_rejected_is_a_sentence(
     mixed_copy: Store, refused: Callable[..., str], name: str
 ) -> None:
-    rows = houses(5, seed=7).drop(columns="kind of house").astype({"floor": object}).assign(floor="third")
+    rows = houses(60, seed=7).drop(columns="kind of house").head(5).assign(floor="third")
     rows.to_csv(name, index=False) if name.endswith("csv") else rows.to_parquet(name)
     said = refused(batch_inference.main, "--input", name, "--output", f"scores.{name[4:]}")
     assert said.startswith("None of the 5 rows can be scored: The column 'floor': not a number")
@@ -317,7 +317,7 @@ def stop_after(stop: Callable[..., object]) -> Callable[..., pd.DataFrame]:
 
 
 def test_the_rejected_rows_are_never_written_over_as_the_input(mixed_copy: Store, refused: Callable[..., str]) -> None:
-    houses(5).drop(columns="kind of house").to_csv("scores.rejected.csv", index=False)
+    houses(60).drop(columns="kind of house").to_csv("scores.rejected.csv", index=False)
     before = Path("scores.rejected.csv").read_bytes()
     said = refused(batch_inference.main, "--input", "scores.rejected.csv", "--output", "scores.csv")
     assert "is the input itself, 'scores.rejected.csv'" in said
