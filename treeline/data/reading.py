@@ -15,6 +15,7 @@ from treeline import UserError
 from treeline.data.csv_rows import csv_pieces, headers_again, text_frame
 from treeline.data.dialects import csv_dialect
 from treeline.data.files import AS_IT_STANDS, FileSettings, TableFile, path_kind, unchanged
+from treeline.data.names import one_line
 from treeline.data.parquet_files import arrow_table, find_parts, frame_of
 from treeline.data.records import read_excel, read_json
 
@@ -104,9 +105,8 @@ def _read_csv(path: Path, data: str, files: FileSettings) -> TableFile:
     for piece in csv_pieces(path, dialect, BYTES_PER_PIECE):
         if piece.broken:
             line = piece.broken[0].split(" ", 2)[1]
-            raise UserError(
-                f"{data}: {' '.join(piece.broken[0][:200].split())}. Mend that line, or leave it out with skip_rows={line}."
-            )
+            told = one_line(piece.broken[0][:200])
+            raise UserError(f"{data}: {told}. Mend that line, or leave it out with skip_rows={line}.")
         tables.append(piece.table)
         short += piece.short
     names = dialect.names
