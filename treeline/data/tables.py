@@ -21,9 +21,9 @@ from treeline.data.files import (
     FileSettings,
     TableFile,
     exists,
-    file_kind,
     is_remote,
     local_copy,
+    path_kind,
 )
 from treeline.data.numbers import is_plain
 from treeline.data.parquet_files import has_parts
@@ -158,7 +158,7 @@ def check_exists(data: str, known: Iterable[str] = ()) -> None:
         where = str(Path(data).absolute()) if len(data) < 1000 and "\0" not in data else data[:1000]
         raise UserError(f"No file {where!r}.{nearest(data, known)} Give {WHAT_IS_READ}{others}.")
     if not Path(data).is_dir():
-        file_kind(Path(data).name, data)
+        path_kind(Path(data), data)
     elif not has_parts(Path(data)):
         raise UserError(
             f"No file {str(Path(data).absolute())!r} but a folder, which holds no Parquet file. Give {WHAT_IS_READ}"
