@@ -384,4 +384,4 @@ def test_a_name_without_a_champion_is_told_which_names_have_one(cancer_copy: Sto
 def test_a_port_that_is_taken_is_named(cancer_copy: Store) -> None:
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
-        assert f"error: the port {port} is taken" in ended(make_serve(cancer_copy, f"PORT={port}"))
+        assert f"error: The port {port} of 127.0.0.1 is taken" in ended(make_serve(cancer_copy, f"PORT={port}"))
