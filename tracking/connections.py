@@ -56,7 +56,7 @@ class Connection(H11Protocol):
         """Start the clock; refuse the connection that is one too many."""
         super().connection_made(transport)
         self._watch()
-        if len(self.connections) > self.patience.connections:
+        if sum(not each.refused for each in self.connections) > self.patience.connections:  # type: ignore[union-attr]
             self._refuse(503, "Too many connections are open: try again in a moment.")
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -113,10 +113,10 @@ class Connection(H11Protocol):
             self._unwatch()
 
     def _lose_patience(self) -> None:
-        if self.transport.is_closing() or self.refused:
-            self.transport.abort()
-        else:
+        if self.receiving:
             self._refuse(408, f"The request did not arrive within {self.patience.seconds:g} seconds.")
+        else:  # an answer is not fetched
+            self.transport.abort()
 
     def _refuse(self, status: int, sentence: str) -> None:
         """Answer outside of the application, and close; where an answer has begun, close without a word."""
