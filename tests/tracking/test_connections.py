@@ -230,6 +230,11 @@ def test_a_stop_lets_an_answer_under_way_be_finished(
     assert process.wait(8) == 0
 
 
+def test_a_port_names_its_protocol_so_that_answers_are_sent_at_once() -> None:
+    with listen("127.0.0.1", 0) as port:
+        assert port.proto == socket.IPPROTO_TCP
+
+
 def test_a_port_that_is_taken_is_an_error() -> None:
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as taken, pytest.raises(OSError, match="in use"):
         listen("127.0.0.1", taken.getsockname()[1])
