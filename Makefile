@@ -49,13 +49,11 @@ docker-test: env-dev ## The images built and every service run for real; needs a
 ui: env ## The MLflow UI on http://127.0.0.1:5000
 	@mlflow ui
 
-# No telemetry: told to stop, MLflow would wait for it where it has no way out.
-serve: env ## The champion over REST on http://127.0.0.1:5001; MODEL=NAME serves another one, PORT=8080 elsewhere
-	@python -c "import socket, sys; \
-	socket.socket().connect_ex(('127.0.0.1', $(PORT))) or sys.exit('error: the port $(PORT) is taken; name another, such as PORT=8080.')"
-	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT INT TERM \
-	&& TREELINE_MODEL='$(MODEL)' MLFLOW_DISABLE_TELEMETRY=true python serve.py --unchecked "$$folder/model" \
-	mlflow models serve -m "$$folder/model" --env-manager local --workers 1 -p $(PORT)
+# No telemetry: told to stop, MLflow would wait for it where it has no way out. One heap, of the C library, for all threads:
+# with more of them, what large requests took stays with the process.
+serve: env ## The champion over REST on http://127.0.0.1:5001; MODEL=NAME serves another one, PORT=8080 elsewhere, ARGS="--max-body 64" any option
+	@TREELINE_MODEL='$(MODEL)' MLFLOW_DISABLE_TELEMETRY=true MALLOC_ARENA_MAX=1 ARROW_DEFAULT_MEMORY_POOL=system \
+	exec python serve.py --port '$(PORT)' $(ARGS)
 
 spark-test: env-dev ## The test of examples/spark_scores.py, on a local Spark that it installs; needs Java 17
 	@$(BIN)/pip install -q --disable-pip-version-check -r requirements-spark.txt
