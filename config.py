@@ -388,4 +388,11 @@ class RelocateSettings(Settings):
     """Find the artifacts again after the project folder was moved."""
 
 
+class PruneSettings(Settings):
+    """List what nothing needs any more, with its size, and delete it after a yes."""
+
+    yes: bool = Field(False, description="Delete without asking.")
+    days: Whole = Field(30, ge=0, description="What was deleted, changed or used in so many last days stays, from 0.")
+
+
 Stage = TypeVar("Stage", bound=Settings)
