@@ -9,7 +9,7 @@ ARGS ?=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run smoke test test-fast lint types ui serve spark-test notebook docker-test test-oldest env env-dev docker-lint bench-overhead bench-load bench-pruning bench-pipeline bench-memory bench-search bench-growth bench-prediction bench-serving bench-batch bench-honesty clean
+.PHONY: help run smoke test test-fast lint types ui serve spark-test notebook docker-test test-oldest env env-dev docker-lint bench-overhead bench-load bench-pruning bench-pipeline bench-memory bench-search bench-growth bench-prediction bench-serving bench-batch bench-honesty bench-faults clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -123,6 +123,9 @@ bench-growth: env ## What a study costs as rows and trials grow; draws benchmark
 bench-honesty: env ## Every kind of figure against a known truth, by simulation; ARGS="--quick" for a look
 	@$(BIN)/pip install -q --disable-pip-version-check -r benchmarks/requirements-honesty.txt
 	@cd benchmarks && OMP_NUM_THREADS=1 python honesty.py $(ARGS)
+
+bench-faults: env ## Kills, stops, full disks, several at once, bad inputs and requests; ARGS="--full" for hours of it
+	@cd benchmarks && python faults.py $(ARGS)
 
 clean: ## Remove the environment and caches; the experiment store stays
 	@rm -rf .venv .venv-rivals .venv-oldest .mypy_cache .pytest_cache .ruff_cache .hypothesis
