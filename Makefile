@@ -9,7 +9,7 @@ ARGS ?=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run smoke test test-fast lint types ui serve spark-test notebook docker-test test-oldest env env-dev docker-lint bench-overhead bench-load bench-pruning bench-pipeline bench-memory bench-search bench-growth bench-prediction bench-serving bench-batch bench-honesty prune clean
+.PHONY: help run smoke test test-fast lint types ui serve spark-test notebook docker-test test-oldest env env-dev docker-lint bench-overhead bench-load bench-pruning bench-pipeline bench-memory bench-search bench-growth bench-prediction bench-serving bench-batch bench-honesty bench-faults prune clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -121,6 +121,9 @@ bench-growth: env ## What a study costs as rows and trials grow; draws benchmark
 bench-honesty: env ## Every kind of figure against a known truth, by simulation; ARGS="--quick" for a look
 	@$(BIN)/pip install -q --disable-pip-version-check -r benchmarks/requirements-honesty.txt
 	@cd benchmarks && OMP_NUM_THREADS=1 python honesty.py $(ARGS)
+
+bench-faults: env ## Kills, stops, full disks, several at once, bad inputs and requests; ARGS="--full" for hours of it
+	@cd benchmarks && python faults.py $(ARGS)
 
 prune: env ## List runs in the trash, leftover environments and the like with their sizes; delete them after a yes, or YES=1
 	@python prune.py $(if $(YES),--yes) $(ARGS)
