@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from treeline import StoreError, UserError
 from treeline.tuning import storage
-from treeline.tuning.storage import check_storage, journal_path, open_storage, shown
+from treeline.tuning.storage import check_storage, journal_path, open_storage
 
 BAD_STORAGES = [
     ("nonsense://x", "s", "^Cannot open storage 'nonsense://x': "),
@@ -59,18 +59,6 @@ def test_a_name_in_a_storage_has_no_quotes_and_an_end(name: str) -> None:
         return
     with pytest.raises(UserError, match=r"^study_name .* cannot name a study: use no quotes"):
         check_storage("sqlite:///x.db", name)
-
-
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("postgresql+psycopg2://ann:p@ss/w@host:5432/db?sslpassword=x", "postgresql+psycopg2://host:5432/db"),
-        ("sqlite:////home/ann/s.db", "sqlite:////home/ann/s.db"),
-        ("nonsense", "nonsense"),
-    ],
-)
-def test_a_storage_is_shown_without_what_is_secret(url: str, expected: str) -> None:
-    assert shown(url) == expected
 
 
 def test_a_database_out_of_reach_is_the_stores_error_and_tells_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
