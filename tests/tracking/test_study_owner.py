@@ -231,4 +231,4 @@ def test_a_clone_that_will_be_gone_keeps_no_study(server: Store, monkeypatch: py
 
 
 def test_a_place_tells_no_password() -> None:
-    assert study_place("postgresql://ann:secret@host/db?x=secret", Path("s.log")) == "postgresql://host/db"
+    assert study_place("postgresql://ann:secret@host/db?x=secret", Path("s.log")) == "postgresql://***@host/db?***"
