@@ -67,7 +67,7 @@ def load(model_uri: str) -> Model:
     Raises:
         UserError: there is no such model, or no champion or several.
     """
-    uri = model_uri or f"models:/{only_champion()}{SERVICE.suffix}@champion"
+    uri = model_uri or f"models:/{only_champion('--model-uri')}{SERVICE.suffix}@champion"
     version = _version(uri)
     try:
         loaded = mlflow.pyfunc.load_model(uri)
