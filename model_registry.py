@@ -9,6 +9,7 @@ Run: mlflow run . -e rollback -P to-version=3
 """
 
 import math
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from loguru import logger
 from mlflow.entities import Run
 
 from config import ExportSettings, ImportSettings, LineageSettings, RelocateSettings, RollbackSettings
-from tracking.bundle import pack, register, unpacked
+from tracking.bundle import pack, register
 from tracking.champions import champion_history, finish_earlier, promote
 from tracking.datasets import load_problem
 from tracking.models import form_names
@@ -29,6 +30,7 @@ from tracking.relocation import relocate as move_places
 from tracking.restoration import ROLLBACK, find_restorable, note_answer, unanswered_rollback
 from tracking.runs import Lineage, stage_run
 from tracking.store import choose_experiment, store_folder
+from tracking.unpacking import unpacked
 from treeline import UserError
 from utils import command
 
@@ -131,9 +133,9 @@ def export_model(settings: ExportSettings) -> str:
     """
     choose_experiment()
     version = find_version(settings.model)
-    output = Path(settings.output)
     if not settings.output:
         raise UserError("Name the bundle to make with --output, such as model.zip.")
+    output = _path(settings.output)
     if output.exists():
         raise UserError(f"{output} exists: name another --output or remove it.")
     if not output.absolute().parent.is_dir():
@@ -146,6 +148,22 @@ def export_model(settings: ExportSettings) -> str:
     return str(output)
 
 
+def _path(name: str) -> Path:
+    """Give a path that a file system takes.
+
+    Raises:
+        UserError: it does not.
+    """
+    try:
+        os.lstat(name)
+    except (FileNotFoundError, NotADirectoryError):
+        return Path(name)
+    except (OSError, ValueError) as error:  # too long, a byte 0, a folder that may not be looked into
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise UserError(f"{name[:80]!r} is no name of a file that can be used here: {why}.") from error
+    return Path(name)
+
+
 def import_model(settings: ImportSettings) -> str:
     """Register what a bundle holds as `challenger`; return the run id.
 
@@ -153,7 +171,7 @@ def import_model(settings: ImportSettings) -> str:
         UserError: it is no bundle, a damaged one, registered already, or does not answer as it did where it was made.
     """
     with stage_run("import-model", settings) as active:
-        source = Path(settings.input)
+        source = _path(settings.input)
         if not settings.input or not source.exists():
             raise UserError(f"No bundle {settings.input!r}: name with --input what export-model made.")
         with unpacked(source) as (folder, manifest):
