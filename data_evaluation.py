@@ -20,7 +20,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from config import EvaluationSettings
-from tracking.champions import count_judgement, finish_earlier
+from tracking.champions import champion_version, count_judgement, finish_earlier
 from tracking.datasets import download_artifact, load_problem, load_split, log_input
 from tracking.default_evaluator import TEST, evaluate_by_mlflow
 from tracking.evaluation_log import EVALUATION_SECONDS, Evaluated, log_diagnostics
@@ -33,7 +33,6 @@ from tracking.promotion import (
     Challenger,
     apply_decision,
     best_after,
-    champion_version,
     faults_of_forms,
     load_pipeline,
     meet_champions,

@@ -21,10 +21,9 @@ from mlflow.entities import Run
 
 from config import ExportSettings, ImportSettings, LineageSettings, RelocateSettings, RollbackSettings
 from tracking.bundle import pack, register
-from tracking.champions import champion_history, finish_earlier, promote
+from tracking.champions import champion_history, champion_version, finish_earlier, promote
 from tracking.datasets import load_problem
 from tracking.models import form_names
-from tracking.promotion import champion_version
 from tracking.registry import aliased, find_version, only_champion
 from tracking.relocation import relocate as move_places
 from tracking.restoration import ROLLBACK, find_restorable, note_answer, unanswered_rollback

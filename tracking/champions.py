@@ -97,6 +97,12 @@ def count_judgement(name: str, version: str, rows: str) -> int:
     return judged.index(version) + 1
 
 
+def champion_version(name: str) -> str:
+    """Give the version that is the champion; empty where none is."""
+    champion = aliased(name, "champion")
+    return str(champion.version) if champion else ""
+
+
 def best_champion(name: str, champion: str) -> str:
     """Give the version that did best of the champions so far: what the last promotion noted, or else the champion."""
     history = champion_history(name)

@@ -10,11 +10,10 @@ import pandas as pd
 from loguru import logger
 from mlflow.exceptions import MlflowException
 
-from tracking.champions import best_champion, promote
+from tracking.champions import best_champion, champion_version, promote
 from tracking.datasets import load_problem, load_split
 from tracking.golden_requests import GOLDEN_REQUESTS, replay_golden_requests
 from tracking.models import BOOSTER, PIPELINE, SERVICE, Form
-from tracking.registry import aliased
 from tracking.runs import Lineage, find_run
 from treeline import UserError
 from treeline.data.problem import Problem
@@ -79,12 +78,6 @@ class Challenger:
             f"{np.sum(~self.new)} of {len(self.new)} rows of {self.data} look like rows that the model was trained on: "
             "every figure on it is too good. The comparisons with the dummy and the champion leave them out."
         )
-
-
-def champion_version(name: str) -> str:
-    """Give the version that is the champion; empty where none is."""
-    champion = aliased(name, "champion")
-    return str(champion.version) if champion else ""
 
 
 def meet_champions(challenger: Challenger, champion: str, metric: str, alpha: float) -> list[Contest]:

@@ -36,7 +36,7 @@ def register_in_step(
     client = mlflow.MlflowClient()
     name = next(iter(uris))
     with model_lock(name, make=True):
-        undo_registering(name)
+        undo_registering(name, keep=True)
         _note_registering(name, uris)
         try:
             version = _register(uris, tags)
@@ -80,8 +80,13 @@ def _note_registering(name: str, uris: Mapping[str, str]) -> None:
     mlflow.MlflowClient().set_registered_model_tag(name, REGISTERING, json.dumps(told))
 
 
-def undo_registering(name: str) -> None:
-    """Undo what a crash left half registered under a name, or an error: its versions, and the names that were new."""
+def undo_registering(name: str, keep: bool = False) -> None:
+    """Undo what a crash left half registered under a name, or an error: its versions, and the names that were new.
+
+    Args:
+        name: of the pipeline's registered model.
+        keep: leave that name, which holds the queue of those who want it, though it was new.
+    """
     client = mlflow.MlflowClient()
     value = tags_of(name).get(REGISTERING)
     if value is None or value == "{}":  # nothing, or nothing yet
@@ -100,6 +105,9 @@ def undo_registering(name: str) -> None:
             if each.source == uris[form]:
                 client.delete_model_version(form, str(number))
         if before[form] is None and is_registered(form) and not versions_of(form):
+            if keep and form == name:
+                client.set_registered_model_tag(name, REGISTERING, "{}")
+                return
             client.delete_registered_model(form)
     if not is_registered(name):
         return
