@@ -70,7 +70,9 @@ def test_a_database_out_of_reach_is_the_stores_error_and_tells_no_password(monke
         return SimpleNamespace(connect=refused, dispose=lambda: None)
 
     monkeypatch.setattr(storage, "create_engine", engine)
-    with pytest.raises(StoreError, match=r"^Cannot open storage 'postgresql://\*\*\*@far:1/x\?\*\*\*': .*refused") as caught:
+    with pytest.raises(
+        StoreError, match=r"^Cannot open storage 'postgresql://\*\*\*@far:1/x\?\*\*\*': .*refused"
+    ) as caught:
         check_storage("postgresql://ann:secret@far:1/x?application_name=secret", "s")
     assert "secret" not in str(caught.value)
 
