@@ -37,8 +37,8 @@ def register_in_step(
     name = next(iter(uris))
     with model_lock(name, make=True):
         undo_registering(name, keep=True)
-        _note_registering(name, uris)
         try:
+            _note_registering(name, uris)
             version = _register(uris, tags)
             for form in uris:
                 client.update_registered_model(form, descriptions[form])
@@ -89,7 +89,13 @@ def undo_registering(name: str, keep: bool = False) -> None:
     """
     client = mlflow.MlflowClient()
     value = tags_of(name).get(REGISTERING)
-    if value is None or value == "{}":  # nothing, or nothing yet
+    if value is None:
+        return
+    if value == "{}":  # the name was made, and nothing under it yet
+        if versions_of(name):
+            client.delete_registered_model_tag(name, REGISTERING)  # another's, which stay
+        elif not keep:
+            client.delete_registered_model(name)
         return
     try:
         told = json.loads(value)

@@ -80,7 +80,7 @@ def test_what_a_kill_left_half_registered_is_undone_by_the_next(
     assert store.client.get_registered_model("New").tags == {}
 
 
-@pytest.mark.parametrize("garbled", ["", "[]", "{", '{"before": 3}'])
+@pytest.mark.parametrize("garbled", ["", "[]", "{", "{}", '{"before": 3}'])
 def test_a_garbled_note_of_what_was_registered_is_dropped(store: Store, uris: dict[str, str], garbled: str) -> None:
     register(uris)
     store.client.set_registered_model_tag("New", registry.REGISTERING, garbled)
