@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -17,9 +18,12 @@ from pydantic_settings import CliApp, CliSettingsSource, SettingsError
 from config import Settings, Stage
 from tracking.store import check_store
 from treeline import RefusedError, StoreError, UserError, interruption, nearest
+from treeline.data.names import one_line
 
 # The exit codes of every command; docs/use-the-model.md tells them.
 DONE, MISTAKE, COMMAND_LINE, REFUSED, STORE, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+MAX_SENTENCE, MAX_WORD = 900, 200  # signs of what is told at the end, and of a word in it
 
 # Libraries whose INFO lines narrate their set-up: migrations, a new experiment, monitoring threads, loading a model.
 QUIET = (
@@ -48,16 +52,16 @@ def command(
         given = parse(settings, Path(script).name, argv)
         given.check()
     except UserError as error:
-        return _ended(error, STORE if isinstance(error, StoreError) else COMMAND_LINE)
+        return ended(error, STORE if isinstance(error, StoreError) else COMMAND_LINE)
     try:
         check_store()
         run(given)
     except RefusedError as error:
-        return _ended(error, REFUSED)
+        return ended(error, REFUSED)
     except StoreError as error:
-        return _ended(error, STORE)
+        return ended(error, STORE)
     except UserError as error:
-        return _ended(error, MISTAKE)
+        return ended(error, MISTAKE)
     except KeyboardInterrupt:
         print(
             "interrupted: what was running is closed; a study goes on when its --study-name is given", file=sys.stderr
@@ -81,9 +85,19 @@ def listen_for_stops() -> None:
         signal.signal(signal.SIGINT, stop)
 
 
-def _ended(error: UserError, code: int) -> int:
-    print(f"error: {error}", file=sys.stderr)
+def ended(error: UserError, code: int) -> int:
+    """Tell what went wrong as the last line of stderr, and give the exit code."""
+    print(f"error: {brief(str(error))}", file=sys.stderr)
     return code
+
+
+def brief(text: str) -> str:
+    """Put a sentence on one line that a terminal can show, with the ends alone of what a user gave and is very long."""
+    line = one_line(re.sub(r"\s*[\r\n]\s*", " ", text))
+    line = re.sub(rf"\S{{{MAX_WORD},}}", lambda word: f"{word[0][:80]}[{len(word[0])} signs]{word[0][-20:]}", line)
+    if len(line) <= MAX_SENTENCE:
+        return line
+    return f"{line[: MAX_SENTENCE * 2 // 3]} [...] {line[-MAX_SENTENCE // 4 :]}"
 
 
 def parse(settings: type[Stage], script: str, argv: Sequence[str] | None = None) -> Stage:
@@ -103,7 +117,8 @@ def parse(settings: type[Stage], script: str, argv: Sequence[str] | None = None)
     try:
         return CliApp.run(settings, cli_args=arguments, cli_settings_source=source)
     except SettingsError as error:
-        raise UserError(f"Cannot read the command line: {error}. See python {script} --help.") from None
+        reason = str(error).removeprefix("error parsing CLI: ")
+        raise UserError(f"Cannot read the command line: {reason}. See python {script} --help.") from None
     except ValidationError as error:
         raise UserError(" ".join(_complaint(settings, detail) for detail in error.errors())) from None
 
@@ -139,11 +154,18 @@ def _flags(settings: type[Settings], arguments: list[str]) -> list[str]:
 
 
 def _refuse_unknown(settings: type[Settings], arguments: Sequence[str]) -> None:
-    """Name an unknown parameter before argparse sees it, which would take `--test` for `--test-size`."""
+    """Name an unknown parameter before argparse sees it, which would take `--test` for `--test-size`, and one that is
+    given twice, of which argparse would take the last without a word.
+    """
     options = [f"--{settings.option(name)}" for name in settings.model_fields] + ["--help"]
+    given: set[str] = set()
     for word in arguments:
         name = word.partition("=")[0]
-        if word.startswith("--") and name not in options:
+        if name in given:
+            raise UserError(f"{name} is given twice: give it once.")
+        if name in options:
+            given.add(name)
+        elif word.startswith("--"):
             raise UserError(
                 f"Unknown parameter {name}.{nearest(name, options)} The parameters are {', '.join(options)}."
             )

@@ -136,7 +136,7 @@ def test_a_single_value_is_fixed_and_no_longer_drawn(yaml: Any, text: str, name:
         ("depth: 3", r"'depth'.*Did you mean 'max_depth'\? Use learning_rate, "),
         ("nthread: 4", "'nthread'"),
         ("7: 4", "7"),
-        ("learning_rate: 0", "learning_rate.* got 0: give a number above 0 to 1"),
+        ("learning_rate: 0", "learning_rate.* got 0: give a number from 1e-09 to 1"),
         ("learning_rate: 1.5", "learning_rate.* got 1.5"),
         ("learning_rate: fast", "learning_rate.* got 'fast'"),
         ("learning_rate: true", "learning_rate.* got True"),
