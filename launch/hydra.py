@@ -3,6 +3,7 @@
 Hydra splits, overrides and launches; it is kept from writing folders, changing the logging and ending the process.
 """
 
+import contextlib
 import re
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -42,11 +43,12 @@ def overrides_of(options: str) -> list[str]:
         raise UserError('hydra_options names no parameter: give some, such as "-m n_trials=5,10 seed=0,1".')
     sizes: dict[str, int] = {}
     for word in words:
-        try:
+        override = None
+        with contextlib.suppress(HydraException, RecursionError):
             override = OverridesParser.create().parse_override(word)
-        except (HydraException, RecursionError):
+        if override is None or not override.key_or_group:
             how = "write name=value, name=a,b, name=range(1,4), or name='any text' in quotes"
-            raise UserError(f"Cannot read {word!r} in hydra_options: {how}.") from None
+            raise UserError(f"Cannot read {word!r} in hydra_options: {how}.")
         name = override.key_or_group
         _check_name(name, word, override.is_delete() or "${" in word)
         if name in sizes:

@@ -23,6 +23,7 @@ from typing import Any, get_args, get_origin
 from bad_values import (
     EXPRESSIONS,
     LONG,
+    NO_BUNDLES,
     NO_COLUMNS,
     NO_COSTS,
     NO_ENCODINGS,
@@ -34,6 +35,7 @@ from bad_values import (
     NO_ROWS,
     NO_RUNS,
     NO_SCORES,
+    NO_SOURCES,
     NO_STORAGES,
     NO_STUDIES,
     NO_SWITCHES,
@@ -133,6 +135,8 @@ REST: dict[str, dict[str, str]] = {
     "batch-inference": {"input": "rows.csv", "output": "out.csv"},
     "export-model": {"model": "CancerModel/1", "output": "out.zip"},
 }
+# What a dry run of main does not look up; the stages do, and have the same setting.
+LOOKED_UP = ("data_run_id", "tuning_run_id", "training_run_id", "eval_dataset")
 # What cannot be, of settings that are text.
 BAD_TEXT: dict[str, list[str]] = {
     "data": ["", *NO_FILES],
@@ -226,7 +230,9 @@ def settings_cases() -> list[Case]:
     for entry, (_, _, name) in ENTRY_POINTS.items():
         settings = getattr(config, name)
         for setting, field in settings.model_fields.items():
-            for value in _bad_values(setting, field.annotation):
+            if entry == "main" and setting in LOOKED_UP:
+                continue
+            for value in _bad_values(entry, setting, field.annotation):
                 rest = {key: each for key, each in REST.get(entry, {}).items() if key != settings.option(setting)}
                 if setting in ("threshold", "interval", "costs") and entry == "model-training":
                     rest |= {"data-run-id": "<data-preprocessing>", "tuning-run-id": "<hyperparameters-tuning>"}
@@ -235,13 +241,17 @@ def settings_cases() -> list[Case]:
     return found
 
 
-def _bad_values(setting: str, annotation: Any) -> list[str]:
+def _bad_values(entry: str, setting: str, annotation: Any) -> list[str]:
     if annotation is bool:
         return NO_SWITCHES
     if get_origin(annotation) is not None and all(isinstance(each, str) for each in get_args(annotation)):
         return ["", *WORDS]
     if annotation in (int, float):
         return [*NO_NUMBERS, *BAD_NUMBERS[setting]]
+    if entry == "export-model" and setting == "output":
+        return NO_BUNDLES
+    if entry == "import-model" and setting == "input":
+        return NO_SOURCES
     return BAD_TEXT.get(setting, [NUL, SURROGATES])
 
 
@@ -342,10 +352,14 @@ def _limited(seconds: int) -> Iterator[None]:
 
 def prepare(source: Store, folder: Path) -> Store:
     """Copy a chain's whole store, files and all, to a folder in which cases may do damage."""
-    from tracking.relocation import relocate
+    from tracking.relocation import PLACES
 
     shutil.copytree(source.folder, folder, dirs_exist_ok=True)
-    relocate(folder / "mlflow.db")
+    with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as database, database:
+        for table, column in PLACES.items():  # the source is still there, so `relocate` would leave them
+            database.execute(
+                f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (f"{source.folder}/", f"{folder}/")
+            )
     (folder / "folder").mkdir()
     (folder / "folder.csv").mkdir()
     (folder / "empty.csv").touch()

@@ -11,6 +11,7 @@ import mlflow
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
+from tracking.kept_files import load_document
 from tracking.store import choose_experiment
 from treeline import UserError
 from treeline.interruption import stop_if_wished
@@ -133,7 +134,7 @@ def logged_settings(run: Run) -> dict[str, str]:
     quotes), and MLflow cuts them at 6,000 characters. The parameters are all that runs of before that file have.
     """
     kept = {each.path for each in mlflow.MlflowClient().list_artifacts(run.info.run_id)}
-    given = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/{SETTINGS}") if SETTINGS in kept else run.data.params
+    given = load_document(run.info.run_id, SETTINGS) if SETTINGS in kept else run.data.params
     return {name.replace("-", "_"): value for name, value in given.items()}
 
 

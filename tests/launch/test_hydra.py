@@ -72,7 +72,6 @@ def test_options_stand_for_their_combinations(options: str, expected: list[str])
         ("~data", "Cannot take '~data' in hydra_options"),
         ("data=${oc.env:HOME}", "nothing is deleted or looked up"),
         ("hydra.run.dir=/tmp", "of Hydra's own, use hydra/launcher"),
-        ("hydra/launcher=joblib hydra.launcher.colour=red", "Hydra refuses .*Could not override"),
         ("dry_run=true,false", "no dry run"),
         ("n_trials=1,2 study_name=ours", "would share the study 'ours'"),
     ],
