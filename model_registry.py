@@ -28,8 +28,9 @@ from tracking.registry import aliased, champion_history, find_version, only_cham
 from tracking.relocation import relocate as move_places
 from tracking.runs import Lineage, stage_run
 from tracking.store import choose_experiment, store_folder
-from treeline import UserError
-from utils import command
+from treeline import StoreError, UserError
+from treeline.data.files import exists
+from utils import COMMAND_LINE, command, ended
 
 
 def rollback(settings: RollbackSettings) -> str:
@@ -116,11 +117,16 @@ def export_model(settings: ExportSettings) -> str:
     output = Path(settings.output)
     if not settings.output:
         raise UserError("Name the bundle to make with --output, such as model.zip.")
-    if output.exists():
+    if exists(settings.output):
         raise UserError(f"{output} exists: name another --output or remove it.")
-    if not output.absolute().parent.is_dir():
+    if not exists(str(output.absolute().parent)):
         raise UserError(f"No folder {str(output.absolute().parent)!r} to write {output.name} in: make it first.")
-    pack(version, output, settings.rows)
+    try:
+        pack(version, output, settings.rows)
+    except OSError as error:
+        raise StoreError(
+            f"Cannot write {settings.output!r}: {error.strerror or error}. Name another output."
+        ) from error
     logger.info(
         f"{version.name} version {version.version} lies in {output}, "
         + ("its training and test rows too (--rows false leaves them out)" if settings.rows else "without its rows")
@@ -136,7 +142,7 @@ def import_model(settings: ImportSettings) -> str:
     """
     with stage_run("import-model", settings) as active:
         source = Path(settings.input)
-        if not settings.input or not source.exists():
+        if not exists(settings.input):
             raise UserError(f"No bundle {settings.input!r}: name with --input what export-model made.")
         with unpacked(source) as (folder, manifest):
             version = register(folder, manifest, active.info.run_id)
@@ -173,8 +179,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] not in ENTRY_POINTS:
         known = ", ".join(ENTRY_POINTS)
-        print(f"error: say what to do: {known}; got {words[0] if words else 'nothing'!r}.", file=sys.stderr)
-        return 1
+        return ended(UserError(f"Say what to do: {known}; got {words[0] if words else 'nothing'!r}."), COMMAND_LINE)
     settings, work = ENTRY_POINTS[words[0]]
     return command(settings, f"{__file__} {words[0]}", work, words[1:])
 

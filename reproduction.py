@@ -152,7 +152,10 @@ def settings_of(settings: type[Stage], run: Run) -> Stage:
     """
     logged: Mapping[str, Any] = logged_settings(run)
     with reading(run.info.run_id, SETTINGS):
-        return settings(**{name: logged[name] for name in settings.model_fields if name in logged})
+        given = {name: logged[name] for name in settings.model_fields if name in logged}
+        if not given:
+            raise ValueError("it holds no setting of this stage")
+        return settings(**given)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

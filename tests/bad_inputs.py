@@ -91,7 +91,7 @@ READ = [
     ("model-training", "golden.json", "data-evaluation", ()),
 ]
 # Damage that leaves the file as good as it was, or that the command may do without.
-HARMLESS = {("settings.json", "missing"), ("settings.json", "object"), ("trials.csv", "NaN")}
+HARMLESS = {("settings.json", "missing"), ("trials.csv", "NaN")}
 
 ENVIRONMENTS: list[tuple[str, str]] = [
     ("MLFLOW_TRACKING_URI", "garbage://x"),
@@ -136,7 +136,7 @@ REST: dict[str, dict[str, str]] = {
     "export-model": {"model": "CancerModel/1", "output": "out.zip"},
 }
 # What a dry run of main does not look up; the stages do, and have the same setting.
-LOOKED_UP = ("data_run_id", "tuning_run_id", "training_run_id", "eval_dataset")
+LOOKED_UP = ("data_run_id", "tuning_run_id", "training_run_id", "eval_dataset", "storage")
 # What cannot be, of settings that are text.
 BAD_TEXT: dict[str, list[str]] = {
     "data": ["", *NO_FILES],
