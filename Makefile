@@ -13,7 +13,7 @@ ARGS ?=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run smoke test test-fast lint types ui serve spark-test notebook docker-test test-oldest env env-dev docker-lint bench-overhead bench-load bench-pruning bench-pipeline bench-memory bench-search bench-growth bench-prediction bench-serving bench-batch bench-honesty clean
+.PHONY: help run smoke test test-fast lint types ui serve spark-test notebook docker-test test-oldest env env-dev docker-lint bench-overhead bench-load bench-pruning bench-pipeline bench-memory bench-search bench-growth bench-prediction bench-serving bench-batch bench-honesty bench-faults prune clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -53,13 +53,11 @@ docker-test: env-dev ## The images built and every service run for real; needs a
 ui: env ## The MLflow UI on http://127.0.0.1:5000
 	@mlflow ui
 
-# No telemetry: told to stop, MLflow would wait for it where it has no way out.
-serve: env ## The champion over REST on http://127.0.0.1:5001; MODEL=NAME serves another one, PORT=8080 elsewhere
-	@python -c "import socket, sys; \
-	socket.socket().connect_ex(('127.0.0.1', $(PORT))) or sys.exit('error: the port $(PORT) is taken; name another, such as PORT=8080.')"
-	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT INT TERM \
-	&& TREELINE_MODEL='$(MODEL)' MLFLOW_DISABLE_TELEMETRY=true python serve.py --unchecked "$$folder/model" \
-	mlflow models serve -m "$$folder/model" --env-manager local --workers 1 -p $(PORT)
+# No telemetry: told to stop, MLflow would wait for it where it has no way out. One heap, of the C library, for all threads:
+# with more of them, what large requests took stays with the process.
+serve: env ## The champion over REST on http://127.0.0.1:5001; MODEL=NAME serves another one, PORT=8080 elsewhere, ARGS="--max-body 64" any option
+	@TREELINE_MODEL='$(MODEL)' MLFLOW_DISABLE_TELEMETRY=true MALLOC_ARENA_MAX=1 ARROW_DEFAULT_MEMORY_POOL=system \
+	exec python serve.py --port '$(PORT)' $(ARGS)
 
 spark-test: env-dev ## The test of examples/spark_scores.py, on a local Spark that it installs; needs Java 17
 	@$(BIN)/pip install -q --disable-pip-version-check -r requirements-spark.txt
@@ -127,6 +125,12 @@ bench-growth: env ## What a study costs as rows and trials grow; draws benchmark
 bench-honesty: env ## Every kind of figure against a known truth, by simulation; ARGS="--quick" for a look
 	@$(BIN)/pip install -q --disable-pip-version-check -r benchmarks/requirements-honesty.txt
 	@cd benchmarks && OMP_NUM_THREADS=1 python honesty.py $(ARGS)
+
+bench-faults: env ## Kills, stops, full disks, several at once, bad inputs and requests; ARGS="--full" for hours of it
+	@cd benchmarks && python faults.py $(ARGS)
+
+prune: env ## List runs in the trash, leftover environments and the like with their sizes; delete them after a yes, or YES=1
+	@python prune.py $(if $(YES),--yes) $(ARGS)
 
 clean: ## Remove the environment and caches; the experiment store stays
 	@rm -rf .venv .venv-rivals .venv-oldest .mypy_cache .pytest_cache .ruff_cache .hypothesis

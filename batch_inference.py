@@ -9,6 +9,7 @@ Run: mlflow run . -e batch-inference -P input=new.parquet -P output=scores.parqu
 """
 
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -39,7 +40,9 @@ from treeline.data.files import KINDS, exists, is_csv, is_remote, local_copy, pa
 from treeline.data.tables import check_exists
 from treeline.reporting.drift_plots import drift_panels
 from treeline.reporting.fonts import legible
-from treeline.serving.scoring import Scorer, Tally, answers_beside, prepare_rows, rejected_path, score
+from treeline.secrets import without_secrets
+from treeline.serving.outputs import check_apart, check_writable, rejected_path
+from treeline.serving.scoring import Scorer, Tally, answers_beside, prepare_rows, score
 from utils import command
 
 
@@ -67,8 +70,7 @@ def load(model_uri: str) -> Model:
     Raises:
         UserError: there is no such model, or no champion or several.
     """
-    uri = model_uri or f"models:/{only_champion()}{SERVICE.suffix}@champion"
-    version = _version(uri)
+    uri, version = resolve(model_uri or f"models:/{only_champion()}{SERVICE.suffix}@champion")
     try:
         loaded = mlflow.pyfunc.load_model(uri)
     except (
@@ -77,7 +79,7 @@ def load(model_uri: str) -> Model:
         raise UserError(
             f"Cannot load the model {uri}: {(str(error) or type(error).__name__).splitlines()[0]}"
         ) from error
-    predict, tags = partial(_predict, loaded), {"model_uri": uri}
+    predict, tags = partial(_predict, loaded), {"model_uri": without_secrets(uri)}
     if version is None or not Lineage.from_tags(version.tags).data_run_id:
         logger.warning(
             f"{uri} is no version that Treeline registered: its rows are not checked and drift is not measured"
@@ -88,6 +90,23 @@ def load(model_uri: str) -> Model:
     tags |= {"model_name": version.name, "model_version": str(version.version)}
     made = replace(Lineage.from_tags(version.tags), evaluation_run_id="")
     return Model(Scorer(predict, reference.problem, reference.train), reference, tags | made.tags())
+
+
+def resolve(uri: str) -> tuple[str, ModelVersion | None]:
+    """Look a model up once, for an alias may move at any time.
+
+    Returns:
+        A URI that goes on naming the same model, and the registered version; None for a model of another kind.
+
+    Raises:
+        UserError: there is no such version.
+    """
+    named = uri.removeprefix("models:/")
+    if named == uri or not ("@" in named or "/" in named):
+        return uri, None
+    version = find_version(named)
+    name = named.partition("@")[0] if "@" in named else named.rpartition("/")[0]
+    return f"models:/{name}/{version.version}", version
 
 
 def _predict(model: PyFuncModel, frame: pd.DataFrame) -> Any:
@@ -118,14 +137,12 @@ def check_paths(settings: BatchSettings) -> Path:
         raise UserError(
             f"--output got {settings.output!r}: it must be a local path that ends in {', '.join(WRITABLE)}."
         )
-    if not output.absolute().parent.is_dir():
-        raise UserError(f"No folder {str(output.absolute().parent)!r} to write {output.name} in: make it first.")
+    check_writable(output)
     if not is_remote(settings.input):
         if not exists(settings.input):
             raise UserError(f"No file {str(Path(settings.input).absolute())!r} to score.")
         check_exists(settings.input)
-        if output.exists() and output.samefile(settings.input):
-            raise UserError(f"--output is the input itself, {settings.input!r}: name another file.")
+        check_apart(Path(settings.input), output)
         check_kinds(settings, Path(settings.input))
     elif settings.input.lower().endswith((*KINDS["csv"], *KINDS["parquet"])):
         check_kinds(settings, Path(settings.input.rpartition("/")[2]))
@@ -163,7 +180,7 @@ def run(settings: BatchSettings) -> str:
         seconds = time.perf_counter() - start
 
         if tally.scored:
-            log_dataset(sample, Origin(Path(settings.input).name, settings.input, digest), "scoring")
+            log_dataset(sample, Origin(source.name, settings.input, digest), "scoring")
         log_tally(tally, seconds)
         for note in tally.notes:
             logger.info(note)
@@ -203,8 +220,33 @@ def log_rejected(tally: Tally, apart: Path) -> None:
 
 
 def log_drift(reference: Reference, sample: pd.DataFrame) -> None:
-    """Compare the scored rows with the training rows, and the answers with those to the rows that judged the model: its
-    answers to its own training rows are too sure of themselves. Warn where they differ much.
+    """Compare the scored rows with the training rows, and warn where they differ much.
+
+    The answers are safe by now: what goes wrong here is told and noted on the run, and no more.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            found, answers = measure_drift(reference, sample, Path(folder))
+        except Exception as error:  # of statistics or drawing, over whatever the rows hold
+            reason = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"[:500]
+            mlflow.set_tag("drift_failed", reason)
+            logger.warning(f"drift could not be measured ({reason}); the rows are scored all the same")
+            return
+        mlflow.log_artifacts(folder)
+    if not answers:
+        logger.info("the model was never evaluated: its answers are compared with none")
+    mlflow.log_metric("columns_drifting", int(found["drifts"].sum()))
+    for row in found[found["drifts"]].head(10).itertuples():
+        what = "The answer" if row.column in answers else "The column"
+        logger.warning(f"{what} {row.column!r} drifts: {row.what}; see drift.csv and drift.png on the run")
+
+
+def measure_drift(reference: Reference, sample: pd.DataFrame, folder: Path) -> tuple[pd.DataFrame, list[str]]:
+    """Compare rows with the training rows, and the answers with those to the rows that judged the model: its answers to
+    its own training rows are too sure of themselves. Write `drift.csv` and `drift.png`.
+
+    Returns:
+        The table that `treeline.data.drift.drift` gives, and the names of the answers that could be compared.
     """
     problem, answers = reference.problem, answers_beside(reference.answers, reference.problem.kinds)
     train, _ = prepare_rows(problem.rows(reference.train).reset_index(drop=True), problem)
@@ -214,22 +256,11 @@ def log_drift(reference: Reference, sample: pd.DataFrame) -> None:
         numbers = [name for name in names if pd.api.types.is_float_dtype(answers[name])]
         kinds = {name: "number" if name in numbers else "category" for name in names}
         found = pd.concat([drift(answers, sample, kinds), found], ignore_index=True)
-    else:
-        logger.info("the model was never evaluated: its answers are compared with none")
-    mlflow.log_text(found.to_csv(index=False), "drift.csv")
     before = {name: answers[name] if name in answers else train[name] for name in found["column"]}
+    found.to_csv(folder / "drift.csv", index=False)
     with legible([*found["column"], *found["what"]]):
-        mlflow.log_figure(drift_panels(found, before, sample), "drift.png")
-    mlflow.log_metric("columns_drifting", int(found["drifts"].sum()))
-    for row in found[found["drifts"]].head(10).itertuples():
-        what = "The answer" if row.column in answers.columns else "The column"
-        logger.warning(f"{what} {row.column!r} drifts: {row.what}; see drift.csv and drift.png on the run")
-
-
-def _version(uri: str) -> ModelVersion | None:
-    """Find the registered version that a URI names; None for a model of another kind."""
-    named = uri.removeprefix("models:/")
-    return find_version(named) if named != uri and ("@" in named or "/" in named) else None
+        drift_panels(found, before, sample).savefig(folder / "drift.png")
+    return found, list(answers.columns) if len(answers) else []
 
 
 def main(argv: Sequence[str] | None = None) -> int:

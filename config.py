@@ -23,10 +23,11 @@ from treeline.data.tables import BUILT_IN, check_exists, check_target_named
 from treeline.evaluation.answers import AnswerSettings
 from treeline.evaluation.criteria import Criteria, check_thresholds, parse_costs, parse_thresholds
 from treeline.evaluation.thresholds import check_costs
+from treeline.secrets import without_secrets
 from treeline.tuning.objective import choose_metric
 from treeline.tuning.schedule import MAX_SEED, MAX_TIMEOUT, MAX_TRIALS, AskedMetric, SearchSettings
 from treeline.tuning.search_space import read_space
-from treeline.tuning.study import check_storage
+from treeline.tuning.storage import check_storage
 
 
 def _number(value: Any) -> Any:
@@ -123,8 +124,8 @@ class Settings(BaseSettings):
         """
 
     def parameters(self) -> dict[str, str]:
-        """Give each setting by its name on the command line, as text for MLflow."""
-        return {self.option(name): str(value) for name, value in self.model_dump().items()}
+        """Give each setting by its name on the command line, as text for MLflow, without the secrets of URLs."""
+        return {self.option(name): without_secrets(str(value)) for name, value in self.model_dump().items()}
 
     @classmethod
     def option(cls, name: str) -> str:
@@ -386,6 +387,9 @@ class ReproduceSettings(Settings):
     """Run the chain that made a version again and compare what comes out."""
 
     model: str = Field("", description="Version of a registered model: NAME/3 or NAME@champion.")
+    data: str = Field(
+        "", description="Where the table is, if it was moved or its URL held a secret; empty takes what was logged."
+    )
 
 
 class ExportSettings(Settings):
@@ -404,6 +408,13 @@ class ImportSettings(Settings):
 
 class RelocateSettings(Settings):
     """Find the artifacts again after the project folder was moved."""
+
+
+class PruneSettings(Settings):
+    """List what nothing needs any more, with its size, and delete it after a yes."""
+
+    yes: bool = Field(False, description="Delete without asking.")
+    days: Whole = Field(30, ge=0, description="What was deleted, changed or used in so many last days stays, from 0.")
 
 
 Stage = TypeVar("Stage", bound=Settings)

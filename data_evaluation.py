@@ -53,8 +53,10 @@ from treeline.evaluation.intervals import ALPHA, ROWS, intervals
 from treeline.evaluation.new_rows import Seen
 from treeline.evaluation.predictions import Predictions, dummy_predictions, predict
 from treeline.evaluation.sampling import Sampling
+from treeline.interruption import stop_if_wished
 from treeline.metrics import metrics_of
 from treeline.model.estimator import make_estimator
+from treeline.secrets import without_secrets
 from treeline.tuning.search_space import DEFAULTS
 from utils import command
 
@@ -242,7 +244,7 @@ def bring(settings: EvaluationSettings, training_run: Run, data_run: Run) -> Cha
         golden=golden,
         lineage=lineage,
         sampling=hang_together(problem, rows),
-        data=settings.eval_dataset or f"test rows of {data_run.info.run_id}",
+        data=without_secrets(settings.eval_dataset) or f"test rows of {data_run.info.run_id}",
         given=bool(settings.eval_dataset),
         new=None if new.all() else new,
     )
@@ -289,6 +291,7 @@ def run(settings: EvaluationSettings) -> str:
         log_metrics(challenger, criteria.metric, dummies, known)
         found = examine(challenger, criteria.metric, parse_costs(settings.costs), deadline)
 
+        stop_if_wished()
         decision = judge(challenger, criteria, dummies[criteria.metric], rows_digest(challenger, data_run))
         found.attempt("model card", lambda: log_card(active.info.run_id, problem, frame, found))
         if decision.outcome == "refuse":

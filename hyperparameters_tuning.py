@@ -10,8 +10,8 @@ Run: mlflow run . -e hyperparameters-tuning -P n-trials=20
 
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,22 +26,26 @@ from tracking.datasets import load_problem, load_split, log_input, log_parquet
 from tracking.out_of_fold import OUT_OF_FOLD
 from tracking.runs import Lineage, find_run, stage_run
 from tracking.store import store_folder
-from tracking.trial_log import RunLog, gather_runs
+from tracking.study_owner import PLACE, lock_journal, own_study, refuse_elsewhere, study_place
+from tracking.trial_log import RunLog
 from treeline.cpus import cpu_budget
 from treeline.data.leaks import near_perfect
 from treeline.data.names import file_name
 from treeline.data.problem import Problem
 from treeline.evaluation.predictions import dummy_predictions
+from treeline.interruption import stop_if_wished
 from treeline.reporting.study_plots import study_pictures
 from treeline.tuning.finalists import Winner, choose_winner, told_of_finals
 from treeline.tuning.losses import told_of_losses
 from treeline.tuning.objective import Objective, gaps_of_folds, make_objective
 from treeline.tuning.out_of_fold import predict_out_of_fold
+from treeline.tuning.records import records
 from treeline.tuning.replay import Recording, recorded_trials, replay
 from treeline.tuning.schedule import SearchSettings
 from treeline.tuning.search_space import known_points
-from treeline.tuning.study import counted, fail_stale_trials, open_storage, open_study
-from treeline.tuning.trial import has_best, measure_finalists, rewrite_trial, run_study
+from treeline.tuning.storage import journal_path, open_storage, storage_errors
+from treeline.tuning.study import counted, fail_stale_trials, load_study, settle_study, study_id
+from treeline.tuning.trial import has_best, measure_finalists, rewrite_trials, run_study
 from utils import command
 
 
@@ -54,19 +58,27 @@ class Stopwatch:
     clock: float = field(default_factory=time.monotonic)
 
 
-def open_tuning_study(
-    problem: Problem,
-    objective: Objective,
-    settings: TuningSettings,
-    name: str,
-    points: Sequence[Mapping[str, Any]],
-) -> optuna.Study:
-    """Create the study of a tuning run, which tries some points first, or open it again to go on with it.
+@contextmanager
+def tuning_study(
+    problem: Problem, objective: Objective, settings: TuningSettings, name: str, replayed: bool
+) -> Iterator[tuple[optuna.Study, Callable[[], None]]]:
+    """Create the study of a tuning run, or open it again to go on with it, as its owner until the block ends.
+
+    Args:
+        problem: that the table poses.
+        objective: what the trials share.
+        settings: of the stage.
+        name: of the study.
+        replayed: whether its trials are those of an earlier study; else the known points are tried first.
+
+    Yields:
+        The study, and what raises where another process took it over.
 
     Raises:
-        UserError: the storage cannot be opened, or the study is one of other data, metric, folds, seed or space.
+        UserError: the storage cannot be, another process works on the study, or it is one of other data, metric,
+            folds, seed or space, or it lies elsewhere.
+        StoreError: the storage is out of reach.
     """
-    storage = open_storage(settings.storage, name, store_folder())
     facts = {
         "data": problem.digest,
         "metric": objective.metric,
@@ -75,7 +87,24 @@ def open_tuning_study(
         "fixed": objective.fixed,
         "space": objective.space,
     }
-    return open_study(storage, name, objective.maximize, facts, points)
+    journal = journal_path(store_folder(), name)
+    if settings.study_name and not settings.storage:
+        refuse_elsewhere(name, journal)
+    with ExitStack() as held, storage_errors(name):
+        if not settings.storage:
+            held.enter_context(lock_journal(journal))
+        study = load_study(open_storage(settings.storage, journal), name, objective.maximize)
+        still_own = held.enter_context(own_study(study, locked=not settings.storage))
+        settle_study(study, facts, [] if replayed else known_points(problem.task, objective.space))
+        opened = held.pop_all()
+    with opened:
+        mlflow.set_tags(tags_of_study(study) | {PLACE: study_place(settings.storage, journal)})
+        yield study, still_own
+
+
+def tags_of_study(study: optuna.Study) -> dict[str, str]:
+    """Give the tags by which the runs of a study are known."""
+    return {"study": study.study_name} | ({"study_id": study_id(study)} if study_id(study) else {})
 
 
 @contextmanager
@@ -92,27 +121,34 @@ def progress_bar(objective: Objective, study: optuna.Study, total: int) -> Itera
         yield update
 
 
-def search(objective: Objective, study: optuna.Study, log: RunLog, settings: SearchSettings) -> None:
-    """Go on with a study to its end, having mended what a kill left of it."""
-    try:
-        finished = counted(study)
-        unwritten = gather_runs(study.study_name, finished[-1].number if finished else None)
-        if unwritten is not None:
-            rewrite_trial(objective, finished[-1], log, unwritten)
+def search(
+    objective: Objective, study: optuna.Study, log: RunLog, settings: SearchSettings, still_own: Callable[[], None]
+) -> None:
+    """Go on with a study to its end."""
+    with progress_bar(objective, study, settings.n_trials) as show:
+
+        def on_trial(trials: Sequence[FrozenTrial]) -> None:
+            show(trials)
+            still_own()
+
+        run_study(objective, study, log, settings, on_trial)
+
+
+def mend(objective: Objective, study: optuna.Study, log: RunLog, digest: str) -> None:
+    """Mend what kills and full disks left of a study: trials that run no more, and runs that were not written whole."""
+    with storage_errors(study.study_name):
         fail_stale_trials(study)
-        with progress_bar(objective, study, settings.n_trials) as on_trial:
-            run_study(objective, study, log, settings, on_trial)
-    finally:
-        log.finish()
+        wanted = records(objective, study)
+    unwritten = log.gather(wanted, digest)
+    if unwritten:
+        logger.info(f"writing the runs of {len(unwritten)} trials that an interruption left unwritten")
+    rewrite_trials(objective, study, log, unwritten)
 
 
 def search_again(objective: Objective, study: optuna.Study, log: RunLog, recording: Recording) -> None:
     """Train the trials of an earlier study again, and measure its finalists again."""
-    try:
-        replay(objective, study, log, recorded_trials(recording.trials, objective.space))
-        measure_finalists(objective, study, log, recording.finals)
-    finally:
-        log.finish()
+    replay(objective, study, log, recorded_trials(recording.trials, objective.space))
+    measure_finalists(objective, study, log, recording.finals)
 
 
 def log_out_of_fold(objective: Objective, winner: Winner, classes: Sequence[Any]) -> float:
@@ -189,20 +225,24 @@ def run(settings: TuningSettings, recording: Recording | None = None) -> str:
             logger.warning(warning)
         objective = replace(objective, deadline=watch.clock + (settings.timeout or float("inf")))
         name = settings.study_name or f"{file_name(problem.table)}-{active.info.run_id[:8]}"
-        points = [] if recording else known_points(problem.task, objective.space)
-        study = open_tuning_study(problem, objective, settings, name, points)
-
         lineage = Lineage(data_run_id=data_run.info.run_id, data_digest=problem.digest)
-        mlflow.set_tags({**lineage.tags(), "metric": objective.metric, "study": name})
+        mlflow.set_tags({**lineage.tags(), "metric": objective.metric})
         log_input(problem, frame, "train", "tuning")
-        log = RunLog(active.info.experiment_id, active.info.run_id, {"study": name})
-        if recording:
-            search_again(objective, study, log, recording)
-        else:
-            search(objective, study, log, plan)
-        winner = choose_winner(objective, study)
-        log_winner(objective, winner, log_out_of_fold(objective, winner, problem.classes))
-        log_study(objective, study, winner, watch)
+        with tuning_study(problem, objective, settings, name, recording is not None) as (study, still_own):
+            log = RunLog(active.info, tags_of_study(study))
+            try:
+                if recording:
+                    search_again(objective, study, log, recording)
+                else:
+                    mend(objective, study, log, problem.digest)
+                    search(objective, study, log, plan, still_own)
+            finally:
+                log.finish()
+            winner = choose_winner(objective, study)
+            level = log_out_of_fold(objective, winner, problem.classes)
+            stop_if_wished()
+            log_winner(objective, winner, level)
+            log_study(objective, study, winner, watch)
         guessed = dummy_predictions(problem, frame, frame, objective.metric).metric(objective.metric)
         if warning := near_perfect(objective.metric, winner.value, guessed):
             logger.warning(warning)

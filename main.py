@@ -28,7 +28,7 @@ from tracking.evaluation_log import EVALUATION_SECONDS
 from tracking.findings import load_intervals, told_of_few
 from tracking.model_card import labels_of_search
 from tracking.models import SERVICE, form_names
-from tracking.runs import Lineage, stage_run
+from tracking.runs import Lineage, find_run, stage_run
 from treeline.cpus import cpu_budget
 from treeline.data.sentences import figure
 from treeline.evaluation.importance import REPEATS
@@ -85,7 +85,7 @@ def run(settings: MainSettings) -> str:
         if not training_id:
             if not tuning_id:
                 data_id = data_id or data_preprocessing.run(settings.of(DataSettings))
-                settings.check_for(load_problem(mlflow.get_run(data_id)))
+                settings.check_for(load_problem(find_run("data-preprocessing", data_id)))
                 tuning_id = hyperparameters_tuning.run(settings.of(TuningSettings, data_run_id=data_id))
             training_id = model_training.run(
                 settings.of(TrainingSettings, data_run_id=data_id, tuning_run_id=tuning_id)

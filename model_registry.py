@@ -30,6 +30,7 @@ from tracking.runs import Lineage, stage_run
 from tracking.store import choose_experiment, store_folder
 from treeline import StoreError, UserError
 from treeline.data.files import exists
+from treeline.secrets import without_secrets
 from utils import COMMAND_LINE, command, ended
 
 
@@ -96,7 +97,7 @@ def lineage(settings: LineageSettings) -> str:
         "Champions of this name",
         *(f"  {each['at']}  version {each['champion']}  {each['why']}" for each in champion_history(version.name)),
     ]
-    text = "\n".join(lines)
+    text = without_secrets("\n".join(lines))  # of a version that knew none of it yet
     print(text)
     return text
 
@@ -124,9 +125,7 @@ def export_model(settings: ExportSettings) -> str:
     try:
         pack(version, output, settings.rows)
     except OSError as error:
-        raise StoreError(
-            f"Cannot write {settings.output!r}: {error.strerror or error}. Name another output."
-        ) from error
+        raise StoreError(f"Cannot write {settings.output!r}: {error.strerror or error}; name another.") from error
     logger.info(
         f"{version.name} version {version.version} lies in {output}, "
         + ("its training and test rows too (--rows false leaves them out)" if settings.rows else "without its rows")

@@ -32,6 +32,7 @@ from treeline.cpus import cpu_budget
 from treeline.data.names import is_dated, model_name
 from treeline.data.problem import Problem
 from treeline.evaluation.answers import AnswerSettings, settle_answers
+from treeline.interruption import stop_if_wished
 from treeline.model.estimator import TreelineClassifier, TreelineRegressor, make_estimator
 from treeline.reporting.fonts import legible, missing_signs
 from treeline.reporting.plots import bars
@@ -135,8 +136,10 @@ def run(settings: TrainingSettings) -> str:
         settled = settle(estimator, problem, load_out_of_fold(frame, tuning_run.info.run_id), settings.answers())
         log_importance(estimator, problem)
         mlflow.log_dict(record_golden_requests(estimator, problem.rows(frame)), GOLDEN_REQUESTS)
+        stop_if_wished()
         uris = log_models(estimator, problem.rows(frame), problem, name)
 
+        stop_if_wished()  # what is registered is also aliased and told
         lineage = replace(lineage, training_run_id=active.info.run_id)
         tags = {**lineage.tags(), "treeline_version": __version__, **settled}
         version = register_in_step(uris, describe_forms(problem, name), tags)

@@ -37,6 +37,7 @@ from treeline import UserError
 from treeline.cpus import cpu_budget
 from treeline.evaluation.predictions import predict
 from treeline.model.estimator import make_estimator
+from treeline.secrets import lacks_secrets
 from treeline.tuning.finalists import Finals
 from treeline.tuning.replay import Recording
 from utils import command
@@ -72,7 +73,7 @@ def run(settings: ReproduceSettings) -> str:
         runs = Lineage.from_tags(version.tags).runs()
         mlflow.set_tags({"model_name": version.name, "model_version": version.version})
 
-        again = run_again(runs)
+        again = run_again(runs, settings.data)
         compared = compare(version, runs, again)
         differs = [*changed_packages(runs["training"]), *map(difference, (each for each in compared if not each.same))]
         warn_of_other_code(runs["training"], again["tuning"])
@@ -88,9 +89,22 @@ def run(settings: ReproduceSettings) -> str:
         return str(active.info.run_id)
 
 
-def run_again(runs: Mapping[str, Run]) -> dict[str, Run]:
-    """Run the first two stages with the settings of earlier runs, and the trials that there were then."""
+def run_again(runs: Mapping[str, Run], place: str) -> dict[str, Run]:
+    """Run the first two stages with the settings of earlier runs, and the trials that there were then.
+
+    Args:
+        runs: of a chain, by what they are.
+        place: where the table is now; empty takes what was logged.
+
+    Raises:
+        UserError: what was logged lacks the password or signature of its URL.
+    """
     data, tuning = settings_of(DataSettings, runs["data"]), settings_of(TuningSettings, runs["tuning"])
+    data = data.model_copy(update={"data": place or data.data})
+    if lacks_secrets(data.data):
+        raise UserError(
+            f"The table's URL was logged without its password or query, as {data.data}: give it whole with --data."
+        )
     recorded = runs["tuning"].info.run_id
     table, best = load_text(recorded, TRIALS), load_best(recorded)
     with reading(recorded, TRIALS):

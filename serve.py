@@ -1,24 +1,34 @@
 #!/usr/bin/env python
-"""Take a champion out of the store, then become its server; or say in one sentence why there is none to serve.
+"""Serve a champion over REST; or say in one sentence why there is none to serve.
 
-`make serve` and the containers `serving` and `mlserver` start with it.
+`make serve` and the container `serving` start it. With a FOLDER and a COMMAND it takes the champion out of the store
+into FOLDER, in place of the one that an earlier start left there, and becomes COMMAND: the container `mlserver` does.
 Reads: NAMEService@champion, NAME being the environment variable TREELINE_MODEL, from the store of this folder, or from
 the one that MLFLOW_TRACKING_URI names.
-Writes: the model to FOLDER, in place of the one that an earlier start left there.
-Run: serve.py --unchecked FOLDER mlflow models serve -m FOLDER
+Run: serve.py [--host HOST] [--port PORT] [--max-body MIB] [--patience SECONDS] [--allowed-hosts NAMES] [--docs]
+     serve.py FOLDER COMMAND ...
 """
 
 import argparse
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
+from typing import NoReturn
 
 import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 
 SERVICE = "Service"  # tracking.models.SERVICE.suffix: an image of MLServer takes this file without the others
+USER_ERROR, STORE_ERROR = 1, 4  # exit codes, as those of utils.command
+
+
+def fail(sentence: str, code: int = USER_ERROR) -> NoReturn:
+    """End with a sentence."""
+    sys.stderr.write(f"error: {sentence}\n")
+    sys.exit(code)
 
 
 def fetch(name: str, folder: Path) -> str:
@@ -28,8 +38,8 @@ def fetch(name: str, folder: Path) -> str:
         SystemExit: with a sentence, where there is no store, no champion, or its files are gone.
     """
     if "MLFLOW_TRACKING_URI" not in os.environ and not Path("mlflow.db").is_file():
-        sys.exit(
-            f"error: No experiment store mlflow.db in {Path.cwd()}, and so no champion to serve: stand in the folder "
+        fail(
+            f"No experiment store mlflow.db in {Path.cwd()}, and so no champion to serve: stand in the folder "
             "that the main job wrote to, or set MLFLOW_TRACKING_URI."
         )
     store = mlflow.get_tracking_uri()
@@ -41,14 +51,15 @@ def fetch(name: str, folder: Path) -> str:
         }
         if name not in champions:
             known = ", ".join(champions) or "none yet; the main job makes one"
-            sys.exit(f"error: {name} has no champion in the store {store}. There are: {known}.")
+            fail(f"{name} has no champion in the store {store}. There are: {known}.")
         if (folder / "MLmodel").is_file():
             shutil.rmtree(folder)
         mlflow.artifacts.download_artifacts(f"models:/{name}{SERVICE}/{champions[name]}", dst_path=str(folder))
     except (MlflowException, OSError) as error:
-        sys.exit(
-            f"error: Cannot take the champion of {name} out of the store {store}: {str(error).rstrip('.')}. "
-            "MLFLOW_TRACKING_URI names the store."
+        fail(
+            f"Cannot take the champion of {name} out of the store {store}: {str(error).rstrip('.')}. "
+            "MLFLOW_TRACKING_URI names the store.",
+            STORE_ERROR,
         )
     return str(champions[name])
 
@@ -65,20 +76,78 @@ def uncheck(folder: Path) -> None:
         model.save(folder / "MLmodel")
 
 
+def serve(name: str, options: argparse.Namespace) -> None:
+    """Answer for the champion of `name` until a signal asks to stop."""
+    # Not at the top: an image of MLServer takes this file without the others.
+    from tracking.connections import Patience, listen, run
+    from tracking.rest import Limits, ScoringApp
+
+    try:
+        port = listen(options.host, options.port)
+    except OSError as error:
+        fail(
+            f"The port {options.port} of {options.host} is taken or closed to this user ({error.strerror}): "
+            "name another one."
+        )
+    with port, tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "model"
+        version = fetch(name, copy)
+        uncheck(copy)
+        model = mlflow.pyfunc.load_model(str(copy))
+        limits = Limits(options.max_body * 2**20, hosts=[each for each in options.allowed_hosts.split(",") if each])
+        docs = mlflow.pyfunc.scoring_server.init(model) if options.docs else None
+        host = f"[{options.host}]" if ":" in options.host else options.host
+        sys.stderr.write(f"Serving {name}{SERVICE} version {version} on http://{host}:{options.port}\n")
+        run(ScoringApp(model, limits, docs), port, Patience(options.patience))
+
+
+def _whole(least: int, most: int) -> "type[int]":
+    """Read a whole number between two others."""
+
+    def number(text: str) -> int:
+        value = int(text)
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{value} is not between {least} and {most}")
+        return value
+
+    return number  # type: ignore[return-value]
+
+
 def main() -> None:
-    """Fetch, and become the server."""
-    parser = argparse.ArgumentParser(description="Take a champion out of the store, then become its server.")
-    parser.add_argument("--unchecked", action="store_true", help="leave the check of requests to the pipeline")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("command", nargs=argparse.REMAINDER)
+    """Serve, or fetch and become another server."""
+    parser = argparse.ArgumentParser(description="Serve a champion over REST, or hand it to another server.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    parser.add_argument("--port", type=_whole(1, 65535), default=5001, help="port to listen on (%(default)s)")
+    parser.add_argument(
+        "--max-body", type=_whole(1, 1024), default=16, metavar="MIB", help="largest request, in MiB (%(default)s)"
+    )
+    parser.add_argument(
+        "--patience",
+        type=_whole(1, 3600),
+        default=30,
+        metavar="SECONDS",
+        help="in which a request must arrive, and its answer be fetched (%(default)s)",
+    )
+    parser.add_argument(
+        "--allowed-hosts",
+        default="",
+        metavar="NAMES",
+        help="names that the header Host of a request may hold, as in 'models.example.org,localhost'; empty: any",
+    )
+    parser.add_argument("--docs", action="store_true", help="pages about the addresses at /docs and /redoc")
+    parser.add_argument("folder", type=Path, nargs="?", help="where another server wants the model")
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="that server")
     options = parser.parse_args()
+    if options.folder and not options.command:
+        parser.error(f"no command after the folder {options.folder}")
     # A wrong address is to be told in seconds; MLflow's own patience is some minutes.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     name = os.environ.get("TREELINE_MODEL", "CancerModel")
+    if not options.command:
+        serve(name, options)
+        return
     sys.stderr.write(f"Serving {name}{SERVICE} version {fetch(name, options.folder)}\n")
-    if options.unchecked:
-        uncheck(options.folder)
     os.execvp(options.command[0], options.command)
 
 

@@ -32,12 +32,18 @@ import main as chain
 from config import EvaluationSettings, MainSettings, SweepSettings
 from launch.groups import Group, Ran, best_of, groups_of
 from launch.hydra import combinations, describe, multirun, overrides_of
+from launch.stops import listen_to_parent, stops_passed_on
+from tracking.closing import close
 from tracking.datasets import load_problem
 from tracking.models import form_names
 from tracking.registry import move_alias
 from tracking.runs import Lineage, logged_settings, stage_run
+from tracking.store import open_store
+from tracking.store_errors import store_error
 from treeline import UserError
+from treeline.interruption import stop_if_wished
 from treeline.metrics import metrics_of
+from treeline.secrets import without_secrets
 from utils import command, log_to_stderr, parse
 
 UNJUDGED = {"promote": "never", "min_score": ""}
@@ -83,6 +89,8 @@ def run_combination(place: Mapping[str, str], parameters: Mapping[str, Any]) -> 
     if mlflow.active_run() is None:
         os.environ.update(place)
         log_to_stderr()
+        listen_to_parent()
+        open_store()
     settings = read(parameters)
     logger.info(f"combination {describe(settings)}")
     try:
@@ -90,10 +98,12 @@ def run_combination(place: Mapping[str, str], parameters: Mapping[str, Any]) -> 
             return {"run_id": chain.run(settings.model_copy(update=UNJUDGED)), "error": ""}
     except UserError as error:
         reason = str(error)
+    except KeyboardInterrupt:  # raised on, it would end the others' processes where they stand
+        reason = "stopped"
     except Exception as error:  # a defect, a full disk: it belongs in the table too
-        reason = f"{type(error).__name__}: {error}"
+        reason = str(store_error(error) or f"{type(error).__name__}: {error}")
     logger.warning(f"combination {describe(settings)} failed: {reason}")
-    return {"run_id": "", "error": reason}
+    return {"run_id": "", "error": without_secrets(reason)}
 
 
 def outcome(settings: MainSettings, run_id: str) -> Ran:
@@ -120,12 +130,18 @@ def log_table(settings: Sequence[MainSettings], rows: Sequence[Mapping[str, Any]
     """Log and print a line a combination: the parameters that vary, and what came of it."""
     varied = [name for name in MainSettings.model_fields if len({getattr(each, name) for each in settings}) > 1]
     lines = [
-        {name: getattr(each, name) for name in varied} | dict(row) for each, row in zip(settings, rows, strict=True)
+        {name: plain(getattr(each, name)) for name in varied} | dict(row)
+        for each, row in zip(settings, rows, strict=True)
     ]
     table = pd.DataFrame(lines, columns=list(dict.fromkeys([*varied, *COLUMNS])))
     mlflow.log_text(table.to_csv(index=False), "sweep.csv")
     printed = table.drop(columns=HIDDEN).assign(best=table["best"].map({True: "*", False: ""}))
     print(f"\n{printed.to_string(index=False, na_rep='failed')}\n")
+
+
+def plain(value: Any) -> Any:
+    """Give a setting's value without the secrets that it may hold."""
+    return without_secrets(value) if isinstance(value, str) else value
 
 
 def report(kinds: Sequence[Sequence[Group]]) -> None:
@@ -180,7 +196,7 @@ def close_below(run_id: str) -> None:
     query = f"tags.`mlflow.parentRunId` = '{run_id}' and attributes.status = 'RUNNING'"
     for run in mlflow.search_runs([mlflow.get_run(run_id).info.experiment_id], query, output_format="list"):
         close_below(run.info.run_id)
-        mlflow.MlflowClient().set_terminated(run.info.run_id, "KILLED")
+        close(run, "The process that ran this combination ended without closing it.")
 
 
 def run(settings: SweepSettings) -> str:
@@ -198,7 +214,8 @@ def run(settings: SweepSettings) -> str:
             "MLFLOW_RUN_CONTEXT": json.dumps({"mlflow.parentRunId": active.info.run_id}),
         }
         try:
-            ran = multirun(words, partial(run_combination, place))
+            with stops_passed_on():
+                ran = multirun(words, partial(run_combination, place))
         finally:
             close_below(active.info.run_id)
         done = [outcome(each, got["run_id"]) if got["run_id"] else None for each, got in zip(planned, ran, strict=True)]
@@ -206,6 +223,7 @@ def run(settings: SweepSettings) -> str:
         best = [member for groups in kinds if len(groups) > 1 for member in best_of(groups).members]
         found = [{"best": each in best, **(each.values if each else {})} for each in done]
         log_table(planned, [{**got, **row} for got, row in zip(ran, found, strict=True)])
+        stop_if_wished()
         report(kinds)
         errors = [got["error"] for got in ran if got["error"]]
         mlflow.log_metrics({"combinations": len(ran), "combinations_failed": len(errors)})

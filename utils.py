@@ -6,9 +6,11 @@ import re
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from loguru import logger
@@ -16,9 +18,16 @@ from pydantic import ValidationError
 from pydantic_settings import CliApp, CliSettingsSource, SettingsError
 
 from config import Settings, Stage
-from tracking.store import check_store
+from tracking.adoption import close_unused_run
+from tracking.closing import close_abandoned_runs
+from tracking.store import open_store
+from tracking.store_errors import store_error
 from treeline import RefusedError, StoreError, UserError, interruption, nearest
 from treeline.data.names import one_line
+from treeline.secrets import without_secrets
+
+if TYPE_CHECKING:
+    from loguru import Record
 
 # The exit codes of every command; docs/use-the-model.md tells them.
 DONE, MISTAKE, COMMAND_LINE, REFUSED, STORE, INTERRUPTED = 0, 1, 2, 3, 4, 130
@@ -28,7 +37,6 @@ MAX_SENTENCE, MAX_WORD = 900, 200  # signs of what is told at the end, and of a 
 # Libraries whose INFO lines narrate their set-up: migrations, a new experiment, monitoring threads, loading a model.
 QUIET = (
     "alembic",
-    "mlflow.store.db.utils",
     "mlflow.tracking.fluent",
     "mlflow.system_metrics",
     "mlflow.pyfunc",
@@ -54,7 +62,8 @@ def command(
     except UserError as error:
         return ended(error, STORE if isinstance(error, StoreError) else COMMAND_LINE)
     try:
-        check_store()
+        open_store()
+        close_abandoned_runs()
         run(given)
     except RefusedError as error:
         return ended(error, REFUSED)
@@ -63,10 +72,17 @@ def command(
     except UserError as error:
         return ended(error, MISTAKE)
     except KeyboardInterrupt:
+        close_unused_run("It was interrupted.")
         print(
             "interrupted: what was running is closed; a study goes on when its --study-name is given", file=sys.stderr
         )
         return INTERRUPTED
+    except Exception as error:
+        told = store_error(error)  # anything else is a defect, of which the traceback tells
+        if told is None:
+            raise
+        return ended(told, STORE)
+    close_unused_run()
     return DONE
 
 
@@ -85,9 +101,19 @@ def listen_for_stops() -> None:
         signal.signal(signal.SIGINT, stop)
 
 
+def _hide_secrets(record: "Record") -> None:
+    record["message"] = without_secrets(record["message"])
+
+
+def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    sys.stderr.write(without_secrets("".join(traceback.format_exception(kind, error, trace))))
+
+
 def ended(error: UserError, code: int) -> int:
     """Tell what went wrong as the last line of stderr, and give the exit code."""
-    print(f"error: {brief(str(error))}", file=sys.stderr)
+    if code != STORE:
+        close_unused_run(str(error))
+    print(f"error: {brief(without_secrets(str(error)))}", file=sys.stderr)
     return code
 
 
@@ -124,13 +150,18 @@ def parse(settings: type[Stage], script: str, argv: Sequence[str] | None = None)
 
 
 def log_to_stderr() -> None:
-    """Send our log to stderr, one short line a message, and quieten two libraries that narrate their set-up."""
+    """Send our log to stderr, one short line a message and no secret in it, nor in a traceback; quieten libraries that
+    narrate their set-up.
+    """
     logger.remove()
+    logger.configure(patcher=_hide_secrets)
+    sys.excepthook = _print_traceback
     logger.add(
         sys.stderr, format="<green>{time:HH:mm:ss}</green> | <level>{level: <7}</level> | {message}", level="INFO"
     )
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # a traceback of what it raises as well
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for every small file
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # a line a trial would break the progress bar
 

@@ -27,9 +27,10 @@ from treeline.data.problem import Problem
 from treeline.metrics import curves_of
 from treeline.model.boosting import task_params
 from treeline.tuning.objective import make_objective
+from treeline.tuning.records import NoLog, TrialLog
 from treeline.tuning.schedule import SearchSettings, ask_next
 from treeline.tuning.search_space import SPACE
-from treeline.tuning.trial import NoLog, TrialLog, run_trial
+from treeline.tuning.trial import run_trial
 
 FOLDS, ROUNDS, SEED = 5, 100, 0
 
@@ -98,7 +99,7 @@ def our_loop(rows: Labelled, points: Sequence[Mapping[str, Any]], tracked: bool,
         _our_trials(rows, study, NoLog(), rounds)
         return study.best_value
     with mlflow.start_run(log_system_metrics=True) as run:
-        log = RunLog(run.info.experiment_id, run.info.run_id, {})
+        log = RunLog(run.info, {})
         _our_trials(rows, study, log, rounds)
         log.finish()
     return study.best_value

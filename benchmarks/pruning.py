@@ -46,7 +46,7 @@ def ours_until(rows: Labelled, value: float, n_trials: int, seed: int) -> Reache
     for point in known_points("binary", objective.space):
         study.enqueue_trial(point)
     with mlflow.start_run() as run:
-        log = RunLog(run.info.experiment_id, run.info.run_id, {})
+        log = RunLog(run.info, {})
         while len(counted(study)) < 3 * n_trials:
             run_next(objective, study, log, replace(settings, seed=seed))
             if study.best_value <= value:

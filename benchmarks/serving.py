@@ -216,12 +216,11 @@ def main() -> None:
         command = [sys.executable, str(HERE.parent / "main.py"), "--n-trials", str(options.trials)]
         subprocess.run(command, cwd=folder, env={**os.environ, **store}, check=True, stderr=subprocess.DEVNULL)
         mlflow.set_tracking_uri(store["MLFLOW_TRACKING_URI"])
-        uri, tool, copy = "models:/CancerModelService@champion", Path(sys.executable).parent, f"{folder}/champion"
+        uri, tool = "models:/CancerModelService@champion", Path(sys.executable).parent
         path = {"PATH": f"{tool}{os.pathsep}{os.environ['PATH']}"}
-        unchecked = [sys.executable, str(HERE.parent / "serve.py"), "--unchecked", copy]
         serve = [str(tool / "mlflow"), "models", "serve", "--env-manager", "local", "-m"]
         servers = {
-            "make serve": Server([*unchecked, *serve, copy], {**store, **path}),
+            "make serve": Server([sys.executable, str(HERE.parent / "serve.py")], {**store, **path}),
             "mlflow models serve": Server([*serve, uri], {**store, **path}),
             "bare": Server(
                 [str(tool / "uvicorn"), "bare_app:app"], {**store, "MODEL_URI": "models:/CancerModel@champion"}

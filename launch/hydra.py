@@ -20,6 +20,7 @@ from hydra.errors import HydraException
 
 from config import MainSettings
 from treeline import UserError, nearest
+from treeline.interruption import stop_if_wished
 
 WORD = re.compile(r"""(?:[^\s'"]|'[^']*'|"[^"]*")+""")  # blanks within quotes do not end it
 MAX_COMBINATIONS = 1_000  # of a sweep
@@ -132,6 +133,7 @@ def multirun(words: Sequence[str], task: Callable[[Any], Any]) -> list[Any]:
 
     Raises:
         UserError: Hydra refuses the words, or a process was killed.
+        KeyboardInterrupt: it was killed because all are to stop.
     """
     ConfigStore.instance().store("treeline", MainSettings().model_dump())
     try:
@@ -143,6 +145,7 @@ def multirun(words: Sequence[str], task: Callable[[Any], Any]) -> list[Any]:
         reason = " ".join(str(error).partition("Config search path")[0].split())
         raise UserError(f"Hydra refuses {' '.join(words)}: {reason}") from None
     except BrokenProcessPool:
+        stop_if_wished()
         fewer = "run fewer side by side, with hydra.launcher.n_jobs=1"
         raise UserError(f"A process of the sweep was killed, most often for want of memory: {fewer}.") from None
     return [job.return_value for batch in batches for job in batch]

@@ -17,7 +17,6 @@ import pytest
 from conftest import REPOSITORY, Store, houses
 
 import batch_inference
-from batch_inference import rejected_path
 from treeline.data.chunks import chunks
 
 pytestmark = pytest.mark.store
@@ -228,19 +227,98 @@ def test_a_kill_leaves_no_half_file(cancer_copy: Store) -> None:
     rows = cancer_rows(cancer_copy)
     pd.concat([rows] * 2000, ignore_index=True).to_parquet("new.parquet")
     Path("scores.parquet").write_text("of yesterday")
-    partial = Path(".scores.parquet.partial")
     script = str(REPOSITORY / "batch_inference.py")
     process = subprocess.Popen([sys.executable, script, "--input", "new.parquet", "--output", "scores.parquet"])
-    while not (partial.exists() and partial.stat().st_size > 100_000):
+    while not any(left.stat().st_size > 100_000 for left in Path().glob(".scores.parquet.*.partial")):
         assert process.poll() is None
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert Path("scores.parquet").read_text() == "of yesterday"
+    assert list(Path().glob(".*.partial"))
     score("new.parquet", "scores.parquet")
     assert pq.ParquetFile("scores.parquet").metadata.num_rows == 2000 * 188
-    assert not partial.exists()
+    assert not list(Path().glob(".*.partial"))
 
 
-def test_the_rejected_lie_beside_the_scores() -> None:
-    assert rejected_path(Path("a/scores.csv.gz")) == Path("a/scores.rejected.csv.gz")
+@pytest.mark.parametrize("name", ["new.csv", "new.parquet"])
+def test_a_header_alone_gives_a_header_with_the_answers_columns(mixed_copy: Store, name: str) -> None:
+    rows = houses(60, seed=7).drop(columns="kind of house").head(0)
+    rows.to_csv(name, index=False) if name.endswith("csv") else rows.to_parquet(name)
+    score(name, f"scores.{name[4:]}")
+    written = pd.read_csv("scores.csv") if name.endswith("csv") else pd.read_parquet("scores.parquet")
+    assert list(written.columns[: len(rows.columns)]) == list(rows.columns)
+    assert "prediction" in written.columns
+    assert len(written) == 0
+    _, metrics = last(mixed_copy)
+    assert (metrics["rows"], metrics["rows_scored"], metrics["rows_rejected"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("name", ["new.csv", "new.parquet"])
+def test_a_file_whose_every_row_is_rejected_is_a_sentence(
+    mixed_copy: Store, refused: Callable[..., str], name: str
+) -> None:
+    rows = houses(60, seed=7).drop(columns="kind of house").head(5).assign(floor="third")
+    rows.to_csv(name, index=False) if name.endswith("csv") else rows.to_parquet(name)
+    said = refused(batch_inference.main, "--input", name, "--output", f"scores.{name[4:]}")
+    assert said.startswith("None of the 5 rows can be scored: The column 'floor': not a number")
+
+
+def test_drift_that_cannot_be_measured_is_told_and_the_scores_stay(
+    cancer_copy: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError("no values\nat all")
+
+    cancer_rows(cancer_copy).to_parquet("new.parquet")
+    monkeypatch.setattr(batch_inference, "drift", fails)
+    score("new.parquet", "scores.parquet")
+    assert len(pd.read_parquet("scores.parquet")) == 188
+    assert last(cancer_copy)[0]["drift_failed"] == "ZeroDivisionError: no values"
+    assert "drift could not be measured (ZeroDivisionError: no values)" in capsys.readouterr().err
+
+
+def test_an_alias_is_looked_up_once(cancer_copy: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    cancer_rows(cancer_copy).to_parquet("new.parquet")
+    asked: list[str] = []
+    load = mlflow.pyfunc.load_model
+    monkeypatch.setattr(mlflow.pyfunc, "load_model", lambda uri: asked.append(uri) or load(uri))
+    score("new.parquet", "scores.parquet")
+    score("new.parquet", "scores.parquet", "--model-uri", "models:/CancerModel@champion")
+    assert asked == ["models:/CancerModelService/1", "models:/CancerModel/1"]
+    assert last(cancer_copy)[0]["model_uri"] == "models:/CancerModel/1"
+
+
+def test_a_stop_between_pieces_leaves_the_file_of_before(cancer_copy: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    cancer_rows(cancer_copy).to_parquet("new.parquet")
+    Path("scores.parquet").write_text("of yesterday")
+    monkeypatch.setattr("treeline.data.chunks.ROWS_PER_CHUNK", 37)
+    told: list[int] = []
+
+    def stop(*_: object) -> str:
+        told.append(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return ""
+
+    monkeypatch.setattr("treeline.serving.scoring.answers_beside", stop_after(stop))
+    assert batch_inference.main(["--input", "new.parquet", "--output", "scores.parquet"]) == 130
+    assert Path("scores.parquet").read_text() == "of yesterday"
+    assert len(told) == 1
+    assert not list(Path().glob(".*.partial"))
+    assert cancer_copy.last("batch-inference").info.status in ("FAILED", "KILLED")
+
+
+def stop_after(stop: Callable[..., object]) -> Callable[..., pd.DataFrame]:
+    """Answer as ever, and let the process be told to stop at the first answer."""
+    from treeline.serving.scoring import answers_beside
+
+    waiting = [stop]
+    return lambda *given: (waiting.pop()() if waiting else None, answers_beside(*given))[1]
+
+
+def test_the_rejected_rows_are_never_written_over_as_the_input(mixed_copy: Store, refused: Callable[..., str]) -> None:
+    houses(60).drop(columns="kind of house").to_csv("scores.rejected.csv", index=False)
+    before = Path("scores.rejected.csv").read_bytes()
+    said = refused(batch_inference.main, "--input", "scores.rejected.csv", "--output", "scores.csv")
+    assert "is the input itself, 'scores.rejected.csv'" in said
+    assert Path("scores.rejected.csv").read_bytes() == before

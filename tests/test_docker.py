@@ -1,5 +1,6 @@
 """The containers: the files that describe them, and real runs of each service whose answers the host compares."""
 
+import base64
 import fnmatch
 import json
 import os
@@ -7,6 +8,7 @@ import re
 import shutil
 import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
 import time
@@ -35,10 +37,11 @@ PROFILES = {
     "ui": {"ui"},
     "serving": {"serving"},
     "mlserver": {"mlserver"},
-    "team": {"database", "mlflow"},
-    "team-pipeline": {"database", "mlflow", "team-pipeline"},
+    "team": {"secrets", "database", "mlflow", "proxy"},
+    "team-pipeline": {"secrets", "database", "mlflow", "proxy", "team-pipeline"},
+    "team-serving": {"secrets", "database", "mlflow", "proxy", "team-serving"},
 }
-BUILT = ["pipeline", "ui", "serving", "mlserver", "mlflow", "team-pipeline"]
+BUILT = ["pipeline", "ui", "serving", "mlserver", "secrets", "mlflow", "proxy", "team-pipeline", "team-serving"]
 JOBS = {"pipeline", "team-pipeline"}
 OURS = ("MLFLOW_", "TREELINE_", "COMPOSE_", "POSTGRES_")
 
@@ -102,7 +105,7 @@ def test_without_a_profile_nothing_starts(tmp_path):
 
 
 @pytest.mark.usefixtures("needs_compose")
-@pytest.mark.parametrize("service", ["pipeline", "ui", "serving", "mlserver", "team-pipeline"])
+@pytest.mark.parametrize("service", ["pipeline", "ui", "serving", "mlserver", "team-pipeline", "team-serving"])
 def test_the_folder_has_the_same_path_in_the_container_as_on_the_host(tmp_path, service):
     made = described(tmp_path)["services"][service]
     assert made["working_dir"] == str(tmp_path)
@@ -142,10 +145,12 @@ def test_a_teams_run_goes_to_the_teams_server_whatever_the_caller_has_set(tmp_pa
 
 
 @pytest.mark.usefixtures("needs_compose")
-def test_ports_are_open_on_this_machine_alone(tmp_path):
+def test_ports_are_open_on_this_machine_alone_but_for_the_proxys(tmp_path):
     made = described(tmp_path, TREELINE_PORT="5050")["services"]
     ports = {name: each["ports"] for name, each in made.items() if each.get("ports")}
-    assert set(ports) == {"ui", "serving", "mlserver", "mlflow"}
+    assert set(ports) == {"ui", "serving", "mlserver", "proxy"}
+    of_a_team = ports.pop("proxy")
+    assert [(each["published"], each["target"], "host_ip" in each) for each in of_a_team] == [("5050", 8443, False)]
     for opened in ports.values():
         assert {port["host_ip"] for port in opened} == {"127.0.0.1"}
         assert opened[0]["published"] == "5050"
@@ -154,22 +159,22 @@ def test_ports_are_open_on_this_machine_alone(tmp_path):
 @pytest.mark.usefixtures("needs_compose")
 def test_a_teams_state_lies_in_named_volumes(tmp_path):
     made = described(tmp_path)
-    assert set(made["volumes"]) == {"database", "artifacts"}
+    assert set(made["volumes"]) == {"database", "artifacts", "certificates"}
     kept = {
         (name, volume["source"])
-        for name in ("database", "mlflow")
+        for name in ("database", "mlflow", "proxy")
         for volume in made["services"][name]["volumes"]
         if volume["type"] == "volume"
     }
-    assert kept == {("database", "database"), ("mlflow", "artifacts")}
+    assert kept == {("database", "database"), ("mlflow", "artifacts"), ("proxy", "certificates")}
 
 
 @pytest.mark.usefixtures("needs_compose")
 def test_what_runs_on_has_a_healthcheck_and_a_job_has_none(tmp_path):
     checked = {name for name, each in described(tmp_path)["services"].items() if "healthcheck" in each}
-    assert checked == {"ui", "serving", "database"}
+    assert checked == {"ui", "serving", "database", "team-serving"} | {"secrets"}  # where that of its image is off
     stages = {each: instructions("HEALTHCHECK", each) for each in DOCKERFILES}
-    assert [len(lines) for lines in stages.values()] == [1, 1]  # of the tracking server and of MLServer
+    assert [len(lines) for lines in stages.values()] == [2, 1]  # of the tracking server, the proxy, MLServer
     job = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8").split("FROM runtime AS pipeline")[1]
     assert "HEALTHCHECK" not in job
 
@@ -567,48 +572,164 @@ def test_mlserver_takes_text_booleans_whole_numbers_and_gaps(run_chain: Callable
         assert (status, "area [m²]" in answer) == (400, True), answer
 
 
+TEAM_PAGE = (ROOT / "docs" / "team.md").read_text(encoding="utf-8")
+SECRETS = (
+    "POSTGRES_PASSWORD",
+    "TREELINE_SECRET_KEY",
+    *(f"TREELINE_{each}_PASSWORD" for each in ("ADMIN", "PEOPLE", "JOBS")),
+)
+
+
+def block_of(start: str) -> str:
+    """Give the commands of the page's block that begins so."""
+    (found,) = re.findall(rf"```bash\n({re.escape(start)}.*?)```", TEAM_PAGE, re.DOTALL)
+    return str(found)
+
+
+class Team:
+    """A team's server in a folder of its own, spoken to with the commands of docs/team.md."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.folder, self.port, self.address = folder, port, f"https://localhost:{port}"
+        self.certificate = folder / "certificate.pem"
+        self.do(block_of("(umask 077").replace("$(hostname -f)", "localhost"))
+
+    def do(self, commands: str, timeout: float = 900, **environment: str) -> subprocess.CompletedProcess:
+        """Run commands of the page; `team` means this server."""
+        team = f"docker compose -p {PROJECT} -f '{COMPOSE}' --env-file team.env"
+        script = f'set -e\nteam() {{ {team} "$@"; }}\n{commands}'
+        done = call(["bash", "-c", script], self.folder, timeout, TREELINE_PORT=str(self.port), **environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def secret(self, name: str) -> str:
+        return dict(line.split("=", 1) for line in (self.folder / "team.env").read_text().splitlines())[name]
+
+    def login(self, user: str) -> dict[str, str]:
+        """Give the environment of whoever logs in as a user."""
+        return {
+            "MLFLOW_TRACKING_URI": self.address,
+            "MLFLOW_TRACKING_USERNAME": user,
+            "MLFLOW_TRACKING_PASSWORD": self.secret(f"TREELINE_{user.upper()}_PASSWORD"),
+            "REQUESTS_CA_BUNDLE": str(self.certificate),
+        }
+
+    def ask(self, path: str, user: str = "", password: str = "", body: Any = None) -> tuple[int, str]:
+        """Send a request through the proxy; give status and text."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.address + path, data, {"Content-Type": "application/json"})
+        if user:
+            pair = f"{user}:{password or self.secret(f'TREELINE_{user.upper()}_PASSWORD')}"
+            request.add_header("Authorization", "Basic " + base64.b64encode(pair.encode()).decode())
+        try:
+            trusted = ssl.create_default_context(cafile=str(self.certificate))
+            with urllib.request.urlopen(request, timeout=60, context=trusted) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as refused:
+            return refused.code, refused.read().decode()
+
+
 @pytest.fixture
-def team(images) -> Iterator[None]:
+def team(images, folder, port) -> Iterator[Team]:
     """Skip where PostgreSQL's image can be had from nowhere; start from no state and leave none."""
     image = described(ROOT)["services"]["database"]["image"]
     here = call(["docker", "image", "inspect", image], ROOT).returncode == 0
     if not here and compose("pull", "database", folder=ROOT, timeout=600).returncode:
         pytest.skip(f"the image {image} is not here and cannot be pulled")
     compose("--profile", "*", "down", "--volumes", folder=ROOT)
-    yield
+    yield Team(folder, port)
     compose("--profile", "*", "down", "--volumes", folder=ROOT)
 
 
-@pytest.mark.engine
-@pytest.mark.usefixtures("team")
-def test_a_team_shares_a_server_whose_state_outlives_its_containers(folder, owner, port, tmp_path_factory):
-    there = {"TREELINE_PORT": str(port)}
-    server = {"MLFLOW_TRACKING_URI": f"http://localhost:{port}"}
-    tiny = ["--n-trials", "2", "--folds", "2"]
-    done = compose("run", "--rm", "team-pipeline", *tiny, folder=folder, timeout=900, **there)
-    assert done.returncode == 0, done.stderr
-    assert owners(folder) == {owner}
-    assert {path.name for path in folder.iterdir()} == {
-        "studies"
-    }  # Optuna's, of the run's own; the rest is the server's
-    elsewhere = tmp_path_factory.mktemp("elsewhere")
-    store = read_the_store(elsewhere, **server)
-    assert store["stages"] == STAGES
-    assert store["statuses"] == ["FINISHED"]
-    assert store["scores"] == store["rows"] > 0
-    assert store["artifacts"] == ["mlflow-artifacts"]
-    assert not list(elsewhere.iterdir())
+LOOK_AROUND = """
+import json, mlflow
+client, said = mlflow.MlflowClient(), {}
+def tried(what, do):
+    try:
+        do()
+        said[what] = True
+    except Exception as error:
+        assert "403" in str(error), error
+        said[what] = False
+run = client.search_runs([client.get_experiment_by_name("treeline").experiment_id])[0].info.run_id
+tried("read", lambda: client.list_artifacts(run))
+tried("write", lambda: client.set_tag(run, "note", "seen"))
+tried("artifact", lambda: client.log_text(run, "x", "x.txt"))
+tried("promote", lambda: client.set_registered_model_alias("CancerModel", "champion", "1"))
+tried("begin", lambda: client.create_experiment(f"begun by {USER}"))
+print(json.dumps(said))
+"""
 
-    gone = compose("--profile", "*", "down", folder=folder, timeout=300, **there)
-    assert gone.returncode == 0, gone.stderr
-    assert not call(["docker", "ps", "-aq", "--filter", f"label=com.docker.compose.project={PROJECT}"], ROOT).stdout
-    with running("mlflow", folder, port):
-        assert read_the_store(elsewhere, **server) == store
-        expected = by_pyfunc(elsewhere, **server)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            free = int(probe.getsockname()[1])
-        with running("serving", folder, free, MLFLOW_TRACKING_URI="http://mlflow:5000") as address:
-            status, answer = ask(f"{address}/invocations", {"dataframe_split": expected["rows"]})
+
+@pytest.mark.engine
+@pytest.mark.usefixtures("images")
+@pytest.mark.parametrize(
+    "given", [{}, dict.fromkeys(SECRETS, "treeline"), dict.fromkeys(SECRETS, "0123456789abcdef" * 2)]
+)
+def test_a_team_without_secrets_starts_nothing(folder, given):
+    said = compose("run", "--rm", "secrets", folder=folder, **given)
+    assert said.returncode == 1
+    assert said.stderr.splitlines()[-1].startswith("error: The team's server does not start, for POSTGRES_PASSWORD, ")
+    started = compose("up", "-d", "--wait", "proxy", folder=folder, timeout=300, **given)
+    assert started.returncode != 0
+    running = call(["docker", "ps", "-q", "--filter", f"label=com.docker.compose.project={PROJECT}"], ROOT).stdout
+    compose("--profile", "*", "down", folder=ROOT)
+    assert not running
+
+
+@pytest.mark.engine
+def test_a_team_shares_a_server_that_asks_who_calls_and_is_restored_from_its_backup(team, owner, tmp_path_factory):
+    start = block_of("team() {").split("\n")
+    tiny = " --n-trials 2 --folds 2"
+    team.do(start[1])
+    team.do("team cp proxy:/srv/certificates/certificate.pem .")
+    team.certificate.chmod(0o644)
+    assert team.ask("/invocations", "people", body={})[0] == 503  # no champion yet, told
+    os.chown(team.folder / "team.env", *owner)
+    team.do(start[2].replace("--data iris", "--data breast_cancer" + tiny))
+    assert {path.name for path in team.folder.iterdir()} == {"team.env", "certificate.pem", "studies"}
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    store = read_the_store(elsewhere, **team.login("people"))
+    assert (store["stages"], store["statuses"], store["artifacts"]) == (STAGES, ["FINISHED"], ["mlflow-artifacts"])
+    assert store["scores"] == store["rows"] > 0
+
+    for path in ("/", "/invocations", "/api/2.0/mlflow/users/current", "/get-artifact?path=x&run_uuid=y"):
+        assert team.ask(path)[0] == 401, path
+        assert team.ask(path, "people", "wrong-password-here")[0] == 401, path
+    assert "people" in team.ask("/api/2.0/mlflow/users/current", "people")[1]
+    rights = {
+        user: json.loads(
+            call([sys.executable, "-c", f"USER = {user!r}{LOOK_AROUND}"], elsewhere, **team.login(user)).stdout
+        )
+        for user in ("people", "jobs")
+    }
+    assert rights["jobs"] == dict.fromkeys(("read", "write", "artifact", "promote", "begin"), True)
+    assert rights["people"] == rights["jobs"] | dict.fromkeys(("write", "artifact", "promote"), False)
+    account = {"username": "anna", "password": "a-password-of-annas"}
+    assert team.ask("/api/2.0/mlflow/users/create", "people", body=account)[0] == 403
+    assert team.ask("/api/2.0/mlflow/users/create", "admin", body=account)[0] == 200
+
+    team.do("team up -d --wait team-serving")
+    expected = by_pyfunc(elsewhere, **team.login("people"))
+    rows = {"dataframe_split": expected["rows"]}
+
+    def assert_served() -> None:
+        for user, password in (("people", ""), ("anna", account["password"])):
+            status, answer = team.ask("/invocations", user, password, rows)
             assert status == 200, answer
             assert_same(json.loads(answer)["predictions"], expected["answers"])
+
+    assert_served()
+    before = read_the_store(elsewhere, **team.login("people"))
+    team.do(block_of("mkdir -p backup"))
+    team.do("team --profile '*' down --volumes")
+    assert not call(["docker", "volume", "ls", "-q", "--filter", f"name={PROJECT}"], ROOT).stdout
+    old = team.secret("TREELINE_PEOPLE_PASSWORD")
+    secrets = team.folder / "team.env"
+    secrets.write_text(secrets.read_text().replace(old, old[::-1]))  # and a password is changed
+    team.do(block_of("team up -d --wait database"))
+    team.do("team cp proxy:/srv/certificates/certificate.pem .")
+    assert team.ask("/", "people", old)[0] == 401
+    assert read_the_store(elsewhere, **team.login("people")) == before
+    team.do("team up -d --wait team-serving")
+    assert_served()

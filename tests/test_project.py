@@ -407,6 +407,28 @@ def test_mlflow_run_chains_the_stages_without_an_experiment_name(
 
 
 @pytest.mark.project
+@pytest.mark.parametrize(
+    ("given", "code", "status"),
+    [
+        (["main", "-P", "data=iris", "-P", "dry-run=true"], 0, "FINISHED"),
+        (["main", "-P", "data=iris", "-P", "test-siz=0.2"], 1, "FAILED"),
+        (["lineage", "-P", "model=NoModel/1"], 1, "FAILED"),
+    ],
+    ids=["a dry run", "an unknown parameter", "lineage"],
+)
+def test_mlflow_run_leaves_no_nameless_run_where_no_stage_ran(
+    project: Project, capfd: pytest.CaptureFixture[str], given: list[str], code: int, status: str
+) -> None:
+    experiment = f"none {given}"
+    assert project.run(*given, "--experiment-name", experiment) == code, capfd.readouterr().err
+    home = project.store.client.get_experiment_by_name(experiment).experiment_id
+    (run,) = project.store.client.search_runs([home])
+    assert (run.info.run_name, run.info.status) == (given[0], status)
+    assert ("error" in run.data.tags) == (code == 1)
+    assert "stage" not in run.data.tags
+
+
+@pytest.mark.project
 def test_mlflow_run_sweeps_over_combinations(project: Project, capfd: pytest.CaptureFixture[str]) -> None:
     options = "-m data=iris n_trials=1,2 folds=2 drop='sepal length (cm),sepal width (cm)'"
     ended = project.run("sweep", "--experiment-name", "swept", "-P", f"hydra_options={options}")

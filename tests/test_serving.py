@@ -18,6 +18,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from bad_requests import bad_requests
 from conftest import BIN, REPOSITORY, Store, mlflow_at
 
 pytestmark = pytest.mark.project
@@ -381,7 +382,40 @@ def test_a_name_without_a_champion_is_told_which_names_have_one(cancer_copy: Sto
     assert "There are: CancerModel." in printed
 
 
+def test_a_server_told_to_stop_ends_well_within_seconds(cancer_copy: Store) -> None:
+    port = free_port()
+    process = make_serve(cancer_copy, f"PORT={port}", "ARGS=--max-body 1 --allowed-hosts 127.0.0.1 --docs")
+    try:
+        wait_for(process, port)
+        served = Served(port, cancer_copy.table(cancer_copy.last("data-preprocessing").info.run_id, "test"), [])
+        assert served.ask(b" " * 2**20 + b" ")[0] == 413
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as client:
+            client.request("GET", "/docs")
+            assert client.getresponse().status == 200
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        begin = time.monotonic()
+        printed, _ = process.communicate(timeout=60)
+    assert time.monotonic() - begin < 10
+    assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize("table", ["cancer"])
+def test_a_real_server_tells_every_wrong_request_and_answers_on(served: Served) -> None:
+    for each in bad_requests(served.records(1)[0], "mean radius"):
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)) as client:
+            client.putrequest(each.method, each.path)
+            for name, value in [*each.all_headers(), ("Content-Length", str(len(each.body)))]:
+                client.putheader(name, value)
+            client.endheaders(each.body)
+            response = client.getresponse()
+            assert response.status == each.status, each.name
+            if each.method != "HEAD":
+                assert set(json.loads(response.read())) == {"error_code", "message"}, each.name
+    assert same(served.predictions({"dataframe_split": served.split(1)}), served.answers[:1])
+
+
 def test_a_port_that_is_taken_is_named(cancer_copy: Store) -> None:
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
-        assert f"error: the port {port} is taken" in ended(make_serve(cancer_copy, f"PORT={port}"))
+        assert f"error: The port {port} of 127.0.0.1 is taken" in ended(make_serve(cancer_copy, f"PORT={port}"))

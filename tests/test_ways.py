@@ -25,7 +25,8 @@ from config import MainSettings
 from treeline import UserError
 from treeline.data.problem import Problem
 from treeline.data.tables import read_file
-from treeline.serving.scoring import Scorer, rejected_path, score
+from treeline.serving.outputs import rejected_path
+from treeline.serving.scoring import Scorer, score
 
 pytestmark = pytest.mark.store
 

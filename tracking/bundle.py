@@ -23,10 +23,12 @@ from mlflow.models import Model
 
 from tracking.golden_requests import replay_golden_requests
 from tracking.models import SERVICE, form_names
+from tracking.owners import PREFIX, this_process
 from tracking.registry import register_in_step
 from tracking.runs import Lineage
 from treeline import UserError
 from treeline.data.chunks import file_digest
+from treeline.secrets import without_secrets
 
 FORMAT, VERSION = "treeline-bundle", 1
 EXPERIMENT = "imported"  # of its own, so that no stage takes an imported run for the last one here
@@ -154,9 +156,9 @@ def _pack_run(run: Run, folder: Path, left_out: tuple[str, ...]) -> None:
     facts = {
         "run_id": run.info.run_id,
         "name": run.info.run_name,
-        "params": run.data.params,
+        "params": {key: without_secrets(value) for key, value in run.data.params.items()},
         "metrics": run.data.metrics,
-        "tags": run.data.tags,
+        "tags": {key: without_secrets(value) for key, value in run.data.tags.items()},
     }
     (folder / "run.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
@@ -165,12 +167,12 @@ def _copy_run(folder: Path, experiment: str, copies: Mapping[str, str], run_id: 
     """Make a finished run of what a bundle kept of one; run ids of the chain become those of the copies."""
     facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     client = mlflow.MlflowClient()
-    kept = {key: value for key, value in facts["tags"].items() if not key.startswith("mlflow.")}
+    kept = {key: value for key, value in facts["tags"].items() if not key.startswith(("mlflow.", PREFIX))}
     commit = "mlflow.source.git.commit"
     kept |= {commit: facts["tags"][commit]} if commit in facts["tags"] else {}
     kept |= {f"{key}_run_id": copy for key, copy in copies.items() if f"{key}_run_id" in kept}
     kept |= {"imported_run_id": facts["run_id"], "import_run_id": run_id}
-    copy = str(client.create_run(experiment, run_name=facts["name"]).info.run_id)
+    copy = str(client.create_run(experiment, tags=this_process().tags(), run_name=facts["name"]).info.run_id)
     now = int(time.time() * 1000)
     params = [Param(key, value) for key, value in facts["params"].items()]
     metrics = [Metric(key, value, now, 0) for key, value in facts["metrics"].items()]

@@ -21,7 +21,7 @@ class Owner:
     Attributes:
         host: the machine as processes see each other on it: its name, and the container's where there is one.
         process: its number there.
-        started: when, in seconds of Unix time, for numbers are used again.
+        started: when, for numbers are used again; counted so that the same process always gives the same.
     """
 
     host: str
@@ -50,14 +50,22 @@ class Owner:
         Args:
             silent_seconds: since it was last heard of, which counts where it cannot be looked at from here.
         """
+        silent = silent_seconds > GONE_SECONDS
         if self.host != this_process().host:
-            return silent_seconds > GONE_SECONDS
+            return silent
         try:
-            return abs(psutil.Process(self.process).create_time() - self.started) > 1
-        except psutil.NoSuchProcess:
-            return True
-        except psutil.AccessDenied:
-            return False
+            process = psutil.Process(self.process)
+            return process.status() == psutil.STATUS_ZOMBIE or _started(process) != self.started
+        except (psutil.Error, OSError):  # it ended under our eyes, or is hidden from this user
+            return silent or not psutil.pid_exists(self.process)
+
+
+def _started(process: psutil.Process) -> float:
+    """Tell when a process started: in ticks since boot where the system counts them, for clocks are set and Unix time
+    then starts it anew.
+    """
+    counted = Path(f"/proc/{process.pid}/stat")
+    return float(counted.read_text().rpartition(")")[2].split()[19]) if counted.exists() else process.create_time()
 
 
 @cache
@@ -68,4 +76,4 @@ def _host() -> str:
 
 def this_process() -> Owner:
     """Give the process that asks."""
-    return Owner(_host(), os.getpid(), psutil.Process().create_time())
+    return Owner(_host(), os.getpid(), _started(psutil.Process()))

@@ -9,6 +9,7 @@ from loguru import logger
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+from tracking.adoption import refuse_deleted
 from tracking.datasets import load_problem, log_parquet, split_path
 from tracking.kept_files import load_rows
 from tracking.runs import Lineage, find_run
@@ -60,8 +61,9 @@ def _judged_answers(evaluation_run_id: str) -> pd.DataFrame:
     if not evaluation_run_id:
         return pd.DataFrame()
     try:
+        refuse_deleted(mlflow.get_run(evaluation_run_id))
         path = Path(mlflow.artifacts.download_artifacts(run_id=evaluation_run_id, artifact_path=f"{ANSWERS}.parquet"))
-    except (MlflowException, OSError) as error:
+    except (MlflowException, OSError, UserError) as error:
         logger.warning(f"the drift of the answers is not measured: {error}")
         return pd.DataFrame()
     return load_rows(evaluation_run_id, path)

@@ -1,9 +1,9 @@
 """The runs of stages: opened, found again, and the lineage that leads from one to the next."""
 
 import os
-import re
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, fields
 from typing import Protocol
 
@@ -11,12 +11,15 @@ import mlflow
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
+from tracking.adoption import check_environment, refuse_deleted, take_over
+from tracking.closing import HEARTBEAT, heartbeat
 from tracking.kept_files import load_document
-from tracking.store import choose_experiment
+from tracking.owners import this_process
+from tracking.store import check_room, choose_experiment
 from treeline import UserError
 from treeline.interruption import stop_if_wished
+from treeline.secrets import without_secrets
 
-GENERATED_NAME = re.compile(r"[a-z]+-[a-z]+-\d+")  # what MLflow calls a run that nobody named
 REPRODUCTION = "reproduction"  # tag of a run that only makes an earlier one again
 SETTINGS = "settings.json"  # every setting of a stage as it was given, which the parameters of a run may not be
 
@@ -63,7 +66,7 @@ class Lineage:
         """Fetch the runs by what they are: `data`, `tuning`, `training` and, where the model was judged, `evaluation`.
 
         Raises:
-            UserError: one of the first three is not known, or one is not in this store.
+            UserError: one of the first three is not known, or one is not in this store or lies in its trash.
         """
         found = {}
         for key in ("data", "tuning", "training", "evaluation"):
@@ -77,6 +80,7 @@ class Lineage:
                     f"The runs that made this model are not in this store: its {key} run is {run_id or 'not known'!r}. "
                     f"{error.message.rstrip('.')}."
                 ) from None
+            refuse_deleted(found[key])
         return found
 
 
@@ -94,30 +98,38 @@ def stage_run(stage: str, settings: StageSettings, system_metrics: bool = False)
         system_metrics: sample CPU and memory every second.
 
     Raises:
-        UserError: a setting cannot be; no run is opened then.
+        UserError: a setting cannot be, or the disk has no room, and no run is opened then; or the environment names a
+            run or an experiment that cannot be used.
     """
     settings.check()
     stop_if_wished()
     nested = mlflow.active_run() is not None
     adopted = not nested and "MLFLOW_RUN_ID" in os.environ
+    if not nested:
+        check_room()
     if not nested and not adopted:
         choose_experiment()
+    if not nested:
+        check_environment()
     if system_metrics:
         mlflow.set_system_metrics_sampling_interval(1)
-    tags = _inherited_tags() if nested else {}
+    tags = {"stage": stage, **this_process().tags()}
+    tags |= _inherited_tags() if nested else {HEARTBEAT: f"{time.time():.0f}"}
     name = None if adopted else stage
-    with mlflow.start_run(run_name=name, nested=nested, tags=tags, log_system_metrics=system_metrics) as run:
-        if adopted and GENERATED_NAME.fullmatch(run.info.run_name or ""):
-            mlflow.set_tag("mlflow.runName", stage)
-        mlflow.set_tag("stage", stage)
-        logged = mlflow.get_run(run.info.run_id).data.params
+    with (
+        mlflow.start_run(run_name=name, nested=nested, tags=tags, log_system_metrics=system_metrics) as run,
+        nullcontext() if nested else heartbeat(run.info.run_id),
+    ):
         given = settings.parameters()
+        if adopted:
+            take_over(run, stage)
+        logged = run.data.params
         mlflow.log_params({name: value for name, value in given.items() if name not in logged})
         mlflow.log_dict(given, SETTINGS)
         try:
             yield run
         except UserError as error:
-            mlflow.set_tag("error", str(error)[:5000])
+            mlflow.set_tag("error", without_secrets(str(error))[:5000])
             raise
 
 
@@ -146,7 +158,7 @@ def find_run(stage: str, run_id: str = "") -> Run:
         run_id: the run to take; empty takes the last FINISHED one of the active run's experiment.
 
     Raises:
-        UserError: there is none, or the run named is unknown, unfinished or of another stage.
+        UserError: there is none, or the run named is unknown, deleted, unfinished or of another stage.
     """
     if not run_id:
         return _last_run(stage)
@@ -161,6 +173,7 @@ def find_run(stage: str, run_id: str = "") -> Run:
             f"The run {run_id} is one of {run.data.tags.get('stage', 'no stage')}, not of {stage}: give the id of "
             f"a run of {stage}."
         )
+    refuse_deleted(run)
     if run.info.status != "FINISHED":
         raise UserError(f"The run {run_id} of {stage} is {run.info.status}, not FINISHED: give one that finished.")
     return run

@@ -112,11 +112,13 @@ def _json_reader(theirs: Any, columns: set[str]) -> Any:
     def infer_and_parse_data(data: Any, schema: Schema | None = None) -> Any:
         if not _is_ours(schema, columns):
             return theirs(data, schema)
-        from treeline.serving.requests import json_table, spell_large
+        from treeline.serving.requests import check_size, check_split, json_table, spell_large
 
-        data = spell_large(data)
-        asked = next(iter(data.values())) if list(data) in (["inputs"], ["instances"]) else theirs(data, schema)
         with _refusing():
+            data = spell_large(data)
+            check_split(data.get("dataframe_split"))
+            check_size(data.get("dataframe_records"))
+            asked = next(iter(data.values())) if list(data) in (["inputs"], ["instances"]) else theirs(data, schema)
             return json_table(asked)
 
     return infer_and_parse_data

@@ -9,11 +9,15 @@ import mlflow
 import pytest
 from conftest import STAGES, Store
 
+import batch_inference
+import data_evaluation
 import data_preprocessing
 import hyperparameters_tuning
 import main
+import model_registry
+import reproduction
 from config import DataSettings, MainSettings
-from tracking.runs import find_run, stage_run
+from tracking.runs import Lineage, find_run, stage_run
 from treeline import UserError
 
 pytestmark = pytest.mark.store
@@ -213,3 +217,86 @@ def test_a_users_mistake_is_told_on_every_run_it_ends(store: Store, refused: Cal
     for run in store.runs():
         assert (run.info.status, run.data.tags["error"]) == ("FAILED", sentence)
     assert mlflow.active_run() is None
+
+
+# --- what lies in MLflow's trash
+
+
+def test_a_deleted_run_that_is_named_says_how_to_restore_it(store: Store) -> None:
+    run_id = store.fake_run("data-preprocessing")
+    store.client.delete_run(run_id)
+    with pytest.raises(UserError, match=f"{run_id} of data-preprocessing .*`mlflow runs restore --run-id {run_id}`"):
+        found("data-preprocessing", run_id)
+    store.client.restore_run(run_id)
+    assert found("data-preprocessing", run_id) == run_id
+
+
+def test_a_run_of_a_deleted_experiment_says_how_to_restore_that(store: Store) -> None:
+    run_id = store.fake_run("data-preprocessing", experiment="old")
+    home = store.run(run_id).info.experiment_id
+    store.client.delete_experiment(home)
+    with pytest.raises(UserError, match=f"`mlflow experiments restore --experiment-id {home}`"):
+        found("data-preprocessing", run_id)
+
+
+@pytest.mark.parametrize("key", ["data", "tuning", "training", "evaluation"])
+def test_a_deleted_run_of_a_chain_is_never_used(store: Store, key: str) -> None:
+    stages = dict(zip(["data", "tuning", "training", "evaluation"], STAGES, strict=True))
+    made = {f"{each}_run_id": store.fake_run(stage) for each, stage in stages.items()}
+    assert list(Lineage(**made).runs()) == list(stages)
+    store.client.delete_run(made[f"{key}_run_id"])
+    with pytest.raises(UserError, match=f"{stages[key]} lies in MLflow's trash"):
+        Lineage(**made).runs()
+
+
+@pytest.mark.parametrize("setting", ["data-run-id", "tuning-run-id", "training-run-id"])
+def test_a_setting_that_names_a_deleted_or_an_unknown_run_is_one_sentence(
+    store: Store, refused: Callable[..., str], setting: str
+) -> None:
+    stage = dict(zip(["data-run-id", "tuning-run-id", "training-run-id"], STAGES, strict=False))[setting]
+    run_id = store.fake_run(stage)
+    store.client.delete_run(run_id)
+    assert "lies in MLflow's trash" in refused(main.main, *IRIS, f"--{setting}", run_id)
+    assert "No run '0123'" in refused(main.main, *IRIS, f"--{setting}", "0123")
+
+
+@pytest.mark.parametrize("what", ["run", "experiment"])
+def test_what_the_environment_names_must_not_be_deleted(
+    store: Store, monkeypatch: pytest.MonkeyPatch, refused: Callable[..., str], what: str
+) -> None:
+    run_id = opened_by_mlflow_run(store, monkeypatch)
+    if what == "run":
+        store.client.delete_run(run_id)
+    else:
+        store.client.delete_experiment(store.run(run_id).info.experiment_id)
+        monkeypatch.delenv("MLFLOW_RUN_ID")
+    assert f"`mlflow {what}s restore" in refused(data_preprocessing.main, *IRIS)
+
+
+@pytest.mark.parametrize("variable", ["MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"])
+def test_what_the_environment_names_must_be_there(
+    store: Store, monkeypatch: pytest.MonkeyPatch, refused: Callable[..., str], variable: str
+) -> None:
+    monkeypatch.setenv(variable, "99999")
+    assert f"The environment says {variable}=" in refused(data_preprocessing.main, *IRIS)
+
+
+def test_a_version_whose_runs_are_deleted_is_not_judged_compared_with_or_made_again(
+    cancer_copy: Store, refused: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = {stage: cancer_copy.last(stage).info.run_id for stage in STAGES}
+    rows = ["--input", "rows.csv", "--output", "scores.csv"]
+    cancer_copy.table(runs["data-preprocessing"], "test").head(40).to_csv("rows.csv", index=False)
+
+    cancer_copy.client.delete_run(runs["data-evaluation"])
+    assert batch_inference.main(rows) == 0
+    assert "the drift of the answers is not measured: The run" in capsys.readouterr().err
+    assert "restore" in refused(model_registry.main, "lineage", "--model", "CancerModel@champion")
+
+    cancer_copy.client.delete_run(runs["model-training"])
+    assert "No finished run of model-training" in refused(data_evaluation.main)
+    assert "restore" in refused(data_evaluation.main, "--model-name", "CancerModel")
+    assert "restore" in refused(reproduction.main, "--model", "CancerModel@champion")
+
+    cancer_copy.client.delete_run(runs["data-preprocessing"])
+    assert f"--run-id {runs['data-preprocessing']}" in refused(batch_inference.main, *rows)

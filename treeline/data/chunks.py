@@ -1,41 +1,24 @@
-"""Read a table file in chunks that fit in memory, and write one that is whole or not there at all."""
+"""Read a table file in chunks that fit in memory."""
 
-import gzip
 import hashlib
-import io
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from treeline import UserError
 from treeline.data.csv_rows import csv_pieces, headers_again, text_frame
 from treeline.data.dialects import csv_dialect
-from treeline.data.files import AS_IT_STANDS, FileSettings, is_csv, path_kind, unpacked
+from treeline.data.files import AS_IT_STANDS, FileSettings, path_kind, unchanged, unpacked
 from treeline.data.parquet_files import arrow_table, find_parts, frame_of
 from treeline.data.reading import readable, unread_settings
 from treeline.data.records import read_excel, read_json
+from treeline.interruption import stop_if_wished
 
 ROWS_PER_CHUNK = 50_000  # of a chunk of Parquet
 BYTES_PER_CHUNK = 1 << 24  # of a chunk of CSV
 WRITABLE = (".csv", ".csv.gz", ".parquet")
-# Whole numbers with a gap are no floats in a CSV either.
-WHOLE_NUMBERS = {
-    pa.int8(): pd.Int8Dtype(),
-    pa.int16(): pd.Int16Dtype(),
-    pa.int32(): pd.Int32Dtype(),
-    pa.int64(): pd.Int64Dtype(),
-    pa.uint8(): pd.UInt8Dtype(),
-    pa.uint16(): pd.UInt16Dtype(),
-    pa.uint32(): pd.UInt32Dtype(),
-    pa.uint64(): pd.UInt64Dtype(),
-}
-MAX_NAME_BYTES = 200  # of a file, from which its hidden twin gets a name of its own
 
 
 @dataclass(frozen=True)
@@ -63,10 +46,11 @@ def chunks(path: Path, files: FileSettings = AS_IT_STANDS) -> Iterator[Chunk]:
         files: what the user says of it.
 
     Raises:
-        UserError: the file cannot be read.
+        UserError: the file cannot be read, or changes meanwhile.
+        KeyboardInterrupt: the process is to stop.
     """
-    with readable(path.name):
-        kind = path_kind(path)
+    kind = path_kind(path)
+    with readable(path.name), unchanged(path, path.name):
         if kind == "csv":
             yield from _csv_chunks(path, files)
         elif kind == "parquet":
@@ -90,6 +74,7 @@ def count_rows(path: Path) -> int:
         lines = 0
         with unpacked(path) as file:
             while chunk := file.read(BYTES_PER_CHUNK):
+                stop_if_wished()
                 lines += chunk.count(b"\n")
         return max(lines - (kind == "csv"), 0)
 
@@ -104,43 +89,9 @@ def file_digest(path: Path) -> str:
             sha.update(str(each.relative_to(path)).encode())
         with each.open("rb") as file:
             while chunk := file.read(BYTES_PER_CHUNK):
+                stop_if_wished()
                 sha.update(chunk)
     return sha.hexdigest()
-
-
-@contextmanager
-def atomic_writer(path: Path) -> Iterator[Callable[[pa.Table], None]]:
-    """Give a function that appends rows to a file, which appears under its name when the block ends, and only then.
-
-    Until then the rows lie beside it under a hidden name, which an error removes. No rows, no file.
-
-    Args:
-        path: ends in one of `WRITABLE`; a file of this name is replaced.
-    """
-    partial = path.with_name(f".{_short(path.name)}.partial")
-    try:
-        with ExitStack() as stack:
-            write: list[Callable[[pa.Table], None]] = []
-
-            def append(rows: pa.Table) -> None:
-                if not write:
-                    write.append(
-                        _csv_writer(partial, path.name, stack)
-                        if is_csv(path.name)
-                        else _parquet_writer(partial, rows.schema, stack)
-                    )
-                write[0](rows)
-
-            yield append
-        if write:
-            partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _short(name: str) -> str:
-    """Shorten a name so far that a file system takes it with more beside it."""
-    return name if len(name.encode()) <= MAX_NAME_BYTES else hashlib.sha256(name.encode()).hexdigest()[:32]
 
 
 def _parquet_chunks(path: Path, notes: list[str]) -> Iterator[Chunk]:
@@ -196,25 +147,3 @@ def _slices(path: Path, files: FileSettings) -> Iterator[Chunk]:
     for start in range(0, max(len(frame), 1), ROWS_PER_CHUNK):
         rows = frame.iloc[start : start + ROWS_PER_CHUNK].reset_index(drop=True)
         yield Chunk(raw.slice(start, ROWS_PER_CHUNK), rows, [], notes if start == 0 else [])
-
-
-def _parquet_writer(path: Path, schema: pa.Schema, stack: ExitStack) -> Callable[[pa.Table], None]:
-    try:
-        writer = stack.enter_context(pq.ParquetWriter(path, schema))
-    except pa.ArrowNotImplementedError as error:
-        raise UserError(f"Parquet does not hold what the rows do: {error}. Write a CSV file instead.") from error
-    return lambda rows: writer.write_table(rows.cast(schema))
-
-
-def _csv_writer(path: Path, name: str, stack: ExitStack) -> Callable[[pa.Table], None]:
-    binary: Any = stack.enter_context(path.open("wb"))
-    if name.lower().endswith(".gz"):
-        binary = stack.enter_context(gzip.GzipFile(fileobj=binary, mode="wb"))
-    file = stack.enter_context(io.TextIOWrapper(binary, encoding="utf-8", newline=""))
-    header = iter([True])
-
-    def write(rows: pa.Table) -> None:
-        frame = rows.to_pandas(ignore_metadata=True, types_mapper=WHOLE_NUMBERS.get)
-        frame.to_csv(file, index=False, header=next(header, False))
-
-    return write

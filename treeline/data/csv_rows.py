@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 
-from treeline.data.dialects import Dialect, is_blank, read_rows
+from treeline.data.dialects import Dialect, is_blank, lines_of, read_rows
 from treeline.data.files import unpacked
 
 MAX_BROKEN_SHOWN = 2000  # characters of a line that is no row
@@ -163,7 +163,7 @@ def _one_by_one(path: Path, dialect: Dialect, size: int, done: int) -> Iterator[
     short = held = 0
     row: list[str] = []
     with unpacked(path) as file, io.TextIOWrapper(file, encoding=dialect.encoding, newline="") as text:
-        for number, row in enumerate(read_rows(text, dialect.separator), 1):
+        for number, row in enumerate(read_rows(lines_of(text), dialect.separator), 1):
             blank = not row or (width > 1 and is_blank(row))
             if number <= dialect.layout.header or number in dialect.skip or blank:
                 continue

@@ -3,7 +3,6 @@
 import csv
 import io
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -18,6 +17,7 @@ from treeline.data.headers import SEPARATORS, Layout, Row, check_second_header, 
 
 HEAD_CHARACTERS = 1 << 17  # by which separator and header are told; more where lines are long
 MAX_HEAD_CHARACTERS = 1 << 25
+MAX_LINE_CHARACTERS = 1 << 25  # of a line and of a cell, for each is held whole, several times over
 MIN_HEAD_LINES = 30
 MAX_HEAD_ROWS = 1000
 
@@ -125,9 +125,32 @@ def is_blank(fields: list[str]) -> bool:
 
 
 def read_rows(lines: Iterator[str], separator: str) -> Iterator[list[str]]:
-    """Cut lines into rows; a cell may be of any size."""
-    csv.field_size_limit(sys.maxsize if sys.maxsize < 2**31 else 2**31 - 1)  # the module's own limit is for all
-    return csv.reader(lines, delimiter=separator)
+    """Cut lines into rows.
+
+    Raises:
+        ValueError: a cell is longer than memory should take.
+    """
+    csv.field_size_limit(MAX_LINE_CHARACTERS)  # the module's own limit is for all
+    try:
+        yield from csv.reader(lines, delimiter=separator)
+    except csv.Error as error:
+        if "field limit" not in str(error):
+            raise
+        raise ValueError(
+            f"a cell is longer than {MAX_LINE_CHARACTERS:,} characters: a quote may be opened and never closed"
+        ) from error
+
+
+def lines_of(text: io.TextIOWrapper) -> Iterator[str]:
+    """Give the lines of a file.
+
+    Raises:
+        ValueError: one is longer than memory should take.
+    """
+    while line := text.readline(MAX_LINE_CHARACTERS + 1):
+        if len(line) > MAX_LINE_CHARACTERS:
+            raise ValueError(f"a line is longer than {MAX_LINE_CHARACTERS:,} characters")
+        yield line
 
 
 def _read_head(path: Path, encoding: str) -> _Head:
@@ -140,6 +163,8 @@ def _read_head(path: Path, encoding: str) -> _Head:
             size *= 2
         whole = len(head) < size
     lines = _lines(head)
+    if len(lines[-1] if lines else "") > MAX_LINE_CHARACTERS:
+        raise ValueError(f"a line is longer than {MAX_LINE_CHARACTERS:,} characters")
     return _Head(lines if whole or len(lines) < 2 else lines[:-1], whole)
 
 

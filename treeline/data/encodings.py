@@ -166,7 +166,9 @@ def _telling_lines(path: Path) -> list[bytes]:
     size = 0
     with unpacked(path) as file:
         while size < GUESS_BYTES and (block := file.read(BLOCK_BYTES)):
-            for line in re.findall(rb"[^\r\n]*[\x80-\xff][^\r\n]*", block):
+            for line in re.split(rb"[\r\n]+", block):
+                if line.isascii():
+                    continue
                 lines.append(line[:1000])
                 size += len(lines[-1])
                 if size >= GUESS_BYTES:

@@ -36,6 +36,7 @@ KINDS: dict[Kind, tuple[str, ...]] = {
 ENDINGS = tuple(ending for endings in KINDS.values() for ending in endings)
 WHAT_IS_READ = "a CSV, Parquet, Excel, JSON or Feather file, or a folder of Parquet parts"
 ARTIFACTS = ("runs:/", "models:/", "mlflow-artifacts:/")
+MAX_SILENT_SECONDS = 20  # of a web server
 MAX_SKIPPED = 1_000_000  # rows that skip_rows may name
 
 # Fetches an artifact URI into a folder and gives the file, or the folder of parts; an OSError says why not.
@@ -150,9 +151,35 @@ def path_kind(path: Path, called: str = "") -> Kind:
     """Tell what a local file is: by its name, or Parquet where it is a folder.
 
     Raises:
-        UserError: it is a file of another kind.
+        UserError: it is a file of another kind, or a pipe, a socket or a device, which can be read but once.
     """
-    return "parquet" if path.is_dir() else file_kind(path.name, called)
+    if path.is_dir():
+        return "parquet"
+    if path.exists() and not path.is_file():
+        raise UserError(
+            f"{called or path.name} is a pipe, a socket or a device: write its rows to a file first, and give that."
+        )
+    return file_kind(path.name, called)
+
+
+@contextlib.contextmanager
+def unchanged(path: Path, called: str) -> Iterator[None]:
+    """Hold that a file, or a folder's files, are at the end what they were at the beginning, for a reader passes over
+    them several times.
+
+    Raises:
+        UserError: one was written to, put in another's place, or removed meanwhile.
+    """
+    before = _state(path)
+    yield
+    if _state(path) != before:
+        raise UserError(f"{called} changed while it was read: wait until it is written, and start again.")
+
+
+def _state(path: Path) -> dict[str, tuple[int, ...]]:
+    files = path.rglob("*") if path.is_dir() else [path]
+    stats = {str(each): each.stat() for each in files if each.is_file()}
+    return {name: (stat.st_ino, stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()}
 
 
 def is_csv(name: str, called: str = "") -> bool:
@@ -178,32 +205,54 @@ def local_copy(data: str, download: Download | None = None) -> Iterator[Path]:
     if not is_remote(data):
         yield Path(data)
         return
+    artifact = data.startswith(ARTIFACTS)
+    if artifact and download is None:
+        raise UserError(f"{data} is an artifact of MLflow: give the path of a file.")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / (data.rstrip("/").partition("?")[0].rpartition("/")[2] or "table")
         try:
-            if data.startswith(ARTIFACTS):
-                if download is None:
-                    raise UserError(f"{data} is an artifact of MLflow: give the path of a file.")
+            if artifact and download is not None:
                 path = download(data, Path(folder))
             else:
                 _fetch(data, path)
         # Each file system and client raises its own; none of them is more than a URL that does not work.
-        except (OSError, ValueError, ImportError) as error:
+        except Exception as error:
             hint = " Install what reads it with pip." if isinstance(error, ImportError) else ""
-            reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+            reason = (next(iter(str(error).splitlines()), "") or type(error).__name__).rstrip(". ")
             raise UserError(f"Cannot fetch {data}: {reason}.{hint}") from error
         yield path
 
 
 def _fetch(data: str, path: Path) -> None:
     """Copy a file, or a folder of parts, from where fsspec finds it."""
+    if data.lower().startswith(("http://", "https://")):
+        _fetch_page(data, path)
+        return
     system, inner = fsspec.core.url_to_fs(data)
-    if not data.startswith(("http://", "https://")) and system.isdir(inner):
+    if system.isdir(inner):
         system.get(inner, str(path), recursive=True)
         return
     with system.open(inner, "rb") as source, path.open("wb") as copy:
         while chunk := source.read(1 << 22):
             copy.write(chunk)
+
+
+def _fetch_page(url: str, path: Path) -> None:
+    """Copy what a web server gives.
+
+    Raises:
+        OSError: it refuses, sends in circles, falls silent, or breaks off.
+    """
+    import requests  # a served model, which brings this module, fetches no files
+
+    with requests.get(url, stream=True, timeout=MAX_SILENT_SECONDS) as answer, path.open("wb") as copy:
+        if not answer.ok:
+            raise OSError(f"the server answers {answer.status_code} {answer.reason}")
+        for block in answer.iter_content(1 << 20):
+            copy.write(block)
+        told = answer.headers.get("Content-Length", "")
+        if told.isdigit() and answer.raw.tell() < int(told):
+            raise OSError(f"it broke off after {answer.raw.tell():,} of {int(told):,} bytes")
 
 
 def unpacked(path: Path) -> IO[bytes]:

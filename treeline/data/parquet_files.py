@@ -126,7 +126,9 @@ def arrow_table(path: Path) -> pa.Table:
         if first.startswith(b"FEA1"):
             raise UserError(f"{path.name} is of Feather's first version: write it anew, by frame.to_feather.")
         reader = pa.ipc.open_file(file) if first == b"ARROW1" else pa.ipc.open_stream(file)
-        return reader.read_all()
+        table = reader.read_all()
+    table.validate(full=True)  # the bytes are taken as they lie: what points beyond them would end the process
+    return table
 
 
 def frame_of(table: pa.Table, called: str) -> tuple[pd.DataFrame, list[str]]:

@@ -14,12 +14,13 @@ import pyarrow as pa
 from treeline import UserError
 from treeline.data.csv_rows import csv_pieces, headers_again, text_frame
 from treeline.data.dialects import csv_dialect
-from treeline.data.files import AS_IT_STANDS, FileSettings, TableFile, path_kind
+from treeline.data.files import AS_IT_STANDS, FileSettings, TableFile, path_kind, unchanged
+from treeline.data.names import one_line
 from treeline.data.parquet_files import arrow_table, find_parts, frame_of
 from treeline.data.records import read_excel, read_json
 
 BYTES_PER_PIECE = 1 << 25  # so large that what a column took goes back to the system when it is read
-
+MAX_REASON_CHARACTERS = 300  # of what a reader says, which may quote the bytes it met
 # What pandas, pyarrow and the unpackers raise for a file that is not what its name says; ArrowInvalid is a ValueError.
 UNREADABLE = (pa.ArrowException, ValueError, OSError, EOFError, KeyError, RuntimeError, MemoryError)
 UNREADABLE += (zipfile.BadZipFile, lzma.LZMAError, zlib.error, csv.Error)  # type: ignore[assignment]
@@ -42,7 +43,7 @@ def readable(called: str) -> Iterator[None]:
     except RecursionError:
         raise UserError(f"Cannot read {called}: it is nested too deep.") from None
     except UNREADABLE as error:
-        reason = (next(iter(str(error).splitlines()), "") or type(error).__name__).rstrip(". ")
+        reason = (next(iter(str(error).splitlines()), "") or type(error).__name__)[:MAX_REASON_CHARACTERS].rstrip(". ")
         if "crypt" in reason.lower() or "password" in reason.lower():
             raise UserError(f"Cannot read {called}: it is encrypted ({reason}). Write it without.") from error
         raise UserError(f"Cannot read {called}: {reason}. Is it a valid file of its kind?") from error
@@ -57,10 +58,10 @@ def read_path(path: Path, data: str, files: FileSettings = AS_IT_STANDS) -> Tabl
         files: what the user says of it.
 
     Raises:
-        UserError: of another kind, unreadable, or without rows.
+        UserError: of another kind, unreadable, without rows, or changed meanwhile.
     """
     kind = path_kind(path, data)
-    with readable(data):
+    with readable(data), unchanged(path, data):
         if kind == "csv":
             found = _read_csv(path, data, files)
         elif kind == "excel":
@@ -104,7 +105,8 @@ def _read_csv(path: Path, data: str, files: FileSettings) -> TableFile:
     for piece in csv_pieces(path, dialect, BYTES_PER_PIECE):
         if piece.broken:
             line = piece.broken[0].split(" ", 2)[1]
-            raise UserError(f"{data}: {piece.broken[0][:200]}. Mend that line, or leave it out with skip_rows={line}.")
+            told = one_line(piece.broken[0][:200])
+            raise UserError(f"{data}: {told}. Mend that line, or leave it out with skip_rows={line}.")
         tables.append(piece.table)
         short += piece.short
     names = dialect.names

@@ -1,8 +1,10 @@
 """Tables in files of records: Excel sheets, JSON lines, lists of records in JSON. Values keep their types."""
 
 import codecs
+import contextlib
 import io
 import json
+import re
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +21,12 @@ from treeline.data.headers import Row, check_second_header, find_layout, mangled
 from treeline.data.parquet_files import frame_of
 
 Columns = dict[str, list[Any]]
+OLD_WORKBOOK = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+MAX_SHEET_ROWS = 1_048_576  # Excel's own limit
+MAX_SHEET_CELLS = 50_000_000
+MAX_WORKBOOK_BYTES = 1 << 31  # unpacked
+MAX_JSON_CHARACTERS = 1 << 29  # of a file, which is read whole
+HALF_SIGN = re.compile(r"\\u[dD][89a-fA-F]")  # of a pair that makes one sign beyond the first 65,536
 SHAPES = "a list of records, or what pandas' to_json writes"
 
 
@@ -66,15 +74,17 @@ def read_excel(path: Path, files: FileSettings, called: str) -> Records:
     except ImportError:
         raise UserError(f"Reading {called} needs openpyxl: pip install openpyxl.") from None
     try:
+        _check_workbook(path, called)
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile, SyntaxError) as error:
+        with contextlib.closing(book):
+            name, cells, notes = _sheet(book, files.sheet, called)
+    except (UserError, pd.errors.EmptyDataError):
+        raise
+    # Whatever openpyxl and its parsers of XML raise in the middle of a damaged workbook.
+    except Exception as error:
         raise UserError(f"Cannot read {called}: {_first_line(error)}. Is it an Excel workbook?") from error
-    try:
-        name, cells, notes = _sheet(book, files.sheet, called)
-    finally:
-        book.close()
-    rows = [Row(number, [_spelled(cell) for cell in row]) for number, row in enumerate(cells, 1)]
-    rows = [row for row in rows if row.number not in files.skipped and row.filled()]
+    every = (Row(number, [_spelled(cell) for cell in row]) for number, row in enumerate(cells, 1))
+    rows = [row for row in every if row.number not in files.skipped and row.filled()]
     wide = [row for row in rows if row.filled() > 1] or rows  # a title may stand beside the table's columns
     places = [i for row in wide for i, field in enumerate(row.fields) if field.strip()] or [0]
     first, last = min(places), max(places)
@@ -102,20 +112,41 @@ def read_json(path: Path, files: FileSettings, called: str, *, lines: bool) -> R
         ValueError: it is no JSON.
     """
     encoding = tell_encoding(path, files.encoding)
-    with unpacked(path) as file, io.TextIOWrapper(file, encoding=_plain(encoding.name)) as text:
-        content = text.read()
-    notes = [*filter(None, [encoding.note])]
+    content = _content(path, _plain(encoding.name), called)
     if not content.strip():
         raise pd.errors.EmptyDataError("it is empty")
+    columns = _of_content(content, files, called, lines=lines)
+    if HALF_SIGN.search(content):
+        json.dumps(columns, ensure_ascii=False).encode()  # raises where half of a sign stands alone
+    return Records(columns, [*filter(None, [encoding.note])])
+
+
+def _content(path: Path, encoding: str, called: str) -> str:
+    """Read the text of a file.
+
+    Raises:
+        UserError: it is more than memory should take.
+    """
+    with unpacked(path) as file, io.TextIOWrapper(file, encoding=encoding) as text:
+        content = text.read(MAX_JSON_CHARACTERS + 1)
+    if len(content) > MAX_JSON_CHARACTERS:
+        raise UserError(
+            f"{called} holds more than {MAX_JSON_CHARACTERS:,} characters of JSON, which are read all at once: write "
+            "its rows as CSV or Parquet."
+        )
+    return content
+
+
+def _of_content(content: str, files: FileSettings, called: str, *, lines: bool) -> Columns:
     if lines:
-        return Records(_of_records(_json_lines(content, files.skipped), called), notes)
+        return _of_records(_json_lines(content, files.skipped), called)
     try:
         found = json.loads(content)
     except json.JSONDecodeError as error:
         if not error.msg.startswith("Extra data"):
             raise
-        return Records(_of_records(_json_lines(content, files.skipped), called), notes)
-    return Records(_of_json(found, called), notes)
+        return _of_records(_json_lines(content, files.skipped), called)
+    return _of_json(found, called)
 
 
 def _plain(encoding: str) -> str:
@@ -138,7 +169,7 @@ def _of_json(found: Any, called: str) -> Columns:
     """Give the columns of what a JSON file holds, in one of the shapes that pandas writes."""
     if isinstance(found, dict) and isinstance(found.get("data"), list) and set(found) <= {"columns", "index", "data"}:
         names, rows = found.get("columns", []), found["data"]
-        if not all(isinstance(row, list) and len(row) == len(names) for row in rows):
+        if not isinstance(names, list) or not all(isinstance(row, list) and len(row) == len(names) for row in rows):
             raise UserError(f"{called} is no table: each row of its data needs a value for each of its columns.")
         if len({str(name) for name in names}) < len(names):
             raise UserError(f"{called} names a column twice: rename one.")
@@ -195,13 +226,49 @@ def _sheet(book: Any, asked: str, called: str) -> tuple[str, list[Sequence[Any]]
     return tables[0], cells[tables[0]], notes
 
 
+def _check_workbook(path: Path, called: str) -> None:
+    """Refuse what is no workbook of today, and one that unpacks to more than memory should take.
+
+    Raises:
+        UserError: it is of before 2007, encrypted, or too large.
+        OSError, BadZipFile: it cannot be read, or is no workbook.
+    """
+    with path.open("rb") as file:
+        if file.read(8) == OLD_WORKBOOK:
+            raise UserError(
+                f"Cannot read {called}: it is a workbook of before 2007 (.xls) or has a password. Save it as .xlsx "
+                "without one."
+            )
+    with zipfile.ZipFile(path) as archive:
+        size = sum(each.file_size for each in archive.infolist())
+    if size > MAX_WORKBOOK_BYTES:
+        raise UserError(
+            f"{called} unpacks to {size:,} bytes, more than the {MAX_WORKBOOK_BYTES:,} that are read of a workbook: "
+            "save the sheet as CSV."
+        )
+
+
 def _cells(sheet: Any) -> list[Sequence[Any]]:
+    """Give the rows of a sheet, without the empty cells at the end of each and the empty rows at the end of all.
+
+    Raises:
+        UserError: there are more than a sheet of Excel can have, or more than memory should take.
+    """
     rows: list[Sequence[Any]] = []
-    if hasattr(sheet, "iter_rows"):  # a sheet of a chart has none
-        rows = list(sheet.iter_rows(values_only=True))
-    while rows and all(cell is None for cell in rows[-1]):
-        rows.pop()
-    return rows
+    if not hasattr(sheet, "iter_rows"):  # a sheet of a chart has none
+        return rows
+    sheet.reset_dimensions()  # what a file says of its size is often wrong, and rows beyond it would be lost
+    held = last = 0
+    for number, row in enumerate(sheet.iter_rows(values_only=True), 1):
+        width = next((i for i in range(len(row), 0, -1) if row[i - 1] is not None), 0)
+        rows.append(row[:width])
+        held, last = held + width, number if width else last
+        if number > MAX_SHEET_ROWS or held > MAX_SHEET_CELLS:
+            raise UserError(
+                f"The sheet {sheet.title!r} goes beyond row {MAX_SHEET_ROWS:,} or holds more than "
+                f"{MAX_SHEET_CELLS:,} cells: save it as CSV."
+            )
+    return rows[:last]
 
 
 def _holds_table(rows: Sequence[Sequence[Any]]) -> bool:

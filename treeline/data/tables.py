@@ -21,14 +21,15 @@ from treeline.data.files import (
     FileSettings,
     TableFile,
     exists,
-    file_kind,
     is_remote,
     local_copy,
+    path_kind,
 )
 from treeline.data.numbers import is_plain
 from treeline.data.parquet_files import has_parts
 from treeline.data.reading import read_path
 from treeline.data.values import as_categories, to_datetimes, to_numeric
+from treeline.secrets import without_secrets
 
 MIN_SHARE_OF_VALUES = 0.3  # of names that are numbers, from which a header is rather a row
 MIN_POSSIBLE = 100  # different rows that the values could make, for each that there is
@@ -74,7 +75,7 @@ def read_table(
         return make_table(data, _built_in(data), target or "target", source, data)
     check_exists(data, BUILT_IN)
     found = read_file(data, download, files)
-    source = data if is_remote(data) else str(Path(data).resolve())
+    source = without_secrets(data) if is_remote(data) else str(Path(data).resolve())
     return replace(make_table(_stem(data), found.frame, target, source, data), notes=found.notes)
 
 
@@ -157,7 +158,7 @@ def check_exists(data: str, known: Iterable[str] = ()) -> None:
         where = str(Path(data).absolute()) if len(data) < 1000 and "\0" not in data else data[:1000]
         raise UserError(f"No file {where!r}.{nearest(data, known)} Give {WHAT_IS_READ}{others}.")
     if not Path(data).is_dir():
-        file_kind(Path(data).name, data)
+        path_kind(Path(data), data)
     elif not has_parts(Path(data)):
         raise UserError(
             f"No file {str(Path(data).absolute())!r} but a folder, which holds no Parquet file. Give {WHAT_IS_READ}"

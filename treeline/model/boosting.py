@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import xgboost as xgb
 
-from treeline.interruption import stop_if_wished
+from treeline.interruption import stop_if_wished, wished
 from treeline.model.constraints import over_features
 from treeline.model.matrices import Fold
 
@@ -180,6 +180,6 @@ def _turn(booster: xgb.Booster, fold: Fold, turn: Turn) -> list[list[float]]:
             values.append([float(found.get(name, "nan")) for name in turn.metrics or found])
         else:
             values.append([])
-        if turn.stop.is_set() or time.perf_counter() > end:
+        if turn.stop.is_set() or wished() or time.perf_counter() > end:
             break
     return values

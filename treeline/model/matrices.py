@@ -9,6 +9,7 @@ import xgboost as xgb
 from scipy.stats import skew
 from sklearn.base import clone
 
+from treeline.interruption import stop_if_wished
 from treeline.model.features import Features
 
 MIN_TARGET_SPREAD, MAX_TARGET_SPREAD = 0.01, 10_000.0  # between which a target is fitted as it is
@@ -77,6 +78,7 @@ def make_folds(
     """
     folds = []
     for train, valid in parts:
+        stop_if_wished()
         fitted = clone(features)
         ours, theirs = (None if weight is None else weight[rows] for rows in (train, valid))
         binned = quantile_matrix(fitted, fitted.fit_transform(X.iloc[train], y[train]), y[train], weight=ours)

@@ -3,7 +3,6 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from treeline import UserError
-from treeline.data.chunks import WRITABLE, Chunk, atomic_writer, chunks
+from treeline.data.chunks import Chunk, chunks
 from treeline.data.drift import sample_rows
 from treeline.data.files import AS_IT_STANDS, FileSettings
 from treeline.data.names import free_name
@@ -21,6 +20,9 @@ from treeline.data.problem import Problem
 from treeline.data.sentences import refusal
 from treeline.data.target import check_present
 from treeline.data.values import read_column
+from treeline.data.writing import atomic_writer
+from treeline.interruption import stop_if_wished
+from treeline.serving.outputs import rejected_path
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,8 @@ def score(
     Args:
         scorer: the model.
         source: the file.
-        output: appears when it is whole; a name that the file has taken gets a `_` at its end.
+        output: appears when both files are whole, one of rejected rows from before is gone then; a name that the file
+            has taken gets a `_` at its end.
         on_rows: told after each chunk how many rows it had.
         files: what the user says of the file.
 
@@ -111,14 +114,15 @@ def score(
 
     Raises:
         UserError: a column is missing, the model refuses the rows, or no row can be scored.
+        StoreError: a file cannot be written.
+        KeyboardInterrupt: the process is to stop.
     """
-    tally, rejected = Tally(), rejected_path(output)
-    with ExitStack() as stack:
-        append = stack.enter_context(atomic_writer(output))
-        reject = stack.enter_context(atomic_writer(rejected))
+    tally = Tally()
+    with atomic_writer(output, rejected_path(output)) as (append, reject):
 
         def scored() -> Iterator[pd.DataFrame]:
             for chunk in chunks(source, files):
+                stop_if_wished()
                 tally.notes += chunk.notes
                 found = _score_chunk(scorer, chunk, source.name, tally)
                 append(_beside(chunk.raw.filter(found.reasons == ""), found.answers, tally))
@@ -129,8 +133,6 @@ def score(
         sample = sample_rows(scored())
         if tally.read and not tally.scored:
             raise UserError(f"None of the {tally.read} rows can be scored: {tally.reasons.most_common(1)[0][0]}.")
-    if not tally.reasons:
-        rejected.unlink(missing_ok=True)  # of an earlier batch
     return tally, sample
 
 
@@ -155,12 +157,6 @@ def _score_chunk(scorer: Scorer, chunk: Chunk, name: str, tally: Tally) -> _Scor
     tally.read += len(fine) + len(chunk.broken)
     tally.scored += int(fine.sum())
     return _Scored(rows[fine].reset_index(drop=True), answers, reasons)
-
-
-def rejected_path(output: Path) -> Path:
-    """Name the file of the rejected rows: `scores.rejected.parquet` for `scores.parquet`."""
-    ending = next(ending for ending in WRITABLE if output.name.lower().endswith(ending))
-    return output.with_name(f"{output.name[: -len(ending)]}.rejected{output.name[-len(ending) :]}")
 
 
 def answers_beside(answers: pd.DataFrame, columns: Collection[str]) -> pd.DataFrame:

@@ -8,14 +8,16 @@ chosen on them either, that luck is left behind.
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from treeline.data.sentences import figure
+from treeline.interruption import stop_if_wished
 from treeline.tuning.objective import Objective
 from treeline.tuning.schedule import SearchSettings
 from treeline.tuning.study import counted
@@ -93,6 +95,7 @@ def run_finals(
             if known is None:
                 if cut > 1 and time.monotonic() > objective.deadline:
                     return
+                stop_if_wished()
                 folds = folds or objective.recut(cut)
                 known = objective.measure_on(folds, trial.params, trial.user_attrs["rounds"])
                 study.set_user_attr(_key(trial.number, cut), known)
@@ -114,6 +117,11 @@ def choose_winner(objective: Objective, study: optuna.Study) -> Winner:
     place = int(np.argmax(objective.measure.sign * means))
     trial = next(each for each in study.get_trials(deepcopy=False) if each.number == finalists[place])
     return Winner(trial, float(means[place]), study.best_value, len(values), finalists)
+
+
+def values_on_cuts(attrs: Mapping[str, Any], number: int) -> dict[int, float]:
+    """Read from what a study keeps the values of a trial on other cuts; empty where it was never a finalist."""
+    return {cut: attrs[_key(number, cut)] for cut in range(1, MAX_CUTS + 1) if _key(number, cut) in attrs}
 
 
 def told_of_finals(objective: Objective, study: optuna.Study, winner: Winner) -> str:

@@ -11,9 +11,10 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from optuna.trial import TrialState, create_trial
 
 from treeline import UserError
+from treeline.interruption import stop_if_wished
 from treeline.tuning.finalists import Finals
 from treeline.tuning.objective import Objective
-from treeline.tuning.trial import TrialLog, trial_values
+from treeline.tuning.records import TrialLog, trial_values
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ def replay(objective: Objective, study: optuna.Study, log: TrialLog, recorded: S
         recorded: in their order.
     """
     for number, each in enumerate(recorded):
+        stop_if_wished()
         space = {name: objective.space[name] for name in each.params}
         failed = {"error": each.error} if each.error else {}
         if not each.trained:
@@ -110,7 +112,7 @@ def replay(objective: Objective, study: optuna.Study, log: TrialLog, recorded: S
                 intermediate_values=reported,
             )
         )
-        log.end(each.state.name, trial_values(objective, attributes, result.seconds), {})
+        log.end(each.state.name, trial_values(objective.metric, attributes, result.seconds), {})
 
 
 def _drawn(distribution: BaseDistribution, text: str) -> Any:

@@ -1,18 +1,14 @@
-"""The Optuna study: where it lives, how it goes on after a kill, which trials count, when one is hopeless."""
+"""The Optuna study: how it goes on after a kill, which trials count, when one is hopeless."""
 
 import json
-import re
+import uuid
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.distributions import distribution_to_json
-from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import create_engine, make_url
-from sqlalchemy.exc import SQLAlchemyError
 
 from treeline import UserError
 
@@ -20,8 +16,6 @@ FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 # As many as there are known points at most; after them the sampler learns and trials are pruned.
 STARTUP_TRIALS = 5
 WARMUP_CHECKPOINTS = 3  # the first checkpoint at which a trial may be pruned: before it, what learns fast looks best
-MAX_NAME_BYTES = 200  # of a study that is kept in a file
-LOCK_SECONDS = 3  # after which the lock of a killed process is broken
 
 
 class HopelessPruner(optuna.pruners.MedianPruner):
@@ -45,60 +39,6 @@ class HopelessPruner(optuna.pruners.MedianPruner):
         return outlook < study.best_value if maximize else outlook > study.best_value
 
 
-def check_storage(url: str, name: str) -> None:
-    """Refuse a storage and a name of a study that cannot be, without opening or making anything.
-
-    Args:
-        url: of the storage; empty keeps the study in a file of its name.
-        name: of the study; empty is not looked at.
-
-    Raises:
-        UserError: the URL is none, its database or its driver cannot be reached, or the name cannot be a file's.
-    """
-    if not url:
-        if name and not (re.fullmatch(r"[\w. -]+", name) and len(name.encode()) <= MAX_NAME_BYTES):
-            raise UserError(
-                f"study_name {name[:60]!r} cannot name a file: use letters, digits, '.', '-' and '_', "
-                f"{MAX_NAME_BYTES} bytes at most."
-            )
-        return
-    try:
-        place = make_url(url)
-        engine = create_engine(place)
-        if place.get_backend_name() != "sqlite":
-            with engine.connect():
-                pass
-            engine.dispose()
-    except (ImportError, ValueError, SQLAlchemyError) as error:
-        raise UserError(f"Cannot open storage {url!r}: {str(error).splitlines()[0]}") from error
-    folder = Path(place.database or ".").absolute().parent
-    if place.get_backend_name() == "sqlite" and not folder.is_dir():  # its file would be made, not looked for
-        raise UserError(f"Cannot open storage {url!r}: there is no folder {str(folder)!r}; make it first.")
-
-
-def open_storage(url: str, name: str, folder: Path) -> BaseStorage:
-    """Open the storage of a study: any Optuna storage URL, or else a journal file `studies/<name>.log` in a folder.
-
-    A journal that a kill left with half a line is cut back to its last whole one.
-
-    Raises:
-        UserError: the URL leads nowhere, or the name cannot be a file's.
-    """
-    if url:
-        try:
-            return optuna.storages.get_storage(url)
-        except (ImportError, ValueError, SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-            raise UserError(f"Cannot open storage {url!r}: {str(error).splitlines()[0]}") from error
-    check_storage("", name)
-    path = folder / "studies" / f"{name}.log"
-    path.parent.mkdir(exist_ok=True)
-    if path.exists():
-        whole = path.read_bytes()
-        if not whole.endswith(b"\n"):
-            path.write_bytes(whole[: whole.rfind(b"\n") + 1])
-    return JournalStorage(JournalFileBackend(str(path), JournalFileOpenLock(str(path), grace_period=LOCK_SECONDS)))
-
-
 def open_study(
     storage: BaseStorage | None,
     name: str,
@@ -106,12 +46,38 @@ def open_study(
     facts: Mapping[str, Any],
     points: Sequence[Mapping[str, Any]],
 ) -> optuna.Study:
-    """Create a study, or open it again to go on with it.
+    """Create a study, or open it again to go on with it: `load_study` and `settle_study` in one.
+
+    Raises:
+        UserError: the study exists and was made of other facts or another space.
+    """
+    study = load_study(storage, name, maximize)
+    settle_study(study, facts, points)
+    return study
+
+
+def load_study(storage: BaseStorage | None, name: str, maximize: bool) -> optuna.Study:
+    """Open a study, or create it with nothing in it.
 
     Args:
         storage: where it lives; None keeps it in memory.
         name: of the study.
         maximize: the direction of its metric.
+    """
+    return optuna.create_study(
+        storage=storage,
+        study_name=name,
+        direction="maximize" if maximize else "minimize",
+        load_if_exists=True,
+        pruner=HopelessPruner(),
+    )
+
+
+def settle_study(study: optuna.Study, facts: Mapping[str, Any], points: Sequence[Mapping[str, Any]]) -> None:
+    """Give a new study what it is made of, an id of its own, and what it tries first; check one that exists.
+
+    Args:
+        study: whose writer is alone with it.
         facts: what must not change between two visits, such as the data's digest, the seed and the space; JSON values,
             or what a trial may draw.
         points: what a new study tries first.
@@ -120,33 +86,44 @@ def open_study(
         UserError: the study exists and was made of other facts or another space.
     """
     facts = json.loads(json.dumps(facts, default=lambda drawn: json.loads(distribution_to_json(drawn))))
-    study = optuna.create_study(
-        storage=storage,
-        study_name=name,
-        direction="maximize" if maximize else "minimize",
-        load_if_exists=True,
-        pruner=HopelessPruner(),
-    )
     known = study.user_attrs.get("facts")
-    if known is None:
-        study.set_user_attr("facts", facts)
-        for point in points:
+    if known is None:  # they come last: a kill before them leaves a study that is settled again
+        for point in points[len(study.get_trials(deepcopy=False)) :]:
             study.enqueue_trial(dict(point))
+        study.set_user_attr("id", uuid.uuid4().hex)
+        study.set_user_attr("facts", facts)
     elif known != facts:
         other = ", ".join(key for key in facts if known.get(key) != facts[key])
-        raise UserError(f"The study {name!r} exists and has another {other}: choose another study_name to start anew.")
-    return study
+        raise UserError(
+            f"The study {study.study_name!r} exists and has another {other}: choose another study_name to start anew."
+        )
+
+
+def study_id(study: optuna.Study) -> str:
+    """Give the id by which the records of a study are told from those of another one of its name; empty of a study that
+    was made before there were ids.
+    """
+    return str(study.user_attrs.get("id", ""))
 
 
 def fail_stale_trials(study: optuna.Study) -> None:
-    """Fail the trials that a killed process left running; a known point among them is queued again.
-
-    A point that the sampler drew is drawn again of itself, for it follows from the seed and the finished trials.
-    """
+    """Hand back the trials that a killed process left running."""
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
-        study.tell(trial.number, state=TrialState.FAIL)
-        if "fixed_params" in trial.system_attrs:
-            study.enqueue_trial(trial.system_attrs["fixed_params"])
+        hand_back(study, trial)
+
+
+def hand_back(study: optuna.Study, trial: FrozenTrial) -> None:
+    """Fail a trial that did not come to its end; a known point is queued again.
+
+    A point that the sampler drew is drawn again of itself, for it follows from the seed and the finished trials. One
+    that failed of itself, and was stopped before it was told, counts, and is not tried again.
+    """
+    point = trial.system_attrs.get("fixed_params")
+    if point is not None and "error" not in trial.user_attrs:
+        waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        if all(each.system_attrs.get("fixed_params") != point for each in waiting):  # a kill came between these two
+            study.enqueue_trial(point)
+    study.tell(trial.number, state=TrialState.FAIL)
 
 
 def counted(study: optuna.Study) -> list[FrozenTrial]:

@@ -1,82 +1,28 @@
-"""A trial drawn, trained and logged, and as many as a study runs.
-
-The record of a trial goes to a `TrialLog`; `NoLog` keeps none.
-"""
+"""A trial drawn, trained and logged, and as many as a study runs."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
-from treeline import UserError
+from treeline import StoreError, UserError
 from treeline.data.problem import Problem
-from treeline.tuning.finalists import SHARE, Finals, choose_winner, plan_finals, run_finals
+from treeline.interruption import stop_if_wished
+from treeline.tuning.finalists import SHARE, Finals, choose_winner, plan_finals, run_finals, values_on_cuts
 from treeline.tuning.objective import Objective, make_objective
 from treeline.tuning.out_of_fold import OutOfFold, predict_out_of_fold
+from treeline.tuning.records import CurveLog, TrialLog, note_name, trial_values
 from treeline.tuning.schedule import SearchSettings, ask_next, enqueue_lower_learning_rate, is_early, is_late
 from treeline.tuning.search_space import known_points
-from treeline.tuning.study import counted, open_study
+from treeline.tuning.storage import storage_errors
+from treeline.tuning.study import counted, hand_back, open_study
 
 MAX_FAILURES_IN_A_ROW = 3  # trials that may raise before the study stops
-
-
-class TrialLog(Protocol):
-    """Where trials are written, one at a time and in order."""
-
-    def start(self, number: int, params: Mapping[str, Any], run_id: str = "") -> None:
-        """Open the record of a trial, or take up the one of this id, which a kill left open."""
-
-    def add(self, step: int, values: Mapping[str, float]) -> None:
-        """Add a point to each of some curves."""
-
-    def end(self, state: str, values: Mapping[str, float], tags: Mapping[str, str], status: str = "FINISHED") -> None:
-        """Close the record of a trial with its single values."""
-
-    def note(self, number: int, values: Mapping[str, float]) -> None:
-        """Add single values to the closed record of a trial; told twice they stay the same."""
-
-
-class CurveLog:
-    """A `TrialLog` that keeps the curve of one metric of each trial, in memory."""
-
-    def __init__(self, metric: str) -> None:
-        self.metric = metric
-        self.curves: dict[int, list[float]] = {}
-
-    def start(self, number: int, params: Mapping[str, Any], run_id: str = "") -> None:
-        """Begin the curve of a trial."""
-        self._points = self.curves[number] = []
-
-    def add(self, step: int, values: Mapping[str, float]) -> None:
-        """Add a point."""
-        self._points.append(values[self.metric])
-
-    def end(self, state: str, values: Mapping[str, float], tags: Mapping[str, str], status: str = "FINISHED") -> None:
-        """Do nothing."""
-
-    def note(self, number: int, values: Mapping[str, float]) -> None:
-        """Do nothing."""
-
-
-class NoLog:
-    """A `TrialLog` that keeps nothing."""
-
-    def start(self, number: int, params: Mapping[str, Any], run_id: str = "") -> None:
-        """Do nothing."""
-
-    def add(self, step: int, values: Mapping[str, float]) -> None:
-        """Do nothing."""
-
-    def end(self, state: str, values: Mapping[str, float], tags: Mapping[str, str], status: str = "FINISHED") -> None:
-        """Do nothing."""
-
-    def note(self, number: int, values: Mapping[str, float]) -> None:
-        """Do nothing."""
 
 
 @dataclass(frozen=True)
@@ -204,11 +150,12 @@ def measure_finalists(
     """
 
     def on_value(number: int, cut: int, value: float) -> None:
-        log.note(number, {f"cv_{objective.metric}_cut_{cut}": value})
+        log.note(number, {note_name(objective.metric, cut): value})
         on_trial(counted(study))
 
     if finals.total:
-        run_finals(objective, study, finals, on_value)
+        with storage_errors(study.study_name):
+            run_finals(objective, study, finals, on_value)
 
 
 def _run_trials(
@@ -220,6 +167,7 @@ def _run_trials(
 ) -> None:
     done = counted(study)
     while len(done) < settings.n_trials and (time.monotonic() < objective.deadline or not has_best(done)):
+        stop_if_wished()
         run_next(objective, study, log, settings)
         done = counted(study)
         last = done[-MAX_FAILURES_IN_A_ROW:]
@@ -236,13 +184,15 @@ def _run_trials(
 
 def run_next(objective: Objective, study: optuna.Study, log: TrialLog, settings: SearchSettings) -> None:
     """Run one trial: where it is time for that, the best so far at a lower learning rate."""
-    done = len(counted(study))
-    late = is_late(done, settings, objective.deadline)
-    if late:
-        enqueue_lower_learning_rate(study, objective.space, objective.max_rounds, divisor=2)
-    elif is_early(done, settings):
-        enqueue_lower_learning_rate(study, objective.space, objective.max_rounds, divisor=4)
-    run_trial(objective, study, log, ask_next(study, objective.space, settings.seed, late))
+    with storage_errors(study.study_name):
+        done = len(counted(study))
+        late = is_late(done, settings, objective.deadline)
+        if late:
+            enqueue_lower_learning_rate(study, objective.space, objective.max_rounds, divisor=2)
+        elif is_early(done, settings):
+            enqueue_lower_learning_rate(study, objective.space, objective.max_rounds, divisor=4)
+        trial = ask_next(study, objective.space, settings.seed, late)
+    run_trial(objective, study, log, trial)
 
 
 def has_best(trials: Sequence[FrozenTrial]) -> bool:
@@ -251,47 +201,81 @@ def has_best(trials: Sequence[FrozenTrial]) -> bool:
 
 
 def run_trial(objective: Objective, study: optuna.Study, log: TrialLog, trial: optuna.Trial) -> None:
-    """Train and log one trial; one that raises is failed, not fatal."""
+    """Train and log one trial; one that raises is failed, not fatal.
+
+    Raises:
+        KeyboardInterrupt: the process is to stop; the trial is handed back to the study.
+        StoreError: the study cannot be written; nothing more is, for what comes after half a line cannot be read.
+    """
     log.start(trial.number, objective.searched_params(trial.params))
     pruned = False
 
     def should_prune(step: int, value: float) -> bool:
         nonlocal pruned
-        trial.report(value, step)
-        pruned = trial.should_prune()
+        with storage_errors(study.study_name):
+            trial.report(value, step)
+            pruned = trial.should_prune()
         return pruned
 
     try:
         result = objective.cross_validate(trial.params, log.add, should_prune, objective.max_rounds)
     except KeyboardInterrupt:
+        with storage_errors(study.study_name):
+            hand_back(study, next(each for each in study.get_trials(deepcopy=False) if each.number == trial.number))
         log.end("KILLED", {}, {}, status="KILLED")
+        raise
+    except StoreError:
         raise
     except Exception as error:  # whatever a trial raises, the study goes on; three in a row stop it
         reason = f"{type(error).__name__}: {error}"[:2000]
-        trial.set_user_attr("error", reason)
-        study.tell(trial, state=TrialState.FAIL)
+        with storage_errors(study.study_name):
+            trial.set_user_attr("error", reason)
+            study.tell(trial, state=TrialState.FAIL)
         log.end("FAIL", {}, {"error": reason}, status="FAILED")
         return
-    trial.set_user_attr("rounds", result.rounds)
-    trial.set_user_attr("trained", len(result.mean[objective.measure.loss]))
-    trial.set_user_attr("value", result.value)
-    if pruned:
-        study.tell(trial, state=TrialState.PRUNED)
-    else:
-        study.tell(trial, result.value)
-    log.end("PRUNED" if pruned else "COMPLETE", trial_values(objective, trial.user_attrs, result.seconds), {})
+    with storage_errors(study.study_name):
+        trial.set_user_attr("rounds", result.rounds)
+        trial.set_user_attr("trained", len(result.mean[objective.measure.loss]))
+        trial.set_user_attr("value", result.value)
+        if pruned:
+            study.tell(trial, state=TrialState.PRUNED)
+        else:
+            study.tell(trial, result.value)
+    log.end("PRUNED" if pruned else "COMPLETE", trial_values(objective.metric, trial.user_attrs, result.seconds), {})
+
+
+def rewrite_trials(objective: Objective, study: optuna.Study, log: TrialLog, unwritten: Mapping[int, str]) -> None:
+    """Write the records of trials that count and were not written to their end.
+
+    Training a trial again gives the same curves; what is mended takes as long as it takes, whatever the deadline.
+
+    Args:
+        objective: what the trials share.
+        study: that knows them.
+        log: where each is written.
+        unwritten: the record begun of each, by its number; empty where there is none.
+
+    Raises:
+        KeyboardInterrupt: the process is to stop; the rest is for the next time.
+    """
+    trials, attrs = {trial.number: trial for trial in counted(study)}, study.user_attrs
+    for number, run_id in unwritten.items():
+        stop_if_wished()
+        rewrite_trial(replace(objective, deadline=float("inf")), trials[number], log, run_id)
+        cuts = values_on_cuts(attrs, number)
+        if cuts:
+            log.note(number, {note_name(objective.metric, cut): value for cut, value in cuts.items()})
 
 
 def rewrite_trial(objective: Objective, trial: FrozenTrial, log: TrialLog, run_id: str) -> None:
-    """Write the record of a finished trial that a kill left unwritten; training it again gives the same curves."""
+    """Write the record of a trial that counts; training it again gives the same curves."""
     log.start(trial.number, objective.searched_params(trial.params), run_id)
     if "error" in trial.user_attrs:
         log.end("FAIL", {}, {"error": trial.user_attrs["error"]}, status="FAILED")
         return
-    result = objective.cross_validate(trial.params, log.add, lambda step, value: False, trial.user_attrs["trained"])
-    log.end(trial.state.name, trial_values(objective, trial.user_attrs, result.seconds), {})
-
-
-def trial_values(objective: Objective, found: Mapping[str, Any], seconds: float) -> dict[str, float]:
-    """Name the single values of a trial: its metric at its best round, `cv_<metric>`, that round, and the seconds."""
-    return {f"cv_{objective.metric}": found["value"], "rounds": float(found["rounds"]), "seconds": seconds}
+    try:
+        result = objective.cross_validate(trial.params, log.add, lambda step, value: False, trial.user_attrs["trained"])
+    except KeyboardInterrupt:
+        log.end("KILLED", {}, {}, status="KILLED")
+        raise
+    log.end(trial.state.name, trial_values(objective.metric, trial.user_attrs, result.seconds), {})

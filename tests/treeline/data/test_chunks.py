@@ -1,17 +1,16 @@
-"""Files read in chunks and written whole: nothing changes on the way, and a failure leaves no file."""
+"""Files read in chunks: nothing changes on the way."""
 
-import contextlib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 
 from treeline import UserError
-from treeline.data.chunks import Chunk, atomic_writer, chunks, count_rows, file_digest
+from treeline.data.chunks import Chunk, chunks, count_rows, file_digest
 from treeline.data.files import FileSettings
 from treeline.data.reading import read_path
+from treeline.data.writing import atomic_writer
 
 
 @pytest.fixture(autouse=True)
@@ -96,33 +95,6 @@ def test_what_is_no_such_file_is_a_sentence(name: str, content: bytes) -> None:
         list(chunks(Path(name)))
 
 
-@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.parquet"])
-def test_what_is_written_is_there_when_it_is_whole(name: str) -> None:
-    Path(name).write_text("before")
-    part = pa.table({"a": [1, 2], "b": ["x", None]})
-    with atomic_writer(Path(name)) as append:
-        append(part)
-        append(part)
-        assert Path(name).read_text() == "before"
-    assert [int(a) for a in read_path(Path(name), name).frame["a"]] == [1, 2, 1, 2]
-    assert [path.name for path in Path().iterdir()] == [name]
-
-
-def test_an_error_leaves_what_was_there() -> None:
-    Path("t.parquet").write_text("before")
-    with contextlib.suppress(pa.ArrowInvalid), atomic_writer(Path("t.parquet")) as append:
-        append(pa.table({"a": [1]}))
-        append(pa.table({"a": ["no number"]}))
-    assert Path("t.parquet").read_text() == "before"
-    assert [path.name for path in Path().iterdir()] == ["t.parquet"]
-
-
-def test_without_rows_there_is_no_file() -> None:
-    with atomic_writer(Path("t.csv")):
-        pass
-    assert list(Path().iterdir()) == []
-
-
 def test_the_digest_is_of_every_byte() -> None:
     Path("a").write_bytes(b"x" * 1000)
     Path("b").write_bytes(b"x" * 999 + b"y")
@@ -161,24 +133,11 @@ def test_the_pieces_of_every_other_kind_make_the_whole(name: str) -> None:
     found = list(chunks(Path(name)))
     assert len(found) > 2
     pd.testing.assert_frame_equal(together(found), read_path(Path(name), name).frame)
-    with atomic_writer(Path("out.csv")) as append:
+    with atomic_writer(Path("out.csv")) as (append,):
         for chunk in found:
             append(chunk.raw)
     assert "1.0" not in Path("out.csv").read_text()
     assert count_rows(Path(name)) in ({80} if name == "parts" else {0, 40})
-
-
-def test_a_long_name_is_written_with_room_beside_it() -> None:
-    name = "n" * 251 + ".csv"
-    with atomic_writer(Path(name)) as append:
-        append(pa.table({"a": [1]}))
-    assert [path.name for path in Path().iterdir()] == [name]
-
-
-def test_what_parquet_cannot_hold_is_a_sentence() -> None:
-    span = pa.array([pa.scalar((1, 2, 3), pa.month_day_nano_interval())])
-    with pytest.raises(UserError, match="Write a CSV file instead"), atomic_writer(Path("t.parquet")) as append:
-        append(pa.table({"a": span}))
 
 
 def test_row_names_and_an_index_go_through_a_batch_and_are_no_columns() -> None:

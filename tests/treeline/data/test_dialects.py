@@ -258,3 +258,22 @@ def test_a_wide_header_is_seen_whole() -> None:
     names = [f"a column with a name that goes on and on and on, {i}".replace(",", "") for i in range(3000)]
     frame = read(",".join(names) + "\n" + ("1," * 2999 + "2\n") * 3).frame
     assert list(frame.columns) == names
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("a,b\n1,2\n" + "x" * 3000 + "\n", "a line is longer than 1,000 characters"),
+        ("x" * 3000, "a line is longer than 1,000 characters"),
+        ('a,b\n1,"2\n' + "1,2\n" * 1000, "a cell is longer than 1,000 characters: a quote may be opened"),
+        ("a,b\n" + "1,2\n" * 40_000 + "3,4,5\n" + "x" * 3000, "a line is longer than 1,000 characters"),
+    ],
+)
+def test_an_endless_line_or_cell_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, sentence: str
+) -> None:
+    monkeypatch.setattr("treeline.data.dialects.MAX_LINE_CHARACTERS", 1000)
+    path = tmp_path / "t.csv"
+    path.write_text(content)
+    with pytest.raises(UserError, match=sentence):
+        list(chunks(path))

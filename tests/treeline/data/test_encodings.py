@@ -2,6 +2,7 @@
 
 import random
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,12 @@ def test_bytes_that_no_text_has_are_refused(tmp_path: Path, content: bytes) -> N
     (tmp_path / "t.csv").write_bytes(content)
     with pytest.raises(UserError, match="it holds bytes that no text has"):
         read_path(tmp_path / "t.csv", "t.csv")
+
+
+def test_a_long_line_takes_no_longer_than_many_short_ones(tmp_path: Path) -> None:
+    """A pattern that begins anew at each character of the line would take hours."""
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"a,b\n" + b"1," * 500_000 + b"\ncaf\xe9,1\n")
+    start = time.monotonic()
+    assert tell_encoding(path).name == "cp1252"
+    assert time.monotonic() - start < 20

@@ -2,9 +2,14 @@
 
 import bz2
 import gzip
+import http.server
 import io
 import lzma
+import os
+import threading
+import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
@@ -322,3 +327,82 @@ def test_packed_bytes_are_unpacked(tmp_path: Path, ending: str) -> None:
     pd.DataFrame({"a": [1]}).to_json(path, orient="records", lines=True)
     with unpacked(path) as file:
         assert file.read().strip() == b'{"a":1}'
+
+
+def test_a_pipe_is_refused_and_never_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "null.csv").symlink_to(os.devnull)
+    for name in ("pipe.csv", "null.csv"):
+        for reader in (lambda path: read_file(str(path)), lambda path: list(chunks(path))):
+            with pytest.raises(UserError, match=rf"{name} is a pipe, a socket or a device"):
+                reader(tmp_path / name)
+
+
+@pytest.mark.parametrize("content", ["x\n1\n2\n3\n", "x\n", "x\n4\n5\n"])
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("x\n1\n2\n")
+    read_in_pieces = chunks(path)
+    next(read_in_pieces)
+    path.write_text(content)
+    with pytest.raises(UserError, match=r"^t\.csv changed while it was read"):
+        next(read_in_pieces)
+
+
+class Website(http.server.BaseHTTPRequestHandler):
+    """Answers by what the path says."""
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def do_GET(self) -> None:
+        content = b"<html>log in" if self.path == "/page.csv" else b"a,b\n1,2\n"
+        self.send_response(
+            {"/gone.csv": 404, "/closed.csv": 401, "/broken.csv": 500, "/round.csv": 302}.get(self.path, 200)
+        )
+        self.send_header("Content-Length", str(len(content) + 50 * (self.path == "/short.csv")))
+        self.send_header("Location", self.path)
+        self.end_headers()
+        self.wfile.write(content[: 3 if self.path == "/silent.csv" else None])
+        if self.path == "/silent.csv":
+            time.sleep(1)
+
+
+@pytest.fixture
+def website() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Website) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("gone.csv", "the server answers 404"),
+        ("closed.csv", "the server answers 401"),
+        ("broken.csv", "the server answers 500"),
+        ("round.csv", "30 redirects"),
+        ("short.csv", "broke"),
+        ("silent.csv", "timed out"),
+        ("page.csv", "is a web page or XML, no table"),
+    ],
+)
+def test_a_url_that_gives_no_whole_file_is_a_sentence(
+    website: str, monkeypatch: pytest.MonkeyPatch, name: str, sentence: str
+) -> None:
+    monkeypatch.setattr("treeline.data.files.MAX_SILENT_SECONDS", 0.3)
+    assert read_file(f"{website}/fine.csv").frame.to_dict("list") == {"a": ["1"], "b": ["2"]}
+    with pytest.raises(UserError, match=sentence):
+        read_file(f"{website}/{name}")
+
+
+def test_what_a_file_system_of_another_kind_raises_is_a_sentence() -> None:
+    class ClientError(Exception):
+        """As the clients of clouds have them, of no kind that Python has."""
+
+    def download(uri: str, folder: Path) -> Path:
+        raise ClientError("no credentials")
+
+    with pytest.raises(UserError, match=r"^Cannot fetch runs:/1/t\.csv: no credentials\.$"):
+        read_file("runs:/1/t.csv", download)

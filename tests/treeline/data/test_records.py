@@ -3,6 +3,8 @@
 import datetime as dt
 import json
 import sys
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -177,3 +179,85 @@ def test_hundreds_of_mixed_columns_warn_of_nothing() -> None:
     records = [{str(i): value for i in range(200)} | {"y": 1} for value in ("a", 1)]
     Path("t.json").write_text(json.dumps(records))
     assert read(Path("t.json")).frame.shape == (2, 201)
+
+
+def workbook(change: Callable[[str], str]) -> Path:
+    """Write a workbook of two rows whose sheet's XML is changed."""
+    pd.DataFrame({"a": [1, 3], "b": [2, 4]}).to_excel("plain.xlsx", index=False)
+    with zipfile.ZipFile("plain.xlsx") as old, zipfile.ZipFile("t.xlsx", "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            content = old.read(name)
+            new.writestr(name, change(content.decode()) if name.endswith("sheet1.xml") else content)
+    return Path("t.xlsx")
+
+
+def with_rows(rows: str) -> Callable[[str], str]:
+    return lambda xml: xml.replace("</sheetData>", f"{rows}</sheetData>")
+
+
+def test_rows_beyond_what_a_sheet_says_of_its_size_are_read() -> None:
+    path = workbook(with_rows('<row r="4"><c r="A4"><v>5</v></c><c r="B4"><v>6</v></c></row>'))
+    assert read_path(path, path.name).frame["b"].tolist() == [2, 4, 6]
+
+
+def test_empty_cells_far_below_and_beside_are_no_rows() -> None:
+    rows = "".join(f'<row r="{i}"><c r="B{i}" s="0"/></row>' for i in (*range(4, 3000), 1_048_576))
+    path = workbook(with_rows(rows.replace('"B1048576"', '"XFD1048576"')))
+    assert read_path(path, path.name).frame.to_dict("list") == {"a": [1, 3], "b": [2, 4]}
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        ('<row r="1048577"><c r="A1048577"><v>5</v></c></row>', r"goes beyond row 1,048,576"),
+        ('<row r="4"><c r="XFD4"><v>5</v></c></row>', r"holds more than 9,000 cells"),
+        ('<row r="4"><c r="A4" t="s"><v>77</v></c></row>', r"Cannot read t\.xlsx: .* Is it an Excel workbook"),
+        ("<row", r"Cannot read t\.xlsx: .* Is it an Excel workbook"),
+    ],
+)
+def test_a_sheet_that_no_memory_holds_or_that_is_damaged_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, rows: str, sentence: str
+) -> None:
+    monkeypatch.setattr("treeline.data.records.MAX_SHEET_CELLS", 9000)
+    path = workbook(with_rows(rows))
+    with pytest.raises(UserError, match=sentence):
+        read_path(path, path.name)
+
+
+def test_a_workbook_that_unpacks_to_too_much_is_refused_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("treeline.data.records.MAX_WORKBOOK_BYTES", 1000)
+    path = workbook(with_rows(""))
+    with pytest.raises(UserError, match=r"^t\.xlsx unpacks to [\d,]+ bytes, more than the 1,000"):
+        read_path(path, path.name)
+
+
+def test_a_workbook_of_old_or_with_a_password_is_named() -> None:
+    Path("t.xlsx").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(3000))
+    with pytest.raises(UserError, match=r"before 2007 \(\.xls\) or has a password"):
+        read_path(Path("t.xlsx"), "t.xlsx")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ('{"columns": 5, "data": [[1]]}', "each row of its data needs a value for each of its columns"),
+        ('{"columns": null, "data": []}', "each row of its data needs a value for each of its columns"),
+        ('[{"a": "\\ud800", "b": 1}]', "surrogates not allowed"),
+        ("[" * 100_000, "it is nested too deep"),
+        (f'[{{"a": {"9" * 5000}}}]', "digits"),
+        (f'[{{"a": "{"x" * 5000}"}}]', "holds more than 4,000 characters of JSON"),
+    ],
+)
+def test_json_of_odd_shapes_and_sizes_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, content: str, sentence: str
+) -> None:
+    if "x" in content:
+        monkeypatch.setattr("treeline.data.records.MAX_JSON_CHARACTERS", 4000)
+    Path("t.json").write_text(content)
+    with pytest.raises(UserError, match=sentence):
+        read_path(Path("t.json"), "t.json")
+
+
+def test_a_pair_that_makes_one_sign_is_text() -> None:
+    Path("t.json").write_text('[{"a": "\\ud83d\\ude00"}]')
+    assert read_path(Path("t.json"), "t.json").frame["a"].tolist() == ["\U0001f600"]

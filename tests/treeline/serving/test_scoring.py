@@ -11,7 +11,8 @@ from tables_maker import KINDS, TARGET, make_problem, make_table
 
 from treeline import UserError
 from treeline.model.estimator import TreelineClassifier, TreelineRegressor, make_estimator
-from treeline.serving.scoring import Scorer, answers_beside, prepare_rows, rejected_path, score
+from treeline.serving.outputs import rejected_path
+from treeline.serving.scoring import Scorer, answers_beside, prepare_rows, score
 
 N = 60
 

@@ -12,10 +12,11 @@ from tables_maker import make_problem, make_table
 from treeline.metrics import metrics_of
 from treeline.tuning.finalists import Finals, choose_winner, plan_finals, told_of_finals
 from treeline.tuning.objective import Objective, make_objective
+from treeline.tuning.records import NoLog
 from treeline.tuning.schedule import SearchSettings
 from treeline.tuning.search_space import known_points
 from treeline.tuning.study import counted, open_study
-from treeline.tuning.trial import NoLog, run_study, search
+from treeline.tuning.trial import run_study, search
 
 PLAN = SearchSettings(n_trials=20, folds=2, search_space={"max_depth": 3})
 

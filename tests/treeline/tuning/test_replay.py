@@ -13,11 +13,12 @@ from tables_maker import make_problem, make_table
 from treeline import UserError
 from treeline.tuning import objective as objectives
 from treeline.tuning.objective import Objective, make_objective
+from treeline.tuning.records import NoLog
 from treeline.tuning.replay import recorded_trials, replay
 from treeline.tuning.schedule import SearchSettings
 from treeline.tuning.search_space import known_points
 from treeline.tuning.study import counted, fail_stale_trials, open_study
-from treeline.tuning.trial import NoLog, run_study
+from treeline.tuning.trial import run_study
 
 SPACE = {"max_depth": [2, 4], "learning_rate": {"low": 0.05, "high": 0.3}, "max_cat_to_onehot": 7}
 PLAN = SearchSettings(n_trials=6, folds=2, search_space=SPACE)

@@ -1,4 +1,4 @@
-"""The study: where it lives, how it goes on after a kill, which trials count, when one is hopeless."""
+"""The study: how it goes on after a kill, which trials count, when one is hopeless."""
 
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,11 @@ from optuna.trial import TrialState
 
 from treeline import UserError
 from treeline.tuning.schedule import ask_next, enqueue_lower_learning_rate
+from treeline.tuning.storage import journal_path, open_storage
 from treeline.tuning.study import (
     HopelessPruner,
-    check_storage,
     counted,
     fail_stale_trials,
-    open_storage,
     open_study,
 )
 
@@ -25,7 +24,7 @@ FACTS = {"data": "abc", "metric": "log_loss", "folds": 5, "seed": 0, "fixed": {}
 
 
 def reopen(folder: Path, facts: dict[str, Any] = FACTS, name: str = "s") -> optuna.Study:
-    return open_study(open_storage("", name, folder), name, False, facts, POINTS)
+    return open_study(open_storage("", journal_path(folder, name)), name, False, facts, POINTS)
 
 
 def value(params: dict[str, float]) -> float:
@@ -150,50 +149,10 @@ def test_the_lock_of_a_killed_process_is_broken(tmp_path: Path) -> None:
 def test_any_optuna_storage_holds_a_study(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'optuna.db'}"
     for _ in range(2):
-        finish(open_study(open_storage(url, "s", tmp_path), "s", False, FACTS, POINTS), 2)
+        finish(open_study(open_storage(url, tmp_path / "s.log"), "s", False, FACTS, POINTS), 2)
     study = optuna.load_study(study_name="s", storage=url)
     assert len(counted(study)) == 4
     assert not (tmp_path / "studies").exists()
-
-
-BAD_STORAGES = [
-    ("nonsense://x", "s", "^Cannot open storage 'nonsense://x': "),
-    ("not a url", "s", "^Cannot open storage 'not a url': "),
-    ("", "a/b", "^study_name 'a/b' cannot name a file"),
-    ("", "x" * 201, "^study_name 'x{60}' cannot name a file.*200 bytes at most"),
-]
-
-
-@pytest.mark.parametrize(
-    ("url", "name", "complaint"),
-    [
-        *BAD_STORAGES,
-        ("sqlite:////no/such/folder/x.db", "s", "^Cannot open storage 'sqlite:////no"),
-    ],
-)
-def test_a_storage_that_cannot_be_opened_is_a_sentence(tmp_path: Path, url: str, name: str, complaint: str) -> None:
-    with pytest.raises(UserError, match=complaint):
-        open_storage(url, name, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("url", "name", "complaint"),
-    [*BAD_STORAGES, ("postgresql+psycopg2://localhost:1/x", "s", "^Cannot open storage 'postgresql")],
-)
-def test_a_storage_that_cannot_be_is_refused_before_anything_is_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, name: str, complaint: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=complaint):
-        check_storage(url, name)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(("url", "name"), [("", ""), ("", "größe-1.2 x"), ("sqlite:///x.db", "a/b")])
-def test_checking_a_storage_makes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, name: str) -> None:
-    monkeypatch.chdir(tmp_path)
-    check_storage(url, name)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_study_in_memory_is_made_anew_each_time() -> None:

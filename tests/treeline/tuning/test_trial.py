@@ -16,10 +16,11 @@ from treeline import UserError
 from treeline.tuning import objective as objectives
 from treeline.tuning import trial as trials
 from treeline.tuning.objective import Objective, make_objective
+from treeline.tuning.records import CurveLog, NoLog
 from treeline.tuning.schedule import SearchSettings
 from treeline.tuning.search_space import SPACE, known_points
 from treeline.tuning.study import counted, open_study
-from treeline.tuning.trial import CurveLog, NoLog, rewrite_trial, run_study, search
+from treeline.tuning.trial import rewrite_trial, run_study, search
 
 PLAN = SearchSettings(n_trials=3, folds=2)
 
@@ -132,6 +133,13 @@ def test_three_failures_in_a_row_stop_a_study(monkeypatch: pytest.MonkeyPatch) -
     assert len(counted(study)) == 7
 
 
+def test_a_study_whose_only_trial_fails_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    failing(monkeypatch, lambda call: True, ValueError("the grower fell over"))
+    objective, study = begun()
+    with pytest.raises(UserError, match=r"^No trial of 1 can be used, the last: ValueError: the grower fell over"):
+        run_study(objective, study, NoLog(), replace(PLAN, n_trials=1))
+
+
 def test_a_person_who_stops_a_trial_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
     failing(monkeypatch, lambda call: call == 1, KeyboardInterrupt())
     (objective, study), log = begun(), Calls()
@@ -139,6 +147,9 @@ def test_a_person_who_stops_a_trial_is_obeyed(monkeypatch: pytest.MonkeyPatch) -
         run_study(objective, study, log, PLAN)
     assert log.of("end")[-1] == ("KILLED", {}, {}, "KILLED")
     assert len(counted(study)) == 1
+    states = [trial.state for trial in study.trials]
+    assert (states.count(TrialState.FAIL), states.count(TrialState.RUNNING)) == (1, 0)
+    assert study.trials[1].system_attrs["fixed_params"] == study.trials[-1].system_attrs["fixed_params"]
 
 
 def test_a_deadline_leaves_a_best_and_begins_no_trial_behind_it() -> None:
