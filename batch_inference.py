@@ -70,7 +70,7 @@ def load(model_uri: str) -> Model:
     Raises:
         UserError: there is no such model, or no champion or several.
     """
-    uri, version = resolve(model_uri or f"models:/{only_champion()}{SERVICE.suffix}@champion")
+    uri, version = resolve(model_uri or f"models:/{only_champion('--model-uri')}{SERVICE.suffix}@champion")
     try:
         loaded = mlflow.pyfunc.load_model(uri)
     except (

@@ -15,7 +15,7 @@ from pydantic_settings import (
 )
 
 from treeline.data.files import FileSettings
-from treeline.data.names import FORM_ENDINGS, MAX_MODEL_NAME
+from treeline.data.names import wrong_model_name
 from treeline.data.numbers import plain_number
 from treeline.data.problem import AskedTask, Problem, TableSettings, check_split_column
 from treeline.data.splits import SplitKind
@@ -53,20 +53,17 @@ Number = Annotated[float, BeforeValidator(_number)]
 
 
 def _model_name(name: str) -> str:
-    """Refuse a name that MLflow, its URIs or a file system would not take, or another model has; empty is none."""
-    strange = not name.isprintable() or re.search(r"[/:.%\"'@?#\\]", name)
-    if name != name.strip() or len(name.encode()) > MAX_MODEL_NAME or strange:
-        raise ValueError(
-            f"a model's name has {MAX_MODEL_NAME} signs at most (one beyond ASCII counts for two or more), no blank at "
-            "an end, no line break, and none of / : . % \" ' @ ? # \\"
-        )
-    for ending in FORM_ENDINGS:
-        if name.endswith(ending):
-            raise ValueError(
-                f"a name that ends in {ending} is that of a form of a model; name the model itself"
-                + (f", {name.removesuffix(ending)!r}, or another" if name != ending else "")
-            )
+    """Refuse a name that a registered model cannot have; empty is none."""
+    if why := wrong_model_name(name):
+        raise ValueError(why)
     return name
+
+
+def _version(version: str) -> str:
+    """Refuse what is no version's number; empty is none."""
+    if version and not re.fullmatch(r"[1-9][0-9]{0,8}", version):
+        raise ValueError("a version is a whole number in plain digits, such as 3")
+    return version
 
 
 ModelName = Annotated[str, AfterValidator(_model_name)]
@@ -373,8 +370,10 @@ class BatchSettings(ReadingSettings):
 class RollbackSettings(Settings):
     """Make an earlier version the champion again."""
 
-    model_name: str = Field("", description="Registered model; empty takes the only one that has a champion.")
-    to_version: str = Field("", pattern=r"^\d*$", description="Version to restore; empty takes the previous champion.")
+    model_name: ModelName = Field("", description="Registered model; empty takes the only one that has a champion.")
+    to_version: Annotated[str, AfterValidator(_version)] = Field(
+        "", description="Version to restore, such as 3; empty takes the previous champion."
+    )
 
 
 class LineageSettings(Settings):

@@ -10,7 +10,7 @@ Run: mlflow run . -e data-evaluation -P eval-dataset=file.csv
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import mlflow
 import numpy as np
@@ -20,25 +20,26 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from config import EvaluationSettings
+from tracking.champions import champion_version, count_judgement, finish_earlier
 from tracking.datasets import download_artifact, load_problem, load_split, log_input
 from tracking.default_evaluator import TEST, evaluate_by_mlflow
 from tracking.evaluation_log import EVALUATION_SECONDS, Evaluated, log_diagnostics
 from tracking.findings import Findings, log_intervals
-from tracking.golden_requests import GOLDEN_REQUESTS, replay_golden_requests
+from tracking.golden_requests import GOLDEN_REQUESTS
 from tracking.kept_files import load_document
 from tracking.model_card import log_card
-from tracking.models import SERVICE
+from tracking.models import FORMS
 from tracking.out_of_fold import load_held_out_predictions
 from tracking.promotion import (
     Challenger,
     apply_decision,
     best_after,
-    finish_earlier,
+    faults_of_forms,
     load_pipeline,
     meet_champions,
 )
 from tracking.reference import log_answers
-from tracking.registry import count_judgement, tag_versions
+from tracking.registry import tag_versions
 from tracking.runs import Lineage, find_run, stage_run
 from treeline import RefusedError, UserError, nearest
 from treeline.cpus import cpu_budget
@@ -60,6 +61,7 @@ from treeline.secrets import without_secrets
 from treeline.tuning.search_space import DEFAULTS
 from utils import command
 
+MAX_MEETINGS = 5  # with champions that change while they are met
 DEFAULTS_ROUNDS = 100  # of XGBoost's defaults, which are reported beside the model
 
 
@@ -171,9 +173,28 @@ def log_contests(contests: Sequence[Contest], dummy: Comparison) -> None:
     mlflow.log_metrics({key: value for key, value in logged.items() if np.isfinite(value)})
 
 
+@dataclass(frozen=True)
+class Terms:
+    """What a challenger is judged by, whoever is champion.
+
+    Attributes:
+        criteria: what is asked of it.
+        dummy: a dummy's predictions for the same rows, as it does best by the metric that decides.
+        judgement: which of those rows' judgements this is, from 1.
+        wrong: where a form does not load or answer as it did.
+    """
+
+    criteria: Criteria
+    dummy: Predictions
+    judgement: int
+    wrong: Sequence[str]
+
+
 def judge(challenger: Challenger, criteria: Criteria, dummy: Predictions, rows: str) -> Decision:
     """Meet the dummy and the champion, replay the recorded requests, decide, and move the alias if it was earned; tag
     all of it.
+
+    A champion that another evaluation has made meanwhile is met in its turn.
 
     Args:
         challenger: the registered version.
@@ -183,25 +204,47 @@ def judge(challenger: Challenger, criteria: Criteria, dummy: Predictions, rows: 
     """
     name, version = challenger.name, challenger.version
     judgement = count_judgement(name, version, rows)
-    alpha = spent_alpha(judgement)
-    wrong = replay_golden_requests(f"models:/{name}{SERVICE.suffix}/{version}", challenger.golden)
-    contests = meet_champions(challenger, criteria.metric, alpha)
-    first = ALPHA if contests else alpha  # a champion has beaten it already
-    guessed = challenger.meet_dummy(dummy, criteria.metric, first)
-    log_contests(contests, guessed)
-    mlflow.log_metrics({"judgements": judgement, "gain_alpha": alpha, "rows_evaluated": len(challenger.frame)})
     if judgement > 1:
         logger.info(
             f"these rows have judged {judgement - 1} other versions of {name} before: a gain counts only outside its "
-            f"{100 * (1 - alpha):.4g} % interval, so that not one of many wins by luck"
+            f"{100 * (1 - spent_alpha(judgement)):.4g} % interval, so that not one of many wins by luck"
         )
-    decision = decide(criteria, challenger.predictions, guessed, contests, wrong)
-    run_id = mlflow.active_run().info.run_id
-    mlflow.set_tags({"metric": criteria.metric, "decision": decision.outcome, "reasons": "; ".join(decision.reasons)})
-    tag_versions(name, version, {**Lineage(evaluation_run_id=run_id).tags(), "decision": decision.outcome})
+    uris = {form.suffix: f"models:/{name}{form.suffix}/{version}" for form in FORMS}
+    terms = Terms(criteria, dummy, judgement, faults_of_forms(uris, challenger.golden))
+    for _ in range(MAX_MEETINGS):
+        stop_if_wished()
+        met = champion_version(name)
+        decision, facts = meet(challenger, met, terms)
+        if apply_decision(decision, challenger, facts, met):
+            return decision
+    decision = Decision("hold", [f"the champion changed {MAX_MEETINGS} times while it was judged: evaluate it again"])
+    tag_decision(challenger, decision)
+    return decision
+
+
+def meet(challenger: Challenger, champion: str, terms: Terms) -> tuple[Decision, dict[str, object]]:
+    """Compare a challenger with the dummy and a champion, decide, and log it.
+
+    Args:
+        challenger: the registered version.
+        champion: the version that is it now; empty where none is.
+        terms: that it is judged by.
+
+    Returns:
+        The decision, and what the history of champions is to hold.
+    """
+    criteria, alpha = terms.criteria, spent_alpha(terms.judgement)
+    contests = meet_champions(challenger, champion, criteria.metric, alpha)
+    first = ALPHA if contests else alpha  # a champion has beaten it already
+    guessed = challenger.meet_dummy(terms.dummy, criteria.metric, first)
+    log_contests(contests, guessed)
+    mlflow.log_metrics({"judgements": terms.judgement, "gain_alpha": alpha, "rows_evaluated": len(challenger.frame)})
+    decision = decide(criteria, challenger.predictions, guessed, contests, terms.wrong)
+    mlflow.set_tag("metric", criteria.metric)
+    tag_decision(challenger, decision)
     found = contests[0].comparison if contests else None
     facts = {
-        "run_id": run_id,
+        "run_id": mlflow.active_run().info.run_id,
         "metric": criteria.metric,
         "value": challenger.predictions.metric(criteria.metric),
         "gain": found.gain if found else "",
@@ -211,8 +254,14 @@ def judge(challenger: Challenger, criteria: Criteria, dummy: Predictions, rows: 
         "why": f"promote={criteria.promote}",
         "best": best_after(challenger, criteria, contests),
     }
-    apply_decision(decision, challenger, facts)
-    return decision
+    return decision, facts
+
+
+def tag_decision(challenger: Challenger, decision: Decision) -> None:
+    """Note on the run and on the version what was decided."""
+    mlflow.set_tags({"decision": decision.outcome, "reasons": "; ".join(decision.reasons)})
+    lineage = Lineage(evaluation_run_id=mlflow.active_run().info.run_id)
+    tag_versions(challenger.name, challenger.version, {**lineage.tags(), "decision": decision.outcome})
 
 
 def bring(settings: EvaluationSettings, training_run: Run, data_run: Run) -> Challenger:

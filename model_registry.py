@@ -9,6 +9,7 @@ Run: mlflow run . -e rollback -P to-version=3
 """
 
 import math
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,19 +18,19 @@ from typing import Any
 import mlflow
 from loguru import logger
 from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
 
 from config import ExportSettings, ImportSettings, LineageSettings, RelocateSettings, RollbackSettings
-from tracking.bundle import pack, register, unpacked
+from tracking.bundle import pack, register
+from tracking.champions import champion_history, champion_version, finish_earlier, promote
 from tracking.datasets import load_problem
 from tracking.models import form_names
-from tracking.promotion import finish_earlier
-from tracking.registry import aliased, champion_history, find_version, only_champion, promote
+from tracking.registry import aliased, find_version, only_champion
 from tracking.relocation import relocate as move_places
+from tracking.restoration import ROLLBACK, find_restorable, note_answer, unanswered_rollback
 from tracking.runs import Lineage, stage_run
 from tracking.store import choose_experiment, store_folder
-from treeline import StoreError, UserError
-from treeline.data.files import exists
+from tracking.unpacking import unpacked
+from treeline import UserError
 from treeline.secrets import without_secrets
 from utils import COMMAND_LINE, command, ended
 
@@ -37,40 +38,57 @@ from utils import COMMAND_LINE, command, ended
 def rollback(settings: RollbackSettings) -> str:
     """Make an earlier version the champion again, under all three names; return the run id.
 
+    A rollback that was cut short is finished, and not followed by one more.
+
     Raises:
-        UserError: there is no champion, nothing before it, or no such version under all names.
+        UserError: there is nothing to roll back to, or the version is not to be had whole.
     """
     with stage_run("rollback", settings) as active:
-        name = settings.model_name or only_champion()
-        finish_earlier(name)
-        champion, previous = aliased(name, "champion"), aliased(name, "previous")
-        if champion is None:
-            raise UserError(f"{name} has no champion to roll back from: train and evaluate one first.")
-        version = str(int(settings.to_version or (previous.version if previous else 0)))
-        if version == "0":
-            raise UserError(
-                f"{name} has had no champion before version {champion.version}: name one with --to-version."
-            )
-        for form in form_names(name):
-            find_version_of_form(form, version)
-        if version == str(champion.version):
-            raise UserError(f"Version {version} of {name} is the champion already.")
-        promote(name, version, {"run_id": active.info.run_id, "why": "rollback"})
-        mlflow.set_tags({"model_name": name, "model_version": version, "previous_version": str(champion.version)})
-        logger.info(f"{name} version {version} is the champion again; it was version {champion.version}")
-        return str(active.info.run_id)
+        name, run_id = settings.model_name or only_champion(), str(active.info.run_id)
+        finished = finish_earlier(name)
+        cut_short = finished if finished and finished["why"] == ROLLBACK else unanswered_rollback(name)
+        if cut_short and settings.to_version in ("", cut_short["champion"]):
+            version, before = cut_short["champion"], cut_short["previous"]
+            note_answer(cut_short, run_id)
+            logger.info(f"the rollback that was cut short is finished: {name} version {version} is the champion again")
+        else:
+            before = champion_version(name)
+            version = restore(name, settings.to_version, before, run_id)
+            logger.info(f"{name} version {version} is the champion again; it was version {before or 'none'}")
+        mlflow.set_tags({"model_name": name, "model_version": version, "previous_version": before})
+        return run_id
 
 
-def find_version_of_form(form: str, version: str) -> None:
-    """Make sure that a registered model has a version.
+def restore(name: str, asked: str, champion: str, run_id: str) -> str:
+    """Make a version the champion, having tried all of it; return it, or what it is registered as again.
+
+    Args:
+        name: of the pipeline's registered model.
+        asked: the version; empty for the champion before this one.
+        champion: the version that is it now; empty where none is.
+        run_id: of the rollback.
 
     Raises:
-        UserError: it has not.
+        UserError: there is no such version, it is the champion, does not work, or the champion changed meanwhile.
     """
-    try:
-        mlflow.MlflowClient().get_model_version(form, version)
-    except MlflowException:
-        raise UserError(f"{form} has no version {version}: choose one that all three forms have.") from None
+    previous = aliased(name, "previous")
+    version = asked or (str(previous.version) if previous else "")
+    if not version:
+        now = f"before version {champion}" if champion else "yet"
+        raise UserError(
+            f"{name} has had no champion {now}: name a version with --to-version, or train and evaluate one."
+        )
+    found = find_restorable(name, version)
+    if version == champion and not found.lacking:
+        raise UserError(f"Version {version} of {name} is the champion already.")
+    found.check()
+    registered = found.registered()
+    if not promote(name, registered, {"run_id": run_id, "why": ROLLBACK}, champion):
+        raise UserError(
+            f"The champion of {name} changed meanwhile, from version {champion or 'none'} to "
+            f"{champion_version(name) or 'none'}: roll back again if that is still wanted."
+        )
+    return registered
 
 
 def lineage(settings: LineageSettings) -> str:
@@ -115,22 +133,35 @@ def export_model(settings: ExportSettings) -> str:
     """
     choose_experiment()
     version = find_version(settings.model)
-    output = Path(settings.output)
     if not settings.output:
         raise UserError("Name the bundle to make with --output, such as model.zip.")
-    if exists(settings.output):
+    output = _path(settings.output)
+    if output.exists():
         raise UserError(f"{output} exists: name another --output or remove it.")
-    if not exists(str(output.absolute().parent)):
+    if not output.absolute().parent.is_dir():
         raise UserError(f"No folder {str(output.absolute().parent)!r} to write {output.name} in: make it first.")
-    try:
-        pack(version, output, settings.rows)
-    except OSError as error:
-        raise StoreError(f"Cannot write {settings.output!r}: {error.strerror or error}; name another.") from error
+    pack(version, output, settings.rows)
     logger.info(
         f"{version.name} version {version.version} lies in {output}, "
         + ("its training and test rows too (--rows false leaves them out)" if settings.rows else "without its rows")
     )
     return str(output)
+
+
+def _path(name: str) -> Path:
+    """Give a path that a file system takes.
+
+    Raises:
+        UserError: it does not.
+    """
+    try:
+        os.lstat(name)
+    except (FileNotFoundError, NotADirectoryError):
+        return Path(name)
+    except (OSError, ValueError) as error:  # too long, a byte 0, a folder that may not be looked into
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise UserError(f"{name[:80]!r} is no name of a file that can be used here: {why}.") from error
+    return Path(name)
 
 
 def import_model(settings: ImportSettings) -> str:
@@ -140,8 +171,8 @@ def import_model(settings: ImportSettings) -> str:
         UserError: it is no bundle, a damaged one, registered already, or does not answer as it did where it was made.
     """
     with stage_run("import-model", settings) as active:
-        source = Path(settings.input)
-        if not exists(settings.input):
+        source = _path(settings.input)
+        if not settings.input or not source.exists():
             raise UserError(f"No bundle {settings.input!r}: name with --input what export-model made.")
         with unpacked(source) as (folder, manifest):
             version = register(folder, manifest, active.info.run_id)

@@ -33,10 +33,9 @@ from config import EvaluationSettings, MainSettings, SweepSettings
 from launch.groups import Group, Ran, best_of, groups_of
 from launch.hydra import combinations, describe, multirun, overrides_of
 from launch.stops import listen_to_parent, stops_passed_on
+from tracking.champions import make_challenger
 from tracking.closing import close
 from tracking.datasets import load_problem
-from tracking.models import form_names
-from tracking.registry import move_alias
 from tracking.runs import Lineage, logged_settings, stage_run
 from tracking.store import open_store
 from tracking.store_errors import store_error
@@ -161,7 +160,7 @@ def judge(best: Ran) -> str:
         UserError: it is refused.
     """
     settings, values = best.settings, best.values
-    move_alias(form_names(values["model"]), "challenger", values["version"])
+    make_challenger(values["model"], values["version"])
     if settings.promote == "never":
         return "not promoted: promote=never"
     evaluation = data_evaluation.run(settings.of(EvaluationSettings, training_run_id=values["training_run_id"]))

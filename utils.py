@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 DONE, MISTAKE, COMMAND_LINE, REFUSED, STORE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 MAX_SENTENCE, MAX_WORD = 900, 200  # signs of what is told at the end, and of a word in it
+MAX_TEXT = 20_000  # signs of a sentence that are looked through
 
 # Libraries whose INFO lines narrate their set-up: migrations, a new experiment, monitoring threads, loading a model.
 QUIET = (
@@ -113,7 +114,10 @@ def ended(error: UserError, code: int) -> int:
     """Tell what went wrong as the last line of stderr, and give the exit code."""
     if code != STORE:
         close_unused_run(str(error))
-    print(f"error: {brief(without_secrets(str(error)))}", file=sys.stderr)
+    text = str(error)
+    if len(text) > MAX_TEXT:
+        text = f"{text[: MAX_TEXT // 2]} [...] {text[-MAX_TEXT // 2 :]}"
+    print(f"error: {brief(without_secrets(text))}", file=sys.stderr)
     return code
 
 

@@ -96,7 +96,7 @@ HARMLESS = {("settings.json", "missing"), ("trials.csv", "NaN")}
 ENVIRONMENTS: list[tuple[str, str]] = [
     ("MLFLOW_TRACKING_URI", "garbage://x"),
     ("MLFLOW_TRACKING_URI", "http://127.0.0.1:1"),
-    ("MLFLOW_TRACKING_URI", "sqlite:///missing/mlflow.db"),
+    ("MLFLOW_TRACKING_URI", "sqlite:///absent/mlflow.db"),
     ("MLFLOW_TRACKING_URI", "sqlite:////proc/mlflow.db"),
     ("MLFLOW_TRACKING_URI", "postgresql://127.0.0.1:1/x"),
     ("MLFLOW_TRACKING_URI", "http://["),
@@ -279,7 +279,7 @@ def store_cases() -> list[Case]:
 def environment_cases() -> list[Case]:
     """Variables that lead nowhere."""
     return [
-        Case("environment", entry, REST_OF_CHAIN.get(entry, ()), codes=(1, 4), environment=(variable,))
+        Case("environment", entry, REST_OF_CHAIN.get(entry, ()), codes=(1, 2, 4), environment=(variable,))
         for variable in ENVIRONMENTS
         for entry in ("data-preprocessing", "model-training", "lineage", "rollback", "batch-inference", "sweep")
     ]

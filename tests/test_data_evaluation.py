@@ -23,8 +23,8 @@ import hyperparameters_tuning
 import model_training
 import treeline
 from config import DataSettings, EvaluationSettings, TrainingSettings, TuningSettings
+from tracking.champions import best_champion, champion_history
 from tracking.reference import load_reference
-from tracking.registry import best_champion, champion_history
 from tracking.runs import Lineage
 from treeline.data.problem import Problem
 

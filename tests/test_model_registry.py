@@ -1,6 +1,8 @@
 """Champions on a real store: earned, held, rolled back, healed, printed and made again."""
 
+import contextlib
 import json
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,10 +20,14 @@ import hyperparameters_tuning
 import model_registry
 import model_training
 from config import DataSettings, EvaluationSettings, TrainingSettings, TuningSettings
-from tracking import registry
+from tracking import restoration
+from tracking.champions import champion_history, promote
+from tracking.registry import register_in_step
 
 pytestmark = pytest.mark.store
 
+NAME, BOOSTER = "CancerModel", "CancerModelBooster"
+FORMS = [NAME, BOOSTER, "CancerModelService"]
 WEAK = "max_depth: 1\nlearning_rate: 0.3\nmax_leaves: 2\ngrow_policy: depthwise\n"
 
 
@@ -75,7 +81,7 @@ def test_a_better_model_wins_a_worse_and_an_equal_one_are_held(store: Store) -> 
     worse = judge(train(data, weak=True))
     assert worse["decision"] == "hold"
     assert worse["gain_high"] < 0
-    kept = registry.champion_history("HillsModel")
+    kept = champion_history("HillsModel")
     assert [entry["champion"] for entry in kept] == ["1", "2", "3"]
     assert kept[1]["gain"] == pytest.approx(better["gain"])
     assert kept[1]["rows"] == 495
@@ -129,49 +135,182 @@ def test_rows_are_told_by_the_seed_that_drew_them_if_one_did(split: str, given: 
 
 
 @pytest.fixture
-def registered(store: Store) -> Store:
-    """Three versions under each of the three names, without models behind them; the second is the champion."""
-    for name in ("HillsModel", "HillsModelBooster", "HillsModelService"):
-        store.client.create_registered_model(name)
-        for _ in range(3):
-            store.client.create_model_version(name, str(store.folder))
-    for version in ("1", "2"):
-        registry.promote("HillsModel", version, {"why": "better"})
-    return store
+def registered(cancer_copy: Store) -> Store:
+    """Three versions of one model under each of its three names; the second is the champion, the first was it."""
+    uris = {form: cancer_copy.client.get_model_version(form, "1").source for form in FORMS}
+    for _ in range(2):
+        register_in_step(uris, dict.fromkeys(uris, ""), cancer_copy.client.get_model_version(NAME, "1").tags)
+    promote(NAME, "2", {"why": "better"})
+    return cancer_copy
 
 
-def test_a_crown_moves_champion_and_previous_under_all_names_and_is_recorded(registered: Store) -> None:
-    assert (pointing(registered, "champion"), pointing(registered, "previous")) == ({"2"}, {"1"})
-    first, second = registry.champion_history("HillsModel")
-    assert (first["champion"], first["previous"], first["why"]) == ("1", "", "better")
-    assert (second["champion"], second["previous"]) == ("2", "1")
-    assert first["at"] <= second["at"]
+def rolled_back(*argv: str) -> None:
+    assert model_registry.main(["rollback", *argv]) == 0
 
 
-def test_a_champion_judged_again_is_not_recorded_again(registered: Store) -> None:
-    registry.promote("HillsModel", "2", {"why": "better"})
-    assert [entry["champion"] for entry in registry.champion_history("HillsModel")] == ["1", "2"]
-    assert (pointing(registered, "champion"), pointing(registered, "previous")) == ({"2"}, {"1"})
+def moves() -> list[tuple[str, str]]:
+    return [(entry["champion"], entry["why"]) for entry in champion_history(NAME)]
 
 
-def test_rollback_restores_and_the_record_shows_it(registered: Store, refused: Callable[..., str]) -> None:
-    assert model_registry.main(["rollback"]) == 0
+WAS = [("1", "promote=better"), ("2", "better")]
+
+
+def test_rollback_restores_and_the_history_shows_it(registered: Store, refused: Callable[..., str]) -> None:
+    rolled_back()
     assert (pointing(registered, "champion"), pointing(registered, "previous")) == ({"1"}, {"2"})
-    assert model_registry.main(["rollback", "--model-name", "HillsModel", "--to-version", "3"]) == 0
+    rolled_back("--model-name", NAME, "--to-version", "3")
     assert (pointing(registered, "champion"), pointing(registered, "previous")) == ({"3"}, {"1"})
-    assert [entry["why"] for entry in registry.champion_history("HillsModel")] == ["better"] * 2 + ["rollback"] * 2
-    assert "has no version 9" in refused(model_registry.main, "rollback", "--to-version", "9")
-    for version in ("3", "03"):
-        assert "Version 3 of HillsModel is the champion already" in refused(
-            model_registry.main, "rollback", "--to-version", version
-        )
+    assert moves() == [*WAS, ("1", "rollback"), ("3", "rollback")]
+    assert "has no version 9. Choose one that all three forms have: 1, 2, 3." in refused(
+        model_registry.main, "rollback", "--to-version", "9"
+    )
+    told = refused(model_registry.main, "rollback", "--to-version", "3")
+    assert told == "Version 3 of CancerModel is the champion already."
     assert registered.last("rollback").info.status == "FAILED"
 
 
-def test_a_version_that_one_form_lacks_is_not_restored(registered: Store, refused: Callable[..., str]) -> None:
-    registered.client.delete_model_version("HillsModelService", "1")
-    assert "HillsModelService has no version 1" in refused(model_registry.main, "rollback")
+@pytest.mark.parametrize("version", ["02", "+2", "2.0", " ", "\uff12", "\u00b2", "-1", "0", "9" * 10, "two"])
+def test_a_version_is_spelled_in_one_way(store: Store, capsys: pytest.CaptureFixture[str], version: str) -> None:
+    assert model_registry.main(["rollback", f"--to-version={version}"]) == 2
+    assert f"--to-version got {version!r}: a version is a whole number in plain digits" in capsys.readouterr().err
+    assert store.runs() == []
+
+
+def killed(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("point", ["set_registered_model_alias", "delete_registered_model_tag"])
+def test_a_rollback_that_was_cut_short_is_finished_and_not_followed_by_one_more(
+    registered: Store, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow.MlflowClient, point, killed)
+        assert model_registry.main(["rollback"]) == 130
+    rolled_back()
+    assert moves() == [*WAS, ("1", "rollback")]
+    assert (pointing(registered, "champion"), pointing(registered, "previous")) == ({"1"}, {"2"})
+    assert registered.last("rollback").data.tags["previous_version"] == "2"
+    rolled_back()
+    assert moves() == [*WAS, ("1", "rollback"), ("2", "rollback")]
+
+
+def test_a_rollback_that_ended_after_its_move_is_not_followed_by_one_more_either(
+    registered: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):  # the second is cut short before it could answer
+        with monkeypatch.context() as patch:
+            patch.setattr(mlflow, "set_tags", killed)
+            assert model_registry.main(["rollback"]) == 130
+    rolled_back()
+    assert moves() == [*WAS, ("1", "rollback")]
+    rolled_back()
+    assert moves()[-1] == ("2", "rollback")
+
+
+def test_another_version_may_be_asked_for_after_a_rollback_was_cut_short(
+    registered: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow.MlflowClient, "delete_registered_model_tag", killed)
+        assert model_registry.main(["rollback"]) == 130
+    rolled_back("--to-version", "3")
+    assert moves() == [*WAS, ("1", "rollback"), ("3", "rollback")]
+
+
+@pytest.mark.parametrize("forms", [["CancerModelBooster"], ["CancerModel"], ["CancerModel", "CancerModelService"]])
+def test_a_version_of_which_a_form_was_deleted_is_registered_again(registered: Store, forms: list[str]) -> None:
+    for form in forms:
+        registered.client.delete_model_version(form, "1")
+    rolled_back("--to-version", "1")
+    assert (pointing(registered, "champion"), pointing(registered, "challenger")) == ({"4"}, {"3"})
+    version = registered.client.get_model_version(NAME, "4")
+    assert version.tags["restored_version"] == "1"
+    assert registered.run(version.tags["training_run_id"]).data.tags["model_version"] == "4"
+    assert data_evaluation.main(["--training-run-id", version.tags["training_run_id"]]) == 0
+
+
+def test_a_version_that_is_gone_altogether_is_not_restored(registered: Store, refused: Callable[..., str]) -> None:
+    training = registered.client.get_model_version(NAME, "1").tags["training_run_id"]
+    registered.client.delete_model_version(BOOSTER, "1")
+    home = registered.run(training).info.experiment_id
+    for each in mlflow.search_logged_models([home], output_format="list"):
+        if each.name == BOOSTER and each.source_run_id == training:
+            registered.client.delete_logged_model(each.model_id)
+    told = refused(model_registry.main, "rollback", "--to-version", "1")
+    assert "the model that its training run logged is gone too" in told
+    for form in (NAME, "CancerModelService"):
+        registered.client.delete_model_version(form, "1")
+    assert "has no version 1. Choose one that all three forms have: 2, 3" in refused(
+        model_registry.main, "rollback", "--to-version", "1"
+    )
+
+
+def test_a_champion_that_was_deleted_is_rolled_back_from(registered: Store) -> None:
+    for form in FORMS:
+        registered.client.delete_model_version(form, "2")
+    rolled_back("--model-name", NAME)
+    assert pointing(registered, "champion") == {"1"}
+
+
+@pytest.mark.parametrize("form", ["CancerModel", "CancerModelBooster", "CancerModelService"])
+def test_a_form_whose_files_are_gone_is_not_restored(registered: Store, refused: Callable[..., str], form: str) -> None:
+    folder = registered.model_folder(form, "1")
+    version = registered.client.get_model_version(form, "1")
+    empty = registered.client.create_logged_model(registered.last("main").info.experiment_id, form)
+    with contextlib.closing(sqlite3.connect("mlflow.db")) as database, database:
+        row = (f"models:/{empty.model_id}", form)
+        database.execute("UPDATE model_versions SET source = ? WHERE name = ? AND version = 1", row)
+    assert folder.is_dir()
+    assert version.source != f"models:/{empty.model_id}"
+    assert "CancerModel version 1 cannot be restored: the " in refused(model_registry.main, "rollback")
     assert pointing(registered, "champion") == {"2"}
+
+
+def test_a_model_that_answers_otherwise_is_not_restored(
+    registered: Store, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = registered.client.get_model_version(NAME, "1").tags["training_run_id"]
+    told = registered.document(training, "golden.json")
+    told["answer"][0]["prediction"] = "neither"
+    monkeypatch.setattr("tracking.restoration.golden_requests_of", lambda _: told)
+    assert "answers 1 of 8 recorded requests differently" in refused(model_registry.main, "rollback")
+    assert pointing(registered, "champion") == {"2"}
+
+
+def test_a_champion_that_changes_during_a_rollback_stays(
+    registered: Store, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restoration.Restored, "check", lambda _: promote(NAME, "3", {"why": "better"}))
+    assert "changed meanwhile, from version 2 to 3" in refused(model_registry.main, "rollback")
+    assert pointing(registered, "champion") == {"3"}
+
+
+@pytest.mark.parametrize("times", [1, data_evaluation.MAX_MEETINGS])
+def test_a_champion_that_changes_during_an_evaluation_is_met_in_its_turn(
+    registered: Store, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """Version 3, whose training run the last one is, is judged while 1 and 2 take turns as champion."""
+    training = registered.client.get_model_version(NAME, "3").tags["training_run_id"]
+    registered.client.set_tag(training, "model_version", "3")
+    meet, met = data_evaluation.meet_champions, []
+
+    def overtaken(challenger: Any, champion: str, metric: str, alpha: float) -> Any:
+        met.append(champion)
+        if len(met) <= times:
+            promote(NAME, "1" if champion == "2" else "2", {"why": "meanwhile"})
+        return meet(challenger, champion, metric, alpha)
+
+    monkeypatch.setattr(data_evaluation, "meet_champions", overtaken)
+    tags = judge(training, promote="always")
+    if times == 1:
+        assert (met, tags["champion"], tags["decision"]) == (["2", "1"], "version 1", "promote")
+        assert (pointing(registered, "champion"), pointing(registered, "previous")) == ({"3"}, {"1"})
+        assert moves() == [*WAS, ("1", "meanwhile"), ("3", "promote=always")]
+    else:
+        assert (len(met), tags["decision"]) == (times, "hold")
+        assert f"changed {times} times while it was judged" in tags["reasons"]
+        assert registered.client.get_model_version(NAME, "3").tags["decision"] == "hold"
 
 
 def test_what_cannot_be_rolled_back_or_found_is_said(store: Store, refused: Callable[..., str]) -> None:
@@ -189,29 +328,6 @@ def test_what_cannot_be_rolled_back_or_found_is_said(store: Store, refused: Call
             store.client.create_model_version(name, str(store.folder))
         store.client.set_registered_model_alias(name, "champion", "1")
     assert "has had no champion before version 1" in refused(model_registry.main, "rollback")
-
-
-@pytest.mark.parametrize("done", range(6))
-def test_a_kill_between_two_moves_of_aliases_heals(
-    registered: Store, done: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    move = mlflow.MlflowClient.set_registered_model_alias
-    moved = []
-
-    def killed(self: Any, name: str, alias: str, version: str) -> None:
-        if len(moved) == done:
-            raise KeyboardInterrupt
-        moved.append(name)
-        move(self, name, alias, version)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(mlflow.MlflowClient, "set_registered_model_alias", killed)
-        with pytest.raises(KeyboardInterrupt):
-            registry.promote("HillsModel", "3", {"why": "better"})
-    assert registry.finish_interrupted_promotion("HillsModel") is True
-    assert (pointing(registered, "champion"), pointing(registered, "previous")) == ({"3"}, {"2"})
-    assert [entry["champion"] for entry in registry.champion_history("HillsModel")] == ["1", "2", "3"]
-    assert registry.finish_interrupted_promotion("HillsModel") is False
 
 
 def test_the_lineage_names_every_run_and_the_history(store: Store, capsys: pytest.CaptureFixture[str]) -> None:

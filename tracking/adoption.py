@@ -84,13 +84,15 @@ def close_unused_run(error: str = "") -> None:
         error: what the command ended with, in a sentence; empty where it did what it was asked for.
     """
     run_id = os.environ.pop("MLFLOW_RUN_ID", "")
+    if not run_id:
+        return
     client = mlflow.MlflowClient()
     try:
-        run = client.get_run(run_id) if run_id else None
-        if run and run.info.status == "RUNNING" and (entry_point := run.data.tags.get("mlflow.project.entryPoint")):
+        run = client.get_run(run_id)
+        if run.info.status == "RUNNING" and (entry_point := run.data.tags.get("mlflow.project.entryPoint")):
             take_over(run, entry_point)
             if error:
-                client.set_tag(run_id, "error", without_secrets(error)[:5000])
+                client.set_tag(run_id, "error", without_secrets(error[:5000]))
             client.set_terminated(run_id, "FAILED" if error else "FINISHED")
     except MlflowException as problem:  # `mlflow run` closes it; the last line is the command's own error
         logger.debug(f"the run {run_id} keeps its name: {problem}")

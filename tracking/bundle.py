@@ -9,31 +9,33 @@ import json
 import shutil
 import tempfile
 import time
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import mlflow
+from loguru import logger
 from mlflow.entities import LoggedModelStatus, Metric, Param, Run, RunTag
 from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
-from tracking.golden_requests import replay_golden_requests
-from tracking.models import SERVICE, form_names
-from tracking.owners import PREFIX, this_process
-from tracking.registry import register_in_step
+from tracking.bundle_documents import KEYS, REQUIRED
+from tracking.models import FORMS, form_names
+from tracking.owners import PREFIX, Owner, this_process
+from tracking.promotion import faults_of_forms
+from tracking.registry import register_in_step, versions_of
+from tracking.registry_lock import is_absent
 from tracking.runs import Lineage
-from treeline import UserError
+from tracking.unpacking import FORMAT, MANIFEST, VERSION
+from treeline import StoreError, UserError
 from treeline.data.chunks import file_digest
+from treeline.interruption import stop_if_wished
 from treeline.secrets import without_secrets
 
-FORMAT, VERSION = "treeline-bundle", 1
 EXPERIMENT = "imported"  # of its own, so that no stage takes an imported run for the last one here
 ROWS = ("train.parquet", "test.parquet")
-MANIFEST = "manifest.json"
+BUNDLE = "bundle"  # tag of versions and runs that were imported: the digest of the manifest
 
 
 def pack(version: ModelVersion, output: Path, rows: bool) -> None:
@@ -45,52 +47,72 @@ def pack(version: ModelVersion, output: Path, rows: bool) -> None:
         rows: whether training and test rows go along.
 
     Raises:
-        UserError: the runs or a form are not in this store.
+        UserError: the runs or a form are not in this store, or not whole.
+        StoreError: it cannot be written.
     """
     runs = Lineage.from_tags(version.tags).runs()
-    with tempfile.TemporaryDirectory(dir=output.absolute().parent, prefix=f".{output.name}.") as made:
-        folder = Path(made) / "bundle"
-        folder.mkdir()
-        for form in form_names(version.name):
-            _fetch(f"models:/{form}/{version.version}", folder / "models" / form)
-        for key, run in runs.items():
-            _pack_run(run, folder / "runs" / key, () if rows else ROWS)
-        manifest = {
-            "format": FORMAT,
-            "format_version": VERSION,
-            "name": version.name,
-            "version": str(version.version),
-            "treeline_version": version.tags.get("treeline_version", ""),
-            "exported": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "files": _digests(folder),
-        }
-        (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-        if output.name.endswith(".zip"):
-            folder = Path(shutil.make_archive(f"{made}/packed", "zip", folder))
-        folder.rename(output)
+    known = f"{version.name} version {version.version}"
+    try:
+        # Of a name of its own, and hidden: what a kill leaves of it is taken for nothing, and in nobody's way.
+        with tempfile.TemporaryDirectory(dir=output.absolute().parent, prefix=".export-") as made:
+            folder = Path(made) / "bundle"
+            folder.mkdir()
+            for form in form_names(version.name):
+                stop_if_wished()
+                _fetch(f"models:/{form}/{version.version}", folder / "models" / form, known)
+            for key, run in runs.items():
+                stop_if_wished()
+                _pack_run(run, folder / "runs" / key, () if rows else ROWS)
+            _check_packed(folder, version.name, known, rows)
+            _write_manifest(folder, version)
+            stop_if_wished()
+            if output.name.endswith(".zip"):
+                folder = Path(shutil.make_archive(f"{made}/packed", "zip", folder))
+            folder.rename(output)
+    except OSError as error:
+        raise StoreError(f"{output} cannot be written: {error.strerror or error}.") from error
 
 
-@contextmanager
-def unpacked(source: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Open a bundle, having held every file against the manifest; give its folder and the manifest.
+def _write_manifest(folder: Path, version: ModelVersion) -> None:
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    manifest = {
+        "format": FORMAT,
+        "format_version": VERSION,
+        "name": version.name,
+        "version": str(version.version),
+        "treeline_version": version.tags.get("treeline_version", ""),
+        "exported": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "files": {name: file_digest(path) for name, path in files.items()},
+        "sizes": {name: path.stat().st_size for name, path in files.items()},
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+
+
+def _check_packed(folder: Path, name: str, known: str, rows: bool) -> None:
+    """Make sure that what was packed is whole: files that are gone from a store are missed by nobody but us.
 
     Raises:
-        UserError: it is no bundle, one of a later format, or damaged.
+        UserError: it is not.
     """
-    with tempfile.TemporaryDirectory() as made:
-        folder = source
-        if not source.is_dir():
-            folder = Path(made)
-            try:
-                with zipfile.ZipFile(source) as packed:
-                    packed.extractall(folder)
-            except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-                raise UserError(f"{source} is no bundle, or a damaged one: {error}. Export it again.") from error
-        yield folder, _checked_manifest(folder, source)
+    wanted = {key: (*names, *(ROWS if key == "data" and rows else ())) for key, names in REQUIRED.items()}
+    for key, names in wanted.items():
+        for each in names:
+            if not (folder / "runs" / key / "artifacts" / each).is_file():
+                hint = " --rows false leaves the rows out." if each in ROWS else ""
+                raise UserError(f"{known} is not exported: its {key} run has lost the file {each}.{hint}")
+    golden = json.loads((folder / "runs/training/artifacts/golden.json").read_text(encoding="utf-8"))
+    if faults := faults_of_forms(_forms_in(folder, name), golden):
+        raise UserError(f"{known} is not exported, for it would not load elsewhere: {'; '.join(faults)}.")
+
+
+def _forms_in(folder: Path, name: str) -> dict[str, str]:
+    return {form.suffix: str(folder / "models" / f"{name}{form.suffix}") for form in FORMS}
 
 
 def register(folder: Path, manifest: Mapping[str, Any], run_id: str) -> str:
     """Register the models of an open bundle, with copies of their runs in the experiment `imported`.
+
+    What an import of the same bundle left that was killed is removed first.
 
     Args:
         folder: of the bundle.
@@ -101,25 +123,27 @@ def register(folder: Path, manifest: Mapping[str, Any], run_id: str) -> str:
         The version, one for all three names.
 
     Raises:
-        UserError: it is registered here already, or its served form does not answer here as it did there.
+        UserError: it is registered here already, or a form does not load or answer here as it did there.
     """
     name, digest = manifest["name"], file_digest(folder / MANIFEST)
     client = mlflow.MlflowClient()
-    for known in client.search_model_versions(f"name = '{name}'"):
-        if known.tags.get("bundle") == digest:
-            raise UserError(f"This bundle is {name} version {known.version} already.")
+    experiment = _experiment()
+    _remove_earlier(name, digest, experiment)
     golden = json.loads((folder / "runs/training/artifacts/golden.json").read_text(encoding="utf-8"))
-    wrong = replay_golden_requests(str(folder / "models" / f"{name}{SERVICE.suffix}"), golden)
-    if wrong:
+    if faults := faults_of_forms(_forms_in(folder, name), golden):
         raise UserError(
-            f"{name} is not registered: {wrong[0]}. Were other package versions installed where it was made?"
+            f"{name} is not registered: {faults[0]}. Were other package versions installed where it was made?"
         )
-    found = client.get_experiment_by_name(EXPERIMENT)
-    experiment = found.experiment_id if found else client.create_experiment(EXPERIMENT)
+    experiment = experiment or client.create_experiment(EXPERIMENT)
     copies: dict[str, str] = {}
+    marks = {BUNDLE: digest, "import_run_id": run_id, **this_process().tags()}
     try:
         for key in _keys(folder):
-            copies[key] = _copy_run(folder / "runs" / key, experiment, copies, run_id)
+            stop_if_wished()
+            facts = json.loads((folder / "runs" / key / "run.json").read_text(encoding="utf-8"))
+            copies[key] = str(client.create_run(experiment, run_name=facts["name"], tags=marks).info.run_id)
+            _copy_run(folder / "runs" / key, facts, copies, key)
+        stop_if_wished()
         uris = {
             form: _log_model(folder / "models" / form, form, experiment, copies["training"])
             for form in form_names(name)
@@ -127,24 +151,90 @@ def register(folder: Path, manifest: Mapping[str, Any], run_id: str) -> str:
         about = f"Imported: version {manifest['version']} of another store, exported {manifest['exported']}."
         made = {f"{key}_run_id": copy for key, copy in copies.items()}
         lineage = Lineage(**made, data_digest=Lineage.from_tags(mlflow.get_run(copies["data"]).data.tags).data_digest)
-        tags = {**lineage.tags(), "bundle": digest, "imported_version": manifest["version"]}
+        tags = {**lineage.tags(), BUNDLE: digest, "imported_version": manifest["version"]}
         tags["treeline_version"] = manifest["treeline_version"]
         version = register_in_step(uris, dict.fromkeys(uris, about), tags)
-    except BaseException:
+    except BaseException as error:
         for each in copies.values():
-            client.delete_run(each)
+            _remove_run(each, experiment)
+        if isinstance(error, MlflowException) and error.error_code == "INVALID_PARAMETER_VALUE":
+            raise UserError(
+                f"{name} is not registered, for MLflow refuses what the bundle holds: {error.message}"
+            ) from error
         raise
-    client.set_tag(copies["training"], "model_version", version)
+    client.set_tag(copies["training"], "model_version", version)  # the last of it: now the import is whole
     return version
 
 
+def _experiment() -> str:
+    """Give the experiment of imported runs; empty where there is none yet.
+
+    Raises:
+        UserError: it was deleted.
+    """
+    found = mlflow.MlflowClient().get_experiment_by_name(EXPERIMENT)
+    if found and found.lifecycle_stage == "deleted":
+        raise UserError(
+            f"The experiment {EXPERIMENT!r} was deleted: restore it with `mlflow experiments restore --experiment-id "
+            f"{found.experiment_id}`."
+        )
+    return str(found.experiment_id) if found else ""
+
+
+def _remove_earlier(name: str, digest: str, experiment: str) -> None:
+    """Remove what an import of the same bundle left that did not come to its end.
+
+    Raises:
+        UserError: one did, or is at work.
+    """
+    client = mlflow.MlflowClient()
+    for number, version in versions_of(name).items():
+        if version.tags.get(BUNDLE) == digest and _is_whole(version, str(number)):
+            raise UserError(f"This bundle is {name} version {number} already.")
+    left = client.search_runs([experiment], f"tags.{BUNDLE} = '{digest}'") if experiment else []
+    for run in left:
+        owner = Owner.of_tags(run.data.tags)
+        age = time.time() - run.info.start_time / 1000
+        if owner and owner != this_process() and run.info.status == "RUNNING" and not owner.is_gone(age):
+            raise UserError(f"This bundle is being imported by {owner.told()}: wait for it.")
+    for form in form_names(name):
+        for number, version in versions_of(form).items():
+            if version.tags.get(BUNDLE) == digest:
+                client.delete_model_version(form, str(number))
+    for run in left:
+        _remove_run(run.info.run_id, experiment)
+    if left:
+        logger.warning(f"an earlier import of this bundle of {name} was cut short; what it left is removed")
+
+
+def _is_whole(version: ModelVersion, number: str) -> bool:
+    try:
+        training = mlflow.get_run(Lineage.from_tags(version.tags).training_run_id)
+    except MlflowException as error:
+        if is_absent(error):
+            return True  # its runs were deleted since, which is not what a kill does
+        raise
+    return training.data.tags.get("model_version") == number
+
+
+def _remove_run(run_id: str, experiment: str) -> None:
+    client = mlflow.MlflowClient()
+    for model in client.search_logged_models([experiment], filter_string=f"source_run_id = '{run_id}'"):
+        client.delete_logged_model(model.model_id)
+    client.delete_run(run_id)
+
+
 def _keys(folder: Path) -> list[str]:
-    return [key for key in ("data", "tuning", "training", "evaluation") if (folder / "runs" / key).is_dir()]
+    return [key for key in KEYS if (folder / "runs" / key).is_dir()]
 
 
-def _fetch(uri: str, folder: Path) -> None:
+def _fetch(uri: str, folder: Path, known: str) -> None:
     folder.mkdir(parents=True)
-    mlflow.artifacts.download_artifacts(uri, dst_path=str(folder))
+    try:
+        mlflow.artifacts.download_artifacts(uri, dst_path=str(folder))
+    except (MlflowException, FileNotFoundError) as error:
+        why = str(error).splitlines()[0].rstrip(".")
+        raise UserError(f"{known} is not exported: the files of {uri} are not to be had: {why}.") from error
 
 
 def _pack_run(run: Run, folder: Path, left_out: tuple[str, ...]) -> None:
@@ -163,25 +253,24 @@ def _pack_run(run: Run, folder: Path, left_out: tuple[str, ...]) -> None:
     (folder / "run.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
 
-def _copy_run(folder: Path, experiment: str, copies: Mapping[str, str], run_id: str) -> str:
-    """Make a finished run of what a bundle kept of one; run ids of the chain become those of the copies."""
-    facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    client = mlflow.MlflowClient()
-    kept = {key: value for key, value in facts["tags"].items() if not key.startswith(("mlflow.", PREFIX))}
+def _copy_run(folder: Path, facts: Mapping[str, Any], copies: Mapping[str, str], key: str) -> None:
+    """Fill a new run with what a bundle kept of one; run ids of the chain become those of the copies."""
+    client, copy = mlflow.MlflowClient(), copies[key]
+    kept = {name: value for name, value in facts["tags"].items() if not name.startswith(("mlflow.", PREFIX))}
+    kept = {name: value for name, value in kept.items() if name not in (BUNDLE, "import_run_id", "model_version")}
     commit = "mlflow.source.git.commit"
     kept |= {commit: facts["tags"][commit]} if commit in facts["tags"] else {}
-    kept |= {f"{key}_run_id": copy for key, copy in copies.items() if f"{key}_run_id" in kept}
-    kept |= {"imported_run_id": facts["run_id"], "import_run_id": run_id}
-    copy = str(client.create_run(experiment, tags=this_process().tags(), run_name=facts["name"]).info.run_id)
+    kept |= {f"{each}_run_id": copies[each] for each in copies if f"{each}_run_id" in kept}
+    kept["imported_run_id"] = facts["run_id"]
     now = int(time.time() * 1000)
-    params = [Param(key, value) for key, value in facts["params"].items()]
-    metrics = [Metric(key, value, now, 0) for key, value in facts["metrics"].items()]
-    client.log_batch(
-        copy, params=params, metrics=metrics[:900], tags=[RunTag(key, value) for key, value in kept.items()]
-    )
+    params = [Param(name, value) for name, value in facts["params"].items()]
+    metrics = [Metric(name, value, now, 0) for name, value in facts["metrics"].items()]
+    tags = [RunTag(name, value) for name, value in kept.items()]
+    for start in range(0, max(map(len, (params, metrics, tags))), 90):  # MLflow takes so many of each at once
+        some = slice(start, start + 90)
+        client.log_batch(copy, params=params[some], metrics=metrics[some], tags=tags[some])
     client.log_artifacts(copy, str(folder / "artifacts"))
     client.set_terminated(copy)
-    return copy
 
 
 def _log_model(folder: Path, form: str, experiment: str, run_id: str) -> str:
@@ -196,31 +285,3 @@ def _log_model(folder: Path, form: str, experiment: str, run_id: str) -> str:
         client.log_model_artifacts(logged.model_id, str(copy))
     client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
     return f"models:/{logged.model_id}"
-
-
-def _checked_manifest(folder: Path, source: Path) -> dict[str, Any]:
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        format_, version, files = manifest["format"], manifest["format_version"], manifest["files"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(f"{source} is no bundle: it has no readable {MANIFEST}. Make one with export-model.") from None
-    if format_ != FORMAT or version != VERSION:
-        raise UserError(f"{source} is a bundle of format {format_} {version}; this Treeline reads {FORMAT} {VERSION}.")
-    there = _digests(folder)
-    there.pop(MANIFEST)
-    for name in sorted({*files, *there}):
-        if files.get(name) != there.get(name):
-            what = (
-                "lacks"
-                if name not in there
-                else "has, beyond what was exported,"
-                if name not in files
-                else "has changed in"
-            )
-            raise UserError(f"The bundle {source} is damaged: it {what} {name}. Export it again.")
-    return dict(manifest)
-
-
-def _digests(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): file_digest(path) for path in files}

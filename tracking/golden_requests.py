@@ -34,21 +34,27 @@ def replay_golden_requests(service_uri: str, golden: Mapping[str, Any]) -> list[
     """Ask the served form the requests recorded at training, as JSON; say where its answers differ."""
     try:
         service = mlflow.pyfunc.load_model(service_uri)
-        asked = json.dumps({"dataframe_split": golden["request"]})
+        asked, recorded = json.dumps({"dataframe_split": golden["request"]}), golden["answer"]
         answer = scoring_server.invocations(asked, "application/json", service, service.metadata.get_input_schema())
         answers = json.loads(answer.response)["predictions"] if answer.status == 200 else answer.response
     except Exception as error:  # whatever keeps a model from answering, it does not answer
         return [f"the served form does not answer: {type(error).__name__}: {error}"[:500]]
     if answer.status != 200:
         return [f"the served form answers {answer.status}: {answers}"[:500]]
-    differ = sum(not _alike(one, other) for one, other in zip(answers, golden["answer"], strict=True))
+    if not isinstance(recorded, list) or len(recorded) != len(answers):
+        return ["the served form does not give as many answers as were recorded"]
+    differ = sum(not _alike(one, other) for one, other in zip(answers, recorded, strict=True))
     return [f"the served form answers {differ} of {len(answers)} recorded requests differently"] if differ else []
 
 
-def _alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    return one.keys() == other.keys() and all(
-        math.isclose(value, other[name], rel_tol=1e-4, abs_tol=1e-5)
-        if isinstance(value, float) and isinstance(other[name], float | int)
-        else value == other[name]
-        for name, value in one.items()
+def _alike(one: dict[str, Any], other: Any) -> bool:
+    return (
+        isinstance(other, dict)
+        and one.keys() == other.keys()
+        and all(
+            math.isclose(value, other[name], rel_tol=1e-4, abs_tol=1e-5)
+            if isinstance(value, float) and isinstance(other[name], float | int)
+            else value == other[name]
+            for name, value in one.items()
+        )
     )

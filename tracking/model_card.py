@@ -10,11 +10,12 @@ import mlflow
 import pandas as pd
 from mlflow.entities import Run
 
+from tracking.champions import champion_history
 from tracking.default_evaluator import TEST
 from tracking.findings import Findings, load_intervals, told_of_few
 from tracking.kept_files import load_best
 from tracking.models import SERVICE
-from tracking.registry import champion_history, tag_versions
+from tracking.registry import tag_versions
 from tracking.runs import Lineage
 from treeline.data.problem import Problem
 from treeline.data.sentences import figure
@@ -246,7 +247,7 @@ def _history(name: str) -> Section:
     if not entries:
         return Section("Champions so far")
     shown = ["at", "champion", "previous", "metric", "value", "gain", "rows", "why"]
-    table = pd.DataFrame(entries).reindex(columns=shown).fillna("")
+    table = pd.DataFrame(entries).reindex(columns=shown).astype(object).fillna("")
     return Section("Champions so far").table(table.iloc[::-1])
 
 

@@ -1,6 +1,6 @@
 """The champion loaded and met on rows new to both, and the alias moved where a challenger earned it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,8 +10,10 @@ import pandas as pd
 from loguru import logger
 from mlflow.exceptions import MlflowException
 
+from tracking.champions import best_champion, champion_version, promote
 from tracking.datasets import load_problem, load_split
-from tracking.registry import aliased, best_champion, finish_interrupted_promotion, promote
+from tracking.golden_requests import GOLDEN_REQUESTS, replay_golden_requests
+from tracking.models import BOOSTER, PIPELINE, SERVICE, Form
 from tracking.runs import Lineage, find_run
 from treeline import UserError
 from treeline.data.problem import Problem
@@ -78,22 +80,21 @@ class Challenger:
         )
 
 
-def meet_champions(challenger: Challenger, metric: str, alpha: float) -> list[Contest]:
+def meet_champions(challenger: Challenger, champion: str, metric: str, alpha: float) -> list[Contest]:
     """Compare a challenger with the champion and, where that is another, with the best champion so far.
 
     Args:
         challenger: on rows that neither was trained on.
+        champion: its version; empty where there is none.
         metric: that decides.
         alpha: how often a gain may lie outside its interval.
 
     Returns:
         Empty where there is no champion but the challenger itself.
     """
-    champion = aliased(challenger.name, "champion")
-    if champion is None or str(champion.version) == challenger.version:
+    if champion in ("", challenger.version):
         return []
-    version = str(champion.version)
-    met = dict.fromkeys([version, best_champion(challenger.name, version)])
+    met = dict.fromkeys([champion, best_champion(challenger.name, champion)])
     return [_meet(challenger, each, metric, alpha) for each in met if each != challenger.version]
 
 
@@ -121,31 +122,65 @@ def load_pipeline(name: str, version: str) -> TreelineClassifier | TreelineRegre
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
         raise UserError(
             f"{uri} cannot be loaded here ({reason}): it was made by another version of Treeline or of a library, or "
-            "its files are gone. Train and evaluate again, or replace it with promote=always"
+            "its files are gone. Train and evaluate another"
         ) from error
 
 
-def apply_decision(decision: Decision, challenger: Challenger, facts: dict[str, object]) -> None:
+def faults_of_forms(uris: Mapping[str, str], golden: Mapping[str, Any] | None) -> list[str]:
+    """Load all three forms of a version and let the served one answer what was recorded; say what is wrong with them.
+
+    Args:
+        uris: of the forms, by their endings.
+        golden: requests recorded at training; None where they are gone, and the served form is only loaded.
+    """
+    found = []
+    loaders: dict[Form, Callable[[str], object]] = {
+        PIPELINE: mlflow.sklearn.load_model,
+        BOOSTER: mlflow.xgboost.load_model,
+    }
+    if golden is None:
+        loaders[SERVICE] = mlflow.pyfunc.load_model
+    for form, load in loaders.items():
+        try:
+            load(uris[form.suffix])
+        except Exception as error:  # whatever MLflow, skops and XGBoost raise for what they cannot load
+            reason = str(error).splitlines()[0] if str(error) else "no reason given"
+            found.append(f"the form {uris[form.suffix]} cannot be loaded: {type(error).__name__}: {reason}"[:500])
+    return found if golden is None else [*found, *replay_golden_requests(uris[SERVICE.suffix], golden)]
+
+
+def golden_requests_of(training_run_id: str) -> Mapping[str, Any] | None:
+    """Read the requests that a training run recorded; None where they are gone."""
+    try:
+        run = mlflow.get_run(training_run_id)
+        return dict(mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/{GOLDEN_REQUESTS}"))
+    except (MlflowException, OSError, ValueError):
+        return None
+
+
+def apply_decision(decision: Decision, challenger: Challenger, facts: dict[str, object], met: str) -> bool:
     """Move the aliases where a challenger is promoted, and tell what was decided.
 
     Args:
         decision: taken.
         challenger: it is about.
         facts: for the history of champions; JSON values.
+        met: the version that was champion when it was taken, empty where there was none.
+
+    Returns:
+        Whether the decision holds; where the champion changed meanwhile, the challenger is to be judged again.
     """
     known = f"{challenger.name} version {challenger.version}"
-    if decision.outcome == "promote":
-        promote(challenger.name, challenger.version, facts)
-        logger.info(f"{known} is the champion")
-    else:
+    if decision.outcome != "promote":
         outcome = "refused" if decision.outcome == "refuse" else "not promoted"
         logger.warning(f"{known} is {outcome}: {'; '.join(decision.reasons)}")
-
-
-def finish_earlier(name: str) -> None:
-    """Finish a move of aliases that a crash left half done, and tell of it."""
-    if finish_interrupted_promotion(name):
-        logger.warning(f"an earlier move of the aliases of {name} was cut short; it is finished now")
+        return True
+    if promote(challenger.name, challenger.version, facts, met):
+        logger.info(f"{known} is the champion")
+        return True
+    now = champion_version(challenger.name)
+    logger.warning(f"the champion changed while {known} was judged: it was {met or 'none'} and is {now or 'none'}")
+    return False
 
 
 def _meet(challenger: Challenger, version: str, metric: str, alpha: float) -> Contest:
@@ -153,7 +188,9 @@ def _meet(challenger: Challenger, version: str, metric: str, alpha: float) -> Co
     try:
         return replace(_compare(challenger, version, metric, alpha), champion=known, version=version)
     except UserError as error:
-        return Contest(known, version, obstacle=f"the champion {known} cannot be compared: {error}")
+        return Contest(
+            known, version, obstacle=f"the champion {known} cannot be compared: {error}; promote=always replaces it"
+        )
 
 
 def _compare(challenger: Challenger, version: str, metric: str, alpha: float) -> Contest:

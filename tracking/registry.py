@@ -1,66 +1,140 @@
-"""The three registered models that stand for one: registered in step, found by version or alias, their aliases moved
-together and moved to the end after a crash, and the history of champions.
-"""
+"""The three registered models that stand for one: registered in step, and found by version or alias."""
 
 import json
-import time
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import mlflow
-from mlflow.entities.model_registry import ModelVersion
+from loguru import logger
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 
 from tracking.models import form_names
-from tracking.store import registry_lock
+from tracking.registry_lock import REGISTERING, is_absent, model_lock
 from treeline import UserError, nearest
 
-MOVING = "moving"  # tag of NAME while aliases move: what is to be true when they have
-JUDGED = "judged."  # tags of NAME, by the digest of rows: the versions that these rows have judged
-HISTORY = "champion_history."  # tags of NAME, numbered: one a move
+VERSION = re.compile(r"[1-9][0-9]{0,8}")  # as it is spelled; databases know no more than nine digits of it
 
 
-@registry_lock()
-def register_in_step(uris: Mapping[str, str], descriptions: Mapping[str, str], tags: Mapping[str, str]) -> str:
+def register_in_step(
+    uris: Mapping[str, str], descriptions: Mapping[str, str], tags: Mapping[str, str], challenger: bool = True
+) -> str:
     """Register the forms of one model under the same version number, then name them all `challenger`.
 
-    A crash may once have left one name a version ahead; the others then skip that number. Where registering fails, what
-    it had registered is deleted again.
+    A name may be a version ahead; the others then skip that number. What is registered is noted first: where it fails
+    it is undone at once, and after a crash by the next command that writes under the name.
 
     Args:
-        uris: the logged model of each registered name.
+        uris: the logged model of each registered name, the pipeline's first.
         descriptions: of each name.
         tags: set on every version.
+        challenger: name them so.
 
     Returns:
         The version.
     """
     client = mlflow.MlflowClient()
-    new = {name for name in uris if not client.search_registered_models(f"name = '{name}'")}
+    name = next(iter(uris))
+    with model_lock(name, make=True):
+        undo_registering(name, keep=True)
+        _note_registering(name, uris)
+        try:
+            version = _register(uris, tags)
+            for form in uris:
+                client.update_registered_model(form, descriptions[form])
+                client.update_model_version(form, version, descriptions[form])
+            if challenger:
+                move_alias(list(uris), "challenger", version)
+            client.delete_registered_model_tag(name, REGISTERING)
+        except BaseException:
+            undo_registering(name)
+            raise
+    return version
+
+
+def _register(uris: Mapping[str, str], tags: Mapping[str, str]) -> str:
+    client = mlflow.MlflowClient()
     made: dict[str, str] = {}
 
-    def create(name: str) -> None:
-        made[name] = str(mlflow.register_model(uris[name], name, tags=dict(tags)).version)
+    def create(form: str) -> None:
+        made[form] = str(mlflow.register_model(uris[form], form, tags=dict(tags)).version)
 
-    try:
-        for name in uris:
-            create(name)
-        version = max(made.values(), key=int)
-        for name in uris:
-            while made[name] != version:
-                client.delete_model_version(name, made.pop(name))
-                create(name)
-            client.update_registered_model(name, descriptions[name])
-            client.update_model_version(name, version, descriptions[name])
-    except BaseException:
-        for name, number in made.items():
-            client.delete_model_version(name, number)
-        for name in new:
-            if client.search_registered_models(f"name = '{name}'"):
-                client.delete_registered_model(name)
-        raise
-    move_alias(list(uris), "challenger", version)
+    for form in uris:
+        create(form)
+    version = max(made.values(), key=int)
+    for form in uris:
+        while made[form] != version:
+            client.delete_model_version(form, made.pop(form))
+            create(form)
     return version
+
+
+def _note_registering(name: str, uris: Mapping[str, str]) -> None:
+    """Note on the name what is about to be registered: the last version of each form before, null of a new one."""
+    challenger = aliased(name, "challenger")
+    before: dict[str, int | None] = {form: max(versions_of(form), default=0) for form in uris}
+    for form in uris:
+        is_new = REGISTERING in tags_of(name) and not before[form] if form == name else not is_registered(form)
+        before[form] = None if is_new else before[form]
+    told = {"before": before, "uris": dict(uris), "challenger": str(challenger.version) if challenger else ""}
+    mlflow.MlflowClient().set_registered_model_tag(name, REGISTERING, json.dumps(told))
+
+
+def undo_registering(name: str, keep: bool = False) -> None:
+    """Undo what a crash left half registered under a name, or an error: its versions, and the names that were new.
+
+    Args:
+        name: of the pipeline's registered model.
+        keep: leave that name, which holds the queue of those who want it, though it was new.
+    """
+    client = mlflow.MlflowClient()
+    value = tags_of(name).get(REGISTERING)
+    if value is None or value == "{}":  # nothing, or nothing yet
+        return
+    try:
+        told = json.loads(value)
+        before, uris, challenger = told["before"], told["uris"], told["challenger"]
+        before.items(), uris.items()  # what a garbled tag lacks
+    except (ValueError, TypeError, KeyError, AttributeError):
+        logger.warning(f"the tag {REGISTERING} of {name} cannot be read: what it stood for is not known")
+        client.delete_registered_model_tag(name, REGISTERING)
+        return
+    for form in reversed(before):  # the name that holds the note comes first, and goes last
+        made = {number: each for number, each in versions_of(form).items() if number > (before[form] or 0)}
+        for number, each in made.items():
+            if each.source == uris[form]:
+                client.delete_model_version(form, str(number))
+        if before[form] is None and is_registered(form) and not versions_of(form):
+            if keep and form == name:
+                client.set_registered_model_tag(name, REGISTERING, "{}")
+                return
+            client.delete_registered_model(form)
+    if not is_registered(name):
+        return
+    if challenger and not forms_without(name, challenger):
+        move_alias(form_names(name), "challenger", challenger)
+    client.delete_registered_model_tag(name, REGISTERING)
+
+
+def versions_of(form: str) -> dict[int, ModelVersion]:
+    """Give the versions of a registered model by number; none where it is not registered."""
+    found = mlflow.MlflowClient().search_model_versions(f"name = '{form}'")
+    return {int(each.version): each for each in found}
+
+
+def forms_without(name: str, version: str) -> list[str]:
+    """Name the forms of a model that lack a version."""
+    return [form for form in form_names(name) if not _has(form, version)]
+
+
+def _has(form: str, version: str) -> bool:
+    try:
+        mlflow.MlflowClient().get_model_version(form, version)
+    except MlflowException as error:
+        if is_absent(error):
+            return False
+        raise
+    return True
 
 
 def move_alias(names: Sequence[str], alias: str, version: str) -> None:
@@ -71,8 +145,17 @@ def move_alias(names: Sequence[str], alias: str, version: str) -> None:
 
 
 def tag_versions(name: str, version: str, tags: Mapping[str, str]) -> None:
-    """Set tags on a version of all three forms."""
+    """Set tags on a version of all three forms.
+
+    Raises:
+        UserError: a form lacks the version.
+    """
     client = mlflow.MlflowClient()
+    if lacking := forms_without(name, version):
+        raise UserError(
+            f"{', '.join(lacking)} has no version {version}, for it was deleted: train another, or roll back to "
+            f"version {version} of {name}, which registers it again."
+        )
     for form in form_names(name):
         for key, value in tags.items():
             client.set_model_version_tag(form, version, key, value)
@@ -82,8 +165,10 @@ def aliased(name: str, alias: str) -> ModelVersion | None:
     """Give the version that an alias of a registered model points at; None where there is no such alias."""
     try:
         return mlflow.MlflowClient().get_model_version_by_alias(name, alias)
-    except MlflowException:
-        return None
+    except MlflowException as error:
+        if is_absent(error):
+            return None
+        raise
 
 
 def find_version(model: str) -> ModelVersion:
@@ -93,7 +178,7 @@ def find_version(model: str) -> ModelVersion:
         UserError: there is no such model, version or alias.
     """
     client = mlflow.MlflowClient()
-    known = sorted(each.name for each in client.search_registered_models())
+    known = sorted(each.name for each in mlflow.search_registered_models())
     listed = ", ".join(known) or "none yet"
     if not model:
         raise UserError(f"Name a version with --model, such as NAME/3 or NAME@champion; the models are {listed}.")
@@ -106,107 +191,64 @@ def find_version(model: str) -> ModelVersion:
             f"No registered model {name!r}.{nearest(name, known)} Write NAME/3 or NAME@champion; got {model!r}. There "
             f"are: {listed}."
         )
+    if not at and not VERSION.fullmatch(version):
+        raise UserError(
+            f"{version!r} is no version of {base}: write a whole number in plain digits, such as {base}/3, or "
+            f"{base}@champion."
+        )
     try:
         return client.get_model_version_by_alias(base, alias) if at else client.get_model_version(base, version)
-    except MlflowException:
-        found = client.search_model_versions(f"name = '{base}'")
-        versions = ", ".join(sorted((str(each.version) for each in found), key=int))
-        aliases = ", ".join(sorted(client.get_registered_model(base).aliases))
+    except MlflowException as error:
+        if not is_absent(error):
+            raise
+        versions = ", ".join(map(str, sorted(versions_of(base)))) or "none"
+        aliases = ", ".join(sorted(aliases_of(base))) or "none"
         raise UserError(
             f"{base} has no {'alias ' + alias if at else 'version ' + version}: its versions are {versions}; its "
             f"aliases {aliases}."
         ) from None
 
 
-def only_champion() -> str:
-    """Find the one pipeline that has a champion.
+def only_champion(how: str = "--model-name") -> str:
+    """Find the one pipeline that has a champion, under whichever of its forms' names.
+
+    Args:
+        how: what names a model where this cannot.
 
     Raises:
         UserError: there is none, or there are several.
     """
-    with_champion = {each.name for each in mlflow.search_registered_models() if "champion" in each.aliases}
-    found = sorted(name for name in with_champion if set(form_names(name)) <= with_champion)
+    known = {each.name: each.aliases for each in mlflow.search_registered_models()}
+    pipelines = [name for name in sorted(known) if set(form_names(name)) <= known.keys()]
+    found = [name for name in pipelines if any("champion" in known[form] for form in form_names(name))]
     if len(found) != 1:
         raise UserError(
-            f"Name the model with --model-name: {len(found)} have a champion{': ' if found else ''}{', '.join(found)}."
+            f"Name the model with {how}: {len(found)} have a champion{': ' if found else ''}{', '.join(found)}."
         )
     return found[0]
 
 
-def promote(name: str, version: str, facts: Mapping[str, Any]) -> None:
-    """Make a version the champion under all three names, the champion before it `previous`, and note it in the history.
-
-    What is to be done is written down first, so that `finish_interrupted_promotion` can finish what a crash left half
-    done.
-
-    Args:
-        name: of the pipeline's registered model.
-        version: of all three forms.
-        facts: for the history; JSON values.
-    """
-    champion = aliased(name, "champion")
-    if champion is not None and str(champion.version) == version:
-        return  # judged again; the history has it since it won
-    aliases = {"champion": version}
-    if champion is not None:
-        aliases["previous"] = str(champion.version)
-    entry = {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "champion": version, **facts}
-    entry["previous"] = aliases.get("previous", "")
-    move = {"aliases": aliases, "number": len(champion_history(name)), "entry": entry}
-    mlflow.MlflowClient().set_registered_model_tag(name, MOVING, json.dumps(move))
-    _finish(name, move)
+def is_registered(form: str) -> bool:
+    """Tell whether there is a registered model of a name."""
+    return _registered(form) is not None
 
 
-@registry_lock()
-def count_judgement(name: str, version: str, rows: str) -> int:
-    """Note that rows judge a version; tell which of their judgements it is, from 1.
-
-    A version that they have judged before keeps its number.
-
-    Args:
-        name: of the pipeline's registered model.
-        version: of all three forms.
-        rows: their digest.
-    """
-    judged = list(filter(None, _tags(name).get(JUDGED + rows, "").split(",")))
-    if version not in judged:
-        judged.append(version)
-        mlflow.MlflowClient().set_registered_model_tag(name, JUDGED + rows, ",".join(judged))
-    return judged.index(version) + 1
+def tags_of(name: str) -> dict[str, str]:
+    """Read the tags of a registered model; none where it is not registered."""
+    found = _registered(name)
+    return dict(found.tags) if found else {}
 
 
-def best_champion(name: str, champion: str) -> str:
-    """Give the version that did best of the champions so far: what the last promotion noted, or else the champion."""
-    history = champion_history(name)
-    noted = history[-1] if history else {}
-    return str(noted.get("best", champion)) if noted.get("champion") == champion else champion
+def aliases_of(name: str) -> dict[str, str]:
+    """Read the aliases of a registered model; none where it is not registered."""
+    found = _registered(name)
+    return {alias: str(version) for alias, version in found.aliases.items()} if found else {}
 
 
-def finish_interrupted_promotion(name: str) -> bool:
-    """Finish a move of aliases that a crash left half done; tell whether there was one."""
-    tags = _tags(name)
-    if MOVING not in tags:
-        return False
-    _finish(name, json.loads(tags[MOVING]))
-    return True
-
-
-def champion_history(name: str) -> list[dict[str, Any]]:
-    """Give every move of the champion so far, the oldest first."""
-    tags = _tags(name)
-    return [json.loads(tags[key]) for key in sorted(key for key in tags if key.startswith(HISTORY))]
-
-
-def _finish(name: str, move: Mapping[str, Any]) -> None:
-    client = mlflow.MlflowClient()
-    for alias, version in move["aliases"].items():
-        move_alias(form_names(name), alias, version)
-    client.set_registered_model_tag(name, f"{HISTORY}{move['number']:04d}", json.dumps(move["entry"]))
-    client.delete_registered_model_tag(name, MOVING)
-
-
-def _tags(name: str) -> dict[str, str]:
+def _registered(name: str) -> RegisteredModel | None:
     try:
-        return dict(mlflow.MlflowClient().get_registered_model(name).tags)
-    except MlflowException:
-        return {}
+        return mlflow.MlflowClient().get_registered_model(name)
+    except MlflowException as error:
+        if is_absent(error):
+            return None
+        raise

@@ -19,7 +19,8 @@ from loguru import logger
 
 from tracking.owners import BEAT_SECONDS, Owner, this_process
 from treeline import StoreError, UserError
-from treeline.tuning.storage import UNREACHABLE, read_journal, shown
+from treeline.secrets import without_secrets
+from treeline.tuning.storage import UNREACHABLE, read_journal
 
 OWNER = "owner"  # what a study keeps of its owner: the tags of it, and when it was last heard of
 HEARD = "heard"
@@ -144,7 +145,7 @@ def study_place(storage: str, journal: Path) -> str:
         storage: its URL; empty takes the journal.
         journal: its file.
     """
-    return shown(storage) if storage else f"{socket.gethostname()}:{journal.absolute()}"
+    return without_secrets(storage) if storage else f"{socket.gethostname()}:{journal.absolute()}"
 
 
 def refuse_elsewhere(name: str, journal: Path) -> None:

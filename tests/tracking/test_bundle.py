@@ -1,23 +1,32 @@
 """A model that goes to another machine: packed, checked, registered with its runs; and a project folder that moved."""
 
+import contextlib
+import dataclasses
+import errno
 import json
 import shutil
+import signal
+import sqlite3
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pandas as pd
 import pytest
-from conftest import Store, _copy, copy_of, mlflow_at
+from conftest import REPOSITORY, STAGES, Store, _copy, copy_of, mlflow_at, python
 from mlflow.exceptions import MlflowException
 
 import batch_inference
 import data_evaluation
 import main
 import model_registry
+from tracking import bundle, registry
+from tracking.owners import this_process
+from tracking.relocation import PLACES
 
 pytestmark = pytest.mark.store
 
@@ -159,9 +168,8 @@ def spoil(bundles: Path, folder: Path, fault: str) -> Path:
         told = json.loads(golden.read_text())
         told["answer"][0]["prediction"] = "neither"
         golden.write_text(json.dumps(told))
-        from tracking import bundle
-
         manifest["files"]["runs/training/artifacts/golden.json"] = bundle.file_digest(golden)
+        manifest["sizes"]["runs/training/artifacts/golden.json"] = golden.stat().st_size
         (faulty / "manifest.json").write_text(json.dumps(manifest))
     elif fault == "cut short":
         content = (bundles / "model.zip").read_bytes()
@@ -207,8 +215,6 @@ def test_a_damaged_or_unknown_bundle_is_refused_and_nothing_is_registered(
 def test_an_import_that_breaks_off_leaves_nothing_registered(
     bundles: Path, elsewhere: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tracking import bundle
-
     def fail(*_: object) -> str:
         raise RuntimeError("disk full")
 
@@ -221,6 +227,149 @@ def test_an_import_that_breaks_off_leaves_nothing_registered(
         assert elsewhere.client.search_runs([home]) == []
 
 
+WRITES = ["create_run", "log_batch", "log_artifacts", "set_terminated", "create_logged_model", "log_model_artifacts"]
+WRITES += ["finalize_logged_model", "set_registered_model_alias", "update_model_version"]
+ONCE = ["set_registered_model_tag", "delete_registered_model_tag", "the last of it"]
+
+
+@pytest.mark.parametrize("write", [*WRITES, *ONCE, "register_model"])
+@pytest.mark.parametrize("undone", [False, True], ids=["killed", "failed"])
+def test_an_import_that_breaks_off_is_made_again(
+    bundles: Path, elsewhere: Store, monkeypatch: pytest.MonkeyPatch, write: str, undone: bool
+) -> None:
+    """At each of its writes, the second of its kind where there are two. A kill undoes nothing, an error all of it."""
+    left = [int(write not in ONCE)]
+
+    def stopping(client: Any, *args: Any, **given: Any) -> Any:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        return real(client, *args, **given)
+
+    with mlflow_at(elsewhere):
+        with monkeypatch.context() as patch:
+            if not undone:
+                patch.setattr(bundle, "_remove_run", lambda *_: None)
+                patch.setattr(registry, "undo_registering", lambda *_, **__: None)
+            if write == "the last of it":
+                real = mlflow.MlflowClient.set_tag
+                patch.setattr(mlflow.MlflowClient, "set_tag", stopping)
+            else:
+                home = mlflow if write == "register_model" else mlflow.MlflowClient
+                real = getattr(home, write)
+                patch.setattr(home, write, stopping)
+            assert take(bundles / "model.zip") == 130
+        before = elsewhere.versions()
+        if undone and write != "the last of it":
+            assert before == {}
+        assert take(bundles / "model.zip") == 0
+        versions = elsewhere.versions()
+        assert {form: len(numbers) for form, numbers in versions.items()} == dict.fromkeys(versions, 1)
+        assert len(versions) == 3
+        assert len({numbers[0] for numbers in versions.values()}) == 1
+        home = elsewhere.client.get_experiment_by_name("imported").experiment_id
+        copies = elsewhere.client.search_runs([home])
+        assert {run.info.status for run in copies} == {"FINISHED"}
+        assert sorted(run.data.tags["stage"] for run in copies) == sorted(STAGES)
+        assert len(elsewhere.client.search_logged_models([home])) == 3
+        training = elsewhere.client.get_model_version("CancerModel", versions["CancerModel"][0]).tags["training_run_id"]
+        assert elsewhere.run(training).data.tags["model_version"] == versions["CancerModel"][0]
+        assert {elsewhere.aliases(form)["challenger"] for form in versions} == {versions["CancerModel"][0]}
+
+
+def test_a_bundle_that_another_process_imports_is_left_to_it(
+    bundles: Path, elsewhere: Store, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mlflow_at(elsewhere):
+        with monkeypatch.context() as patch:
+            patch.setattr(bundle, "_remove_run", lambda *_: None)
+            patch.setattr(bundle, "this_process", lambda: dataclasses.replace(this_process(), host="other/1"))
+            patch.setattr(bundle, "_log_model", None)
+            patch.setattr(mlflow.MlflowClient, "set_terminated", lambda *_: None)
+            with pytest.raises(TypeError):
+                take(bundles / "model")
+        told = refused(model_registry.main, "import-model", "--input", str(bundles / "model"))
+        assert told.startswith("This bundle is being imported by process ")
+
+
+@pytest.mark.parametrize("key", ["bad\nkey", "k" * 300])
+def test_what_mlflow_refuses_of_a_bundle_is_said_and_nothing_registered(
+    bundles: Path, tmp_path: Path, elsewhere: Store, refused: Callable[..., str], key: str
+) -> None:
+    faulty = Path(shutil.copytree(bundles / "model", tmp_path / "faulty"))
+    path = faulty / "runs/tuning/run.json"
+    facts = json.loads(path.read_text())
+    path.write_text(json.dumps(facts | {"params": facts["params"] | {key: "1"}}))
+    manifest = json.loads((faulty / "manifest.json").read_text())
+    manifest["files"]["runs/tuning/run.json"] = bundle.file_digest(path)
+    manifest["sizes"]["runs/tuning/run.json"] = path.stat().st_size
+    (faulty / "manifest.json").write_text(json.dumps(manifest))
+    with mlflow_at(elsewhere):
+        told = refused(model_registry.main, "import-model", "--input", str(faulty))
+        assert "MLflow refuses what the bundle holds" in told
+        assert elsewhere.versions() == {}
+
+
+@pytest.mark.parametrize(
+    "lost", ["model.skops", "model.ubj", "service.py", "MLmodel", "", "problem.json", "golden.json"]
+)
+def test_a_version_whose_files_are_gone_is_not_exported(
+    run_chain: Callable[[str], Store], tmp_path: Path, refused: Callable[..., str], lost: str
+) -> None:
+    chain = run_chain("cancer")
+    store = Store(Path(shutil.copytree(chain.folder, tmp_path / "own")))
+    with contextlib.closing(sqlite3.connect(store.folder / "mlflow.db")) as database, database:
+        for table, column in PLACES.items():  # its own artifacts, not those that all tests share
+            places = (str(chain.folder), str(store.folder))
+            database.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", places)
+    with mlflow_at(store):
+        assert store.folder_of(store.last("main").info.run_id).is_relative_to(store.folder)
+        assert store.model_folder("CancerModel", "1").is_relative_to(store.folder)
+        form = {"model.skops": "CancerModel", "service.py": "CancerModelService"}.get(lost, "CancerModelBooster")
+        if lost.endswith(".json"):
+            stage = "data-preprocessing" if lost == "problem.json" else "model-training"
+            (store.folder_of(store.last(stage).info.run_id) / lost).unlink()
+        elif lost:
+            (store.model_folder(form, "1") / lost).unlink()
+        else:
+            shutil.rmtree(store.model_folder(form, "1"))
+        before = sorted(Path().iterdir())
+        argv = ["export-model", "--model", "CancerModel/1", "--output", "model.zip"]
+        assert "CancerModel version 1 is not exported" in refused(model_registry.main, *argv)
+        assert sorted(Path().iterdir()) == before
+
+
+@pytest.mark.parametrize("output", ["model.zip", "model"])
+def test_an_export_that_is_killed_leaves_nothing_that_looks_whole_and_is_made_again(
+    cancer_copy: Store, tmp_path: Path, output: str
+) -> None:
+    script = (
+        "import os, signal, sys\n"
+        f"sys.path.insert(0, {str(REPOSITORY)!r})\n"
+        "import model_registry\n"
+        "from tracking import bundle\n"
+        "bundle._write_manifest = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"model_registry.main(['export-model', '--model', 'CancerModel/1', '--output', {output!r}])\n"
+    )
+    ended = python("-c", script, cwd=tmp_path, MLFLOW_TRACKING_URI=cancer_copy.uri)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    assert not (tmp_path / output).exists()
+    assert model_registry.main(["export-model", "--model", "CancerModel/1", "--output", output]) == 0
+
+
+def test_an_output_that_cannot_be_written_is_said(
+    cancer_copy: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "make_archive", full)
+    argv = ["export-model", "--model", "CancerModel/1", "--output", "model.zip"]
+    assert model_registry.main(argv) == 4
+    assert "model.zip cannot be written: No space left on device" in capsys.readouterr().err
+    assert not any("export" in path.name or path.suffix == ".zip" for path in Path().iterdir())
+
+
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
@@ -229,6 +378,9 @@ def test_an_import_that_breaks_off_leaves_nothing_registered(
         (["export-model", "--model", "CancerModel/9", "--output", "x.zip"], "no version 9"),
         (["export-model", "--model", "CancerModel/1", "--output", "mlflow.db"], "mlflow.db exists"),
         (["export-model", "--model", "CancerModel/1", "--output", "no/x.zip"], "make it first"),
+        (["export-model", "--model", "CancerModel/1", "--output", "x" * 300], "is no name of a file"),
+        (["export-model", "--model", "CancerModel/1", "--output", "a\0b"], "is no name of a file"),
+        (["import-model", "--input", "x" * 300], "is no name of a file"),
         (["import-model"], "No bundle ''"),
         (["import-model", "--input", "no.zip"], "No bundle 'no.zip'"),
     ],

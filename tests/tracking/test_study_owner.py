@@ -21,7 +21,7 @@ import data_preprocessing
 import hyperparameters_tuning
 from config import DataSettings, TuningSettings
 from tracking import study_owner
-from tracking.owners import GONE_SECONDS, Owner, this_process
+from tracking.owners import GONE_SECONDS, Owner, _started, this_process
 from tracking.study_owner import HEARD, OWNER, PLACE, lock_journal, own_study, refuse_elsewhere, study_place
 from treeline import StoreError, UserError
 
@@ -63,7 +63,7 @@ def test_a_study_is_its_owners_until_it_ends(study: optuna.Study) -> None:
 def test_the_study_of_a_living_process_is_refused_and_that_of_a_dead_one_taken_over(
     study: optuna.Study, other: "subprocess.Popen[bytes]"
 ) -> None:
-    owner = Owner(ME.host, other.pid, psutil.Process(other.pid).create_time())
+    owner = Owner(ME.host, other.pid, _started(psutil.Process(other.pid)))
     claim(study, owner, seconds_ago=10 * GONE_SECONDS)  # it is looked at, whatever it said last
     with pytest.raises(
         UserError, match=rf"^The study 's' belongs to process {other.pid} on .*choose another study_name"
@@ -231,4 +231,4 @@ def test_a_clone_that_will_be_gone_keeps_no_study(server: Store, monkeypatch: py
 
 
 def test_a_place_tells_no_password() -> None:
-    assert study_place("postgresql://ann:secret@host/db?x=secret", Path("s.log")) == "postgresql://host/db"
+    assert study_place("postgresql://ann:secret@host/db?x=secret", Path("s.log")) == "postgresql://***@host/db?***"

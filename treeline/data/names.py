@@ -101,6 +101,23 @@ def model_name(table: str) -> str:
     return f"{name}Model"
 
 
+def wrong_model_name(name: str) -> str:
+    """Say why a registered model cannot have a name: MLflow, its URIs or a file system would not take it, or it is
+    another model's. Empty where it can, and where there is no name.
+    """
+    strange = not name.isprintable() or re.search(r"[/:.%\"'@?#\\]", name)
+    if name != name.strip() or len(name.encode(errors="replace")) > MAX_MODEL_NAME or strange:
+        return (
+            f"a model's name has {MAX_MODEL_NAME} signs at most (one beyond ASCII counts for two or more), no blank at "
+            "an end, no line break, and none of / : . % \" ' @ ? # \\"
+        )
+    for ending in FORM_ENDINGS:
+        if name.endswith(ending):
+            other = f", {name.removesuffix(ending)!r}, or another" if name != ending else ""
+            return f"a name that ends in {ending} is that of a form of a model; name the model itself{other}"
+    return ""
+
+
 def is_dated(table: str) -> bool:
     """Tell whether a table's name holds a date."""
     return _DATED.search(table) is not None

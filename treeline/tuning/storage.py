@@ -14,6 +14,7 @@ from sqlalchemy import URL, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from treeline import StoreError, UserError
+from treeline.secrets import without_secrets
 
 MAX_NAME_BYTES = 200  # of a study, whose name may be a file's
 LOCK_SECONDS = 3  # after which the lock of a killed process is broken
@@ -49,7 +50,9 @@ def check_storage(url: str, name: str) -> None:
         create_engine(place)
     folder = Path(place.database or ".").absolute().parent
     if not folder.is_dir():  # its file would be made, not looked for
-        raise StoreError(f"Cannot open storage {shown(url)!r}: there is no folder {str(folder)!r}; make it first.")
+        raise StoreError(
+            f"Cannot open storage {without_secrets(url)!r}: there is no folder {str(folder)!r}; make it first."
+        )
 
 
 def _check_name(name: str, of_file: bool) -> None:
@@ -63,11 +66,6 @@ def _check_name(name: str, of_file: bool) -> None:
     raise UserError(f"study_name {name[:60]!r} {what}: {signs}, {MAX_NAME_BYTES} bytes at most.")
 
 
-def shown(url: str) -> str:
-    """Give the URL of a storage without its user, password and query, which are nobody's to read."""
-    return re.sub(r"//\S*@", "//", url).partition("?")[0]
-
-
 @contextmanager
 def _opening(url: str) -> Iterator[None]:
     """Turn what the opening of a storage raises into one sentence.
@@ -79,10 +77,10 @@ def _opening(url: str) -> Iterator[None]:
     try:
         yield
     except (ImportError, ValueError, ArgumentError) as error:
-        raise UserError(f"Cannot open storage {shown(url)!r}: {_reason(error)}") from None
+        raise UserError(f"Cannot open storage {without_secrets(url)!r}: {_reason(error)}") from None
     except (*UNREACHABLE, RuntimeError) as error:  # RuntimeError: another version of Optuna made it
         raise StoreError(
-            f"Cannot open storage {shown(url)!r}: {_reason(error)}. Start its database, or mend the URL."
+            f"Cannot open storage {without_secrets(url)!r}: {_reason(error)}. Start its database, or mend the URL."
         ) from None
 
 
@@ -109,7 +107,7 @@ def _reason(error: BaseException) -> str:
     """Give the first line of the innermost cause, which is the one that a person can mend."""
     if isinstance(error, optuna.exceptions.StorageInternalError) and error.__cause__:
         error = error.__cause__
-    lines = shown(str(error)).splitlines() or [type(error).__name__]
+    lines = without_secrets(str(error)).splitlines() or [type(error).__name__]
     return lines[0].rstrip(". ")
 
 
