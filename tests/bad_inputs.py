@@ -237,7 +237,8 @@ def settings_cases() -> list[Case]:
                 if setting in ("threshold", "interval", "costs") and entry == "model-training":
                     rest |= {"data-run-id": "<data-preprocessing>", "tuning-run-id": "<hyperparameters-tuning>"}
                 words = [f"--{key}={each}" for key, each in rest.items()]
-                found.append(Case(setting, entry, (f"--{settings.option(setting)}={value}", *words)))
+                codes = (1, 2, 4) if setting == "storage" else (1, 2)
+                found.append(Case(setting, entry, (f"--{settings.option(setting)}={value}", *words), codes))
     return found
 
 

@@ -7,7 +7,7 @@ HIDDEN = "***"  # stands where a secret stood
 _PORT = r"(?!\d{1,5}(?![\w@]))"
 # What stands before the host: up to the `@`, or, as databases allow, a password of any signs.
 _USER = re.compile(rf"(?<=://)(?:[^\s/?#]*|[^\s/?#@:\[]*:(?!:){_PORT}[^@\n]*)@")
-# Looked for where a word begins, and not at each of its signs: long text would take their square.
+# Of a URL whose `//` was forgotten; where a word begins alone, for at each of its signs it would take their square.
 _BARE_USER = re.compile(
     rf"(?<![^\s:@/'\"])[^\s:@/'\"]+:(?!\*){_PORT}[^\s:@/'\"]+@"
 )  # of a URL whose `//` was forgotten
