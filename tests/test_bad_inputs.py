@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from bad_inputs import draw, prepare, settings_cases, store_cases, told, verdict
+from bad_inputs import Case, draw, prepare, settings_cases, store_cases, told, verdict
 from conftest import Store
 
 CASES = 250
@@ -22,6 +22,20 @@ def damaged(tmp_path_factory: pytest.TempPathFactory, run_chain: Callable[[str],
 def test_every_bad_input_ends_in_one_sentence(damaged: Store, part: int) -> None:
     found = [(case, verdict(case, damaged)) for case in draw(CASES)[part::5]]
     assert told(found) == "[]"
+
+
+@pytest.mark.store
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--numeric=mean radius", "--categorical=mean radius"),
+        ("--derive=target = `mean radius`",),
+        ("--derive=x = 10**10**10",),
+        ("--skip-rows=１-３", "--data=rows.csv", "--target=b"),
+    ],
+)
+def test_what_was_taken_before_is_refused(damaged: Store, words: tuple[str, ...]) -> None:
+    assert verdict(Case("taken before", "main", ("--dry-run=true", *words)), damaged) == ""
 
 
 def test_the_generator_draws_what_its_seed_says() -> None:

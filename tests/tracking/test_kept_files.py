@@ -47,6 +47,14 @@ def test_a_file_that_is_not_there_is_named_too(store: Store) -> None:
         load_document(run_id, "golden.json")
 
 
+@pytest.mark.store
+def test_what_is_no_object_is_named_whatever_is_needed_of_it(store: Store) -> None:
+    run_id = store.fake_run("model-training")
+    store.client.log_text(run_id, "[]", "golden.json")
+    with pytest.raises(StoreError, match="it holds a list, not an object"):
+        load_document(run_id, "golden.json")
+
+
 def test_a_mistake_within_the_block_stays_what_it_is() -> None:
     with pytest.raises(ZeroDivisionError), reading("r", "f"):
         1 / 0  # noqa: B018
