@@ -1,8 +1,12 @@
 # Everything a person or a CI calls. `make help` lists it.
 PYTHON ?= python3
 BIN := .venv/bin
-DATA ?= breast_cancer
+DATA ?=
 TARGET ?=
+# As they were typed: neither make nor a shell reads a sign in them.
+override DATA := $(value DATA)
+override TARGET := $(value TARGET)
+export DATA TARGET
 MODEL ?= CancerModel
 PORT ?= 5001
 ARGS ?=
@@ -15,7 +19,7 @@ help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
 
 run: env ## The main job; DATA=table.csv TARGET=column takes your table, ARGS="--n-trials 10" any parameter
-	@python main.py --data '$(DATA)' --target '$(TARGET)' $(ARGS)
+	@python main.py $${DATA:+--data="$$DATA"} $${TARGET:+--target="$$TARGET"} $(ARGS)
 
 SMOKE = store=$$(mktemp -d) && trap 'rm -rf "$$store"' EXIT && cd "$$store" \
 	&& python '$(CURDIR)/main.py' --n-trials 2 --folds 2 && python '$(CURDIR)/main.py' --data diabetes --n-trials 2 --folds 2

@@ -7,7 +7,7 @@ import re
 from dataclasses import fields
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -16,6 +16,7 @@ from pydantic_settings import (
 
 from treeline.data.files import FileSettings
 from treeline.data.names import wrong_model_name
+from treeline.data.numbers import plain_number
 from treeline.data.problem import AskedTask, Problem, TableSettings, check_split_column
 from treeline.data.splits import SplitKind
 from treeline.data.tables import BUILT_IN, check_exists, check_target_named
@@ -24,20 +25,31 @@ from treeline.evaluation.criteria import Criteria, check_thresholds, parse_costs
 from treeline.evaluation.thresholds import check_costs
 from treeline.secrets import without_secrets
 from treeline.tuning.objective import choose_metric
-from treeline.tuning.schedule import MAX_SEED, AskedMetric, SearchSettings
+from treeline.tuning.schedule import MAX_SEED, MAX_TIMEOUT, MAX_TRIALS, AskedMetric, SearchSettings
 from treeline.tuning.search_space import read_space
 from treeline.tuning.storage import check_storage
 
 
+def _number(value: Any) -> Any:
+    """Refuse a number that no person spells so; its range is pydantic's to judge."""
+    if isinstance(value, str):
+        plain_number(value)
+    return value
+
+
 def _whole(value: Any) -> Any:
     """Let a whole number be spelled as `1e1` or `10.0`; anything else is pydantic's to judge."""
-    try:
-        return int(float(value)) if isinstance(value, str) and float(value).is_integer() else value
-    except (ValueError, OverflowError):
+    if not isinstance(value, str):
         return value
+    try:
+        number = plain_number(value)
+    except ValueError:
+        raise ValueError("input should be a valid integer, such as 10 or 1e3") from None
+    return int(number) if number.is_integer() else value
 
 
 Whole = Annotated[int, BeforeValidator(_whole)]
+Number = Annotated[float, BeforeValidator(_number)]
 
 
 def _model_name(name: str) -> str:
@@ -85,6 +97,14 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Leave out environment variables: `make run DATA=x` exports DATA, and a shell may hold anything."""
         return (init_settings,)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_text(cls, value: Any) -> Any:
+        """Refuse what no store, file system or page can hold: NUL, and bytes that are no text in this locale."""
+        if isinstance(value, str) and re.search("[\0\ud800-\udfff]", value):
+            raise ValueError("input should be text, without NUL and bytes that are no UTF-8")
+        return value
 
     def check(self) -> None:
         """Refuse what can be refused without the data, before a run is opened.
@@ -165,7 +185,7 @@ class DataSettings(ReadingSettings):
         TableSettings.sample_weight,
         description="Column of weights: how much each row counts, in training and in every metric.",
     )
-    test_size: float = Field(
+    test_size: Number = Field(
         0.33, gt=0, lt=1, description="Share of the rows held out for the test, above 0 and below 1."
     )
     seed: Whole = Field(0, ge=0, le=MAX_SEED, description="Seed of every random choice, from 0.")
@@ -187,12 +207,14 @@ class DataSettings(ReadingSettings):
 class TuningSettings(Settings):
     """Search XGBoost's parameters by cross-validation on the training rows."""
 
-    n_trials: Whole = Field(SearchSettings.n_trials, ge=1, description="Trials of the study, from 1.")
-    timeout: float = Field(
+    n_trials: Whole = Field(
+        SearchSettings.n_trials, ge=1, le=MAX_TRIALS, description=f"Trials of the study, from 1 to {MAX_TRIALS}."
+    )
+    timeout: Number = Field(
         SearchSettings.timeout,
-        allow_inf_nan=False,
         ge=0,
-        description="Seconds after which tuning ends, from 0; 0 sets no limit.",
+        le=MAX_TIMEOUT,
+        description=f"Seconds after which tuning ends, from 0 to {MAX_TIMEOUT} (a year); 0 sets no limit.",
     )
     metric: AskedMetric = Field(
         SearchSettings.metric, description="Metric to optimise; auto is log_loss, or rmse for regression."
@@ -245,7 +267,7 @@ class TrainingSettings(Settings):
         "(the best out of fold); empty labels each row by the more probable one.",
     )
     costs: str = COSTS
-    interval: float = Field(
+    interval: Number = Field(
         AnswerSettings.interval,
         ge=0,
         lt=1,
@@ -278,7 +300,7 @@ class EvaluationSettings(ReadingSettings):
         description="Against the champion, on the same rows: surely better, or surely not worse; always and never ask "
         "nothing of it.",
     )
-    margin: float = Field(
+    margin: Number = Field(
         0,
         allow_inf_nan=False,
         ge=0,

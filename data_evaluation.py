@@ -26,6 +26,7 @@ from tracking.default_evaluator import TEST, evaluate_by_mlflow
 from tracking.evaluation_log import EVALUATION_SECONDS, Evaluated, log_diagnostics
 from tracking.findings import Findings, log_intervals
 from tracking.golden_requests import GOLDEN_REQUESTS
+from tracking.kept_files import load_document
 from tracking.model_card import log_card
 from tracking.models import FORMS
 from tracking.out_of_fold import load_held_out_predictions
@@ -280,7 +281,7 @@ def bring(settings: EvaluationSettings, training_run: Run, data_run: Run) -> Cha
     for warning in gaps_of_classes(predictions, problem.classes):
         logger.warning(warning)
     new = Seen(problem, train, rows).new() if settings.eval_dataset else np.ones(len(rows), dtype=bool)
-    golden = mlflow.artifacts.load_dict(f"{training_run.info.artifact_uri}/{GOLDEN_REQUESTS}")
+    golden = load_document(training_run.info.run_id, GOLDEN_REQUESTS, {"request": dict, "answer": list})
     return Challenger(
         name=name,
         version=version,

@@ -32,7 +32,7 @@ from tracking.store import choose_experiment, store_folder
 from tracking.unpacking import unpacked
 from treeline import UserError
 from treeline.secrets import without_secrets
-from utils import command
+from utils import COMMAND_LINE, command, ended
 
 
 def rollback(settings: RollbackSettings) -> str:
@@ -209,8 +209,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] not in ENTRY_POINTS:
         known = ", ".join(ENTRY_POINTS)
-        print(f"error: say what to do: {known}; got {words[0] if words else 'nothing'!r}.", file=sys.stderr)
-        return 1
+        return ended(UserError(f"Say what to do: {known}; got {words[0] if words else 'nothing'!r}."), COMMAND_LINE)
     settings, work = ENTRY_POINTS[words[0]]
     return command(settings, f"{__file__} {words[0]}", work, words[1:])
 

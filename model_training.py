@@ -22,6 +22,7 @@ from config import TrainingSettings
 from tracking.datasets import load_problem, load_split, log_input
 from tracking.evaluation_log import names_drawn
 from tracking.golden_requests import GOLDEN_REQUESTS, record_golden_requests
+from tracking.kept_files import load_best
 from tracking.models import describe_forms, log_models, requirements
 from tracking.out_of_fold import OutOfFold, load_out_of_fold
 from tracking.registry import register_in_step
@@ -121,7 +122,7 @@ def run(settings: TrainingSettings) -> str:
         data_run, tuning_run = find_inputs(settings)
         problem = load_problem(data_run)
         settings.check_for(problem)
-        best = mlflow.artifacts.load_dict(f"{tuning_run.info.artifact_uri}/best.json")
+        best = load_best(tuning_run.info.run_id)
         frame = load_split(data_run.info.run_id, "train")
         name = settings.model_name or model_name(problem.table)
         if not settings.model_name and is_dated(problem.table):

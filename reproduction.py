@@ -27,11 +27,12 @@ import hyperparameters_tuning
 import model_training
 from config import DataSettings, ReproduceSettings, Stage, TrainingSettings, TuningSettings
 from tracking.datasets import load_problem, load_split
+from tracking.kept_files import load_best, load_text, reading
 from tracking.models import requirements
 from tracking.out_of_fold import load_out_of_fold
 from tracking.promotion import load_pipeline
 from tracking.registry import find_version
-from tracking.runs import Lineage, logged_settings, stage_run
+from tracking.runs import SETTINGS, Lineage, logged_settings, stage_run
 from treeline import UserError
 from treeline.cpus import cpu_budget
 from treeline.evaluation.predictions import predict
@@ -41,6 +42,7 @@ from treeline.tuning.finalists import Finals
 from treeline.tuning.replay import Recording
 from utils import command
 
+TRIALS = "trials.csv"  # of a tuning run
 TIMES = ("seconds", "system/", "cpu")  # metrics that say how long it took, not what came out
 
 
@@ -103,9 +105,12 @@ def run_again(runs: Mapping[str, Run], place: str) -> dict[str, Run]:
         raise UserError(
             f"The table's URL was logged without its password or query, as {data.data}: give it whole with --data."
         )
-    table = mlflow.artifacts.load_text(f"{runs['tuning'].info.artifact_uri}/trials.csv")
-    trials = list(csv.DictReader(io.StringIO(table)))
-    best = mlflow.artifacts.load_dict(f"{runs['tuning'].info.artifact_uri}/best.json")
+    recorded = runs["tuning"].info.run_id
+    table, best = load_text(recorded, TRIALS), load_best(recorded)
+    with reading(recorded, TRIALS):
+        trials = list(csv.DictReader(io.StringIO(table)))
+        if not trials or not {"number", "state"} <= set(trials[0]):
+            raise ValueError("it holds no trials")
     recording = Recording(trials, Finals(**best.get("finals", {})))
     data_id = data_preprocessing.run(data)
     new = {"data_run_id": data_id, "n_trials": len(trials), "timeout": 0, "study_name": "", "storage": ""}
@@ -120,7 +125,7 @@ def compare(version: ModelVersion, runs: Mapping[str, Run], again: Mapping[str, 
     reference, current = runs["tuning"].data.metrics, again["tuning"].data.metrics
     names = [name for name in sorted(reference) if not any(word in name for word in TIMES)]
     found += [Compared(name, reference[name], current.get(name, math.nan)) for name in names]
-    then, now = (mlflow.artifacts.load_dict(f"{each['tuning'].info.artifact_uri}/best.json") for each in (runs, again))
+    then, now = (load_best(each["tuning"].info.run_id) for each in (runs, again))
     found += [Compared(f"best {key}", then[key], now[key]) for key in ("params", "rounds")]
     problem = load_problem(again["data"])
     train, test = (load_split(again["data"].info.run_id, side) for side in ("train", "test"))
@@ -154,9 +159,17 @@ def warn_of_other_code(training: Run, tuning: Run) -> None:
 
 
 def settings_of(settings: type[Stage], run: Run) -> Stage:
-    """Read the settings that a stage's run was logged with."""
+    """Read the settings that a stage's run was logged with.
+
+    Raises:
+        StoreError: they cannot be read.
+    """
     logged: Mapping[str, Any] = logged_settings(run)
-    return settings(**{name: logged[name] for name in settings.model_fields if name in logged})
+    with reading(run.info.run_id, SETTINGS):
+        given = {name: logged[name] for name in settings.model_fields if name in logged}
+        if not given:
+            raise ValueError("it holds no setting of this stage")
+        return settings(**given)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -62,6 +62,19 @@ def read(parameters: Mapping[str, Any]) -> MainSettings:
     return settings
 
 
+class CheckedSweep(SweepSettings):
+    """A sweep whose combinations have all been read, so that a command line that cannot be is refused as one."""
+
+    def check(self) -> None:
+        """Refuse options that cannot be read, and combinations of which one cannot run.
+
+        Raises:
+            UserError: as `launch.hydra.combinations`.
+        """
+        super().check()
+        combinations(overrides_of(self.hydra_options), read)
+
+
 def run_combination(place: Mapping[str, str], parameters: Mapping[str, Any]) -> dict[str, str]:
     """Run the chain of one combination; whatever goes wrong with it, the others go on.
 
@@ -225,7 +238,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if len(words) == 2 and words[0] == "--hydra_options":
         words = ["=".join(words)]  # a value that begins with a dash would pass for an option
-    return command(SweepSettings, __file__, run, words)
+    return command(CheckedSweep, __file__, run, words)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -22,6 +23,7 @@ from tracking.closing import close_abandoned_runs
 from tracking.store import open_store
 from tracking.store_errors import store_error
 from treeline import RefusedError, StoreError, UserError, interruption, nearest
+from treeline.data.names import one_line
 from treeline.secrets import without_secrets
 
 if TYPE_CHECKING:
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 
 # The exit codes of every command; docs/use-the-model.md tells them.
 DONE, MISTAKE, COMMAND_LINE, REFUSED, STORE, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+MAX_SENTENCE, MAX_WORD = 900, 200  # signs of what is told at the end, and of a word in it
+MAX_TEXT = 20_000  # signs of a sentence that are looked through
 
 # Libraries whose INFO lines narrate their set-up: migrations, a new experiment, monitoring threads, loading a model.
 QUIET = (
@@ -56,17 +61,17 @@ def command(
         given = parse(settings, Path(script).name, argv)
         given.check()
     except UserError as error:
-        return _ended(error, STORE if isinstance(error, StoreError) else COMMAND_LINE)
+        return ended(error, STORE if isinstance(error, StoreError) else COMMAND_LINE)
     try:
         open_store()
         close_abandoned_runs()
         run(given)
     except RefusedError as error:
-        return _ended(error, REFUSED)
+        return ended(error, REFUSED)
     except StoreError as error:
-        return _ended(error, STORE)
+        return ended(error, STORE)
     except UserError as error:
-        return _ended(error, MISTAKE)
+        return ended(error, MISTAKE)
     except KeyboardInterrupt:
         close_unused_run("It was interrupted.")
         print(
@@ -77,7 +82,7 @@ def command(
         told = store_error(error)  # anything else is a defect, of which the traceback tells
         if told is None:
             raise
-        return _ended(told, STORE)
+        return ended(told, STORE)
     close_unused_run()
     return DONE
 
@@ -105,11 +110,24 @@ def _print_traceback(kind: type[BaseException], error: BaseException, trace: Tra
     sys.stderr.write(without_secrets("".join(traceback.format_exception(kind, error, trace))))
 
 
-def _ended(error: UserError, code: int) -> int:
+def ended(error: UserError, code: int) -> int:
+    """Tell what went wrong as the last line of stderr, and give the exit code."""
     if code != STORE:
         close_unused_run(str(error))
-    print(f"error: {without_secrets(str(error))}", file=sys.stderr)
+    text = str(error)
+    if len(text) > MAX_TEXT:
+        text = f"{text[: MAX_TEXT // 2]} [...] {text[-MAX_TEXT // 2 :]}"
+    print(f"error: {brief(without_secrets(text))}", file=sys.stderr)
     return code
+
+
+def brief(text: str) -> str:
+    """Put a sentence on one line that a terminal can show, with the ends alone of what a user gave and is very long."""
+    line = one_line(re.sub(r"\s*[\r\n]\s*", " ", text))
+    line = re.sub(rf"\S{{{MAX_WORD},}}", lambda word: f"{word[0][:80]}[{len(word[0])} signs]{word[0][-20:]}", line)
+    if len(line) <= MAX_SENTENCE:
+        return line
+    return f"{line[: MAX_SENTENCE * 2 // 3]} [...] {line[-MAX_SENTENCE // 4 :]}"
 
 
 def parse(settings: type[Stage], script: str, argv: Sequence[str] | None = None) -> Stage:
@@ -129,7 +147,8 @@ def parse(settings: type[Stage], script: str, argv: Sequence[str] | None = None)
     try:
         return CliApp.run(settings, cli_args=arguments, cli_settings_source=source)
     except SettingsError as error:
-        raise UserError(f"Cannot read the command line: {error}. See python {script} --help.") from None
+        reason = str(error).removeprefix("error parsing CLI: ")
+        raise UserError(f"Cannot read the command line: {reason}. See python {script} --help.") from None
     except ValidationError as error:
         raise UserError(" ".join(_complaint(settings, detail) for detail in error.errors())) from None
 
@@ -170,11 +189,18 @@ def _flags(settings: type[Settings], arguments: list[str]) -> list[str]:
 
 
 def _refuse_unknown(settings: type[Settings], arguments: Sequence[str]) -> None:
-    """Name an unknown parameter before argparse sees it, which would take `--test` for `--test-size`."""
+    """Name an unknown parameter before argparse sees it, which would take `--test` for `--test-size`, and one that is
+    given twice, of which argparse would take the last without a word.
+    """
     options = [f"--{settings.option(name)}" for name in settings.model_fields] + ["--help"]
+    given: set[str] = set()
     for word in arguments:
         name = word.partition("=")[0]
-        if word.startswith("--") and name not in options:
+        if name in given:
+            raise UserError(f"{name} is given twice: give it once.")
+        if name in options:
+            given.add(name)
+        elif word.startswith("--"):
             raise UserError(
                 f"Unknown parameter {name}.{nearest(name, options)} The parameters are {', '.join(options)}."
             )

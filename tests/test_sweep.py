@@ -99,7 +99,7 @@ def test_other_rows_or_folds_are_not_compared(store: Store, capsys: pytest.Captu
 def test_a_combination_that_fails_is_a_line_of_the_table_and_the_others_go_on(
     store: Store, refused: Callable[..., str]
 ) -> None:
-    sentence = refused(sweep.main, f"--hydra_options=-m {QUICK} n_trials=1 folds=200,2")
+    sentence = refused(sweep.main, "--hydra_options=-m data=iris n_trials=1 folds=200,2", code=1)
     assert sentence.startswith("1 of 2 combinations failed, so none is judged; the first failed with: folds=200")
     run = store.last("sweep")
     assert run.info.status == "FAILED"
@@ -124,12 +124,19 @@ def test_what_no_sentence_foresaw_is_a_line_too(store: Store, monkeypatch: pytes
 @pytest.mark.store
 @pytest.mark.parametrize(
     "options",
-    ["n_trials=1,0", "typo=1,2", "hydra/launcher=none n_trials=1,2", "hydra/launcher=joblib hydra.launcher.n_jobs=0"],
+    ["hydra/launcher=none n_trials=1,2", "hydra/launcher=joblib hydra.launcher.n_jobs=0"],
 )
 def test_nothing_runs_where_one_combination_cannot(store: Store, refused: Callable[..., str], options: str) -> None:
     refused(sweep.main, "--hydra_options", f"-m {QUICK} {options}")
     (run,) = store.runs()
     assert (run.data.tags["stage"], run.info.status) == ("sweep", "FAILED")
+
+
+@pytest.mark.store
+@pytest.mark.parametrize("options", ["n_trials=1,0", "typo=1,2", "seed=range(0,1e12)", "data=glob(*)"])
+def test_options_that_cannot_be_open_no_run(store: Store, refused: Callable[..., str], options: str) -> None:
+    refused(sweep.main, "--hydra_options", options, code=2)
+    assert store.runs() == []
 
 
 @pytest.mark.store
@@ -147,7 +154,7 @@ def test_metrics_that_measure_different_things_are_not_compared(
 
 @pytest.mark.store
 def test_a_best_model_that_misses_its_score_is_refused(store: Store, refused: Callable[..., str]) -> None:
-    sentence = refused(sweep.main, "--hydra_options", f"-m {QUICK} n_trials=1 min_score='accuracy=1.1'")
+    sentence = refused(sweep.main, "--hydra_options", f"-m {QUICK} n_trials=1 min_score='log_loss=0'", code=3)
     assert "IrisModel version 1 is refused" in sentence
     run = store.last("sweep")
     assert run.info.status == "FAILED"

@@ -92,7 +92,7 @@ def close_unused_run(error: str = "") -> None:
         if run.info.status == "RUNNING" and (entry_point := run.data.tags.get("mlflow.project.entryPoint")):
             take_over(run, entry_point)
             if error:
-                client.set_tag(run_id, "error", without_secrets(error)[:5000])
+                client.set_tag(run_id, "error", without_secrets(error[:5000]))
             client.set_terminated(run_id, "FAILED" if error else "FINISHED")
     except MlflowException as problem:  # `mlflow run` closes it; the last line is the command's own error
         logger.debug(f"the run {run_id} keeps its name: {problem}")

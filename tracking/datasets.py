@@ -11,8 +11,13 @@ from mlflow.data.pandas_dataset import PandasDataset
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
+from tracking.kept_files import load_document, load_rows
 from treeline import UserError
 from treeline.data.problem import Problem
+
+# What a problem has had from the first version on; later ones added values with defaults.
+PROBLEM = {"table": str, "source": str, "target": str, "task": str, "reason": str, "classes": list}
+PROBLEM |= {"kinds": dict, "derived": dict, "digest": str}
 
 
 @dataclass(frozen=True)
@@ -57,8 +62,12 @@ def log_parquet(frame: pd.DataFrame, name: str) -> None:
 
 
 def load_split(run_id: str, name: str) -> pd.DataFrame:
-    """Read `train` or `test` of a data run."""
-    return pd.read_parquet(split_path(run_id, name))
+    """Read `train` or `test` of a data run.
+
+    Raises:
+        UserError: the rows are not there, or their file is damaged.
+    """
+    return load_rows(run_id, split_path(run_id, name))
 
 
 def split_path(run_id: str, name: str) -> Path:
@@ -119,5 +128,9 @@ def log_problem(problem: Problem) -> None:
 
 
 def load_problem(data_run: Run) -> Problem:
-    """Read the problem that a data run settled."""
-    return Problem(**mlflow.artifacts.load_dict(f"{data_run.info.artifact_uri}/problem.json"))
+    """Read the problem that a data run settled.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    return Problem(**load_document(data_run.info.run_id, "problem.json", PROBLEM))

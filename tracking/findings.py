@@ -11,6 +11,7 @@ from loguru import logger
 from matplotlib.figure import Figure
 from mlflow.entities import Run
 
+from tracking.kept_files import load_document, reading
 from treeline.evaluation.intervals import Interval
 from treeline.interruption import stop_if_wished
 
@@ -23,9 +24,14 @@ def log_intervals(found: Mapping[str, Interval]) -> None:
 
 
 def load_intervals(evaluation: Run) -> dict[str, Interval]:
-    """Load the interval of each metric of an evaluation."""
-    kept = mlflow.artifacts.load_dict(f"{evaluation.info.artifact_uri}/{INTERVALS}")
-    return {name: Interval(**each) for name, each in kept.items()}
+    """Load the interval of each metric of an evaluation.
+
+    Raises:
+        StoreError: they cannot be read.
+    """
+    kept = load_document(evaluation.info.run_id, INTERVALS)
+    with reading(evaluation.info.run_id, INTERVALS):
+        return {name: Interval(**each) for name, each in kept.items()}
 
 
 def told_of_few(values: Mapping[str, float]) -> str:

@@ -13,6 +13,7 @@ from mlflow.entities import Run
 from tracking.champions import champion_history
 from tracking.default_evaluator import TEST
 from tracking.findings import Findings, load_intervals, told_of_few
+from tracking.kept_files import load_best
 from tracking.models import SERVICE
 from tracking.registry import tag_versions
 from tracking.runs import Lineage
@@ -140,7 +141,7 @@ def labels_of_search(metric: str, training: Mapping[str, str]) -> str:
 
 
 def _search(run: Run, training: Run) -> Section:
-    best = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/best.json")
+    best = load_best(run.info.run_id)
     metrics, got = run.data.metrics, run.data.params  # what the boosters got, in the target's unit
     found = best.get("search_value", best["value"])
     again = found != best["value"]

@@ -1,12 +1,14 @@
 """What the boosters of the folds said of training rows that they had not seen; tuning logs it, thresholds need it."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import mlflow
 import numpy as np
 import pandas as pd
 from mlflow.exceptions import MlflowException
 
+from tracking.kept_files import reading
 from treeline.data.problem import Problem
 from treeline.evaluation.predictions import Predictions, as_predictions
 
@@ -32,14 +34,18 @@ def load_out_of_fold(train: pd.DataFrame, tuning_run_id: str) -> OutOfFold | Non
     Args:
         train: the training rows, in the order of the data run.
         tuning_run_id: of the run that logged them.
+
+    Raises:
+        StoreError: their file is damaged.
     """
     try:
-        path = mlflow.artifacts.download_artifacts(run_id=tuning_run_id, artifact_path=f"{OUT_OF_FOLD}.parquet")
+        path = Path(mlflow.artifacts.download_artifacts(run_id=tuning_run_id, artifact_path=f"{OUT_OF_FOLD}.parquet"))
     except (MlflowException, OSError):
         return None
-    found = pd.read_parquet(path)
-    answers = found.drop(columns="row").to_numpy(dtype=np.float64)
-    seen = train.iloc[found["row"].to_numpy()].reset_index(drop=True)
+    with reading(tuning_run_id, path.name):
+        found = pd.read_parquet(path)
+        answers = found.drop(columns="row").to_numpy(dtype=np.float64)
+        seen = train.iloc[found["row"].to_numpy()].reset_index(drop=True)
     return OutOfFold(seen, answers[:, 0] if list(found) == ["row", "prediction"] else answers)
 
 

@@ -1,6 +1,7 @@
 """What a registered version is compared with later: a sample of its training rows, its answers when it was judged."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import mlflow
 import pandas as pd
@@ -10,6 +11,7 @@ from mlflow.exceptions import MlflowException
 
 from tracking.adoption import refuse_deleted
 from tracking.datasets import load_problem, log_parquet, split_path
+from tracking.kept_files import load_rows
 from tracking.runs import Lineage, find_run
 from treeline import UserError
 from treeline.data.chunks import chunks
@@ -60,8 +62,8 @@ def _judged_answers(evaluation_run_id: str) -> pd.DataFrame:
         return pd.DataFrame()
     try:
         refuse_deleted(mlflow.get_run(evaluation_run_id))
-        path = mlflow.artifacts.download_artifacts(run_id=evaluation_run_id, artifact_path=f"{ANSWERS}.parquet")
+        path = Path(mlflow.artifacts.download_artifacts(run_id=evaluation_run_id, artifact_path=f"{ANSWERS}.parquet"))
     except (MlflowException, OSError, UserError) as error:
         logger.warning(f"the drift of the answers is not measured: {error}")
         return pd.DataFrame()
-    return pd.read_parquet(path)
+    return load_rows(evaluation_run_id, path)

@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from tracking.adoption import check_environment, refuse_deleted, take_over
 from tracking.closing import HEARTBEAT, heartbeat
+from tracking.kept_files import load_document
 from tracking.owners import this_process
 from tracking.store import check_room, choose_experiment
 from treeline import UserError
@@ -145,7 +146,7 @@ def logged_settings(run: Run) -> dict[str, str]:
     quotes), and MLflow cuts them at 6,000 characters. The parameters are all that runs of before that file have.
     """
     kept = {each.path for each in mlflow.MlflowClient().list_artifacts(run.info.run_id)}
-    given = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/{SETTINGS}") if SETTINGS in kept else run.data.params
+    given = load_document(run.info.run_id, SETTINGS) if SETTINGS in kept else run.data.params
     return {name.replace("-", "_"): value for name, value in given.items()}
 
 

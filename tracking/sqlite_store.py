@@ -29,6 +29,7 @@ from tracking.sqlite_files import (
     tables_of,
     temporary_file,
 )
+from tracking.store_errors import store_error
 from treeline import StoreError
 from treeline.interruption import stop_if_wished
 
@@ -126,6 +127,12 @@ def _wait_for_others(path: Path) -> None:
 def _make(uri: str, path: Path) -> None:
     """Make a store as MLflow would, under another name, and rename it when it is whole."""
     with temporary_file(path) as fresh:
+        try:
+            fresh.touch()
+            fresh.unlink()  # what a folder refuses is told at once; MLflow would try for a minute
+        except OSError as error:
+            why = f"cannot be made ({error.strerror}): name another with MLFLOW_TRACKING_URI"
+            raise store_error(error) or StoreError(f"The store {path} {why}.") from error
         _get_sqlalchemy_store(beside(uri, fresh), None).engine.dispose()
         if state_of(path) is State.MISSING:  # or else a process that knows no lock of ours was quicker
             fresh.replace(path)

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import mlflow
 from mlflow.exceptions import MlflowException
@@ -54,6 +54,10 @@ def open_store() -> None:
         StoreError: it cannot be reached, read or written, or a newer MLflow wrote it.
     """
     uri, wait = mlflow.get_tracking_uri(), _wait_seconds()
+    try:
+        urlsplit(uri)
+    except ValueError as error:
+        raise UserError(f"MLFLOW_TRACKING_URI got {uri!r}, which is no address: {error}.") from None
     if uri.startswith(("http://", "https://")):
         reach_server(uri, wait or 0)
         be_patient(uri, PATIENCE_SECONDS if wait is None else wait)

@@ -29,7 +29,7 @@ OF_DISKS = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), FULL),
     **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), DENIED),
     **dict.fromkeys((errno.EIO, errno.ESTALE), "cannot be read or written for an error of its disk: look after that"),
-    errno.ENOTDIR: "is a file where a folder is needed: move it away, " + AGAIN,
+    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), "is a file where a folder is needed: move it away, " + AGAIN),
 }
 # What SQLite says, alone or in the words of MLflow, SQLAlchemy and Optuna.
 OF_SQLITE = {
@@ -137,6 +137,10 @@ def _told_of_text(uri: str, text: str, remote: bool) -> str:
         return str(status_error(uri, int(found["status"]), text.partition("Response body: ")[2]))
     if "OperationalError" in text or "sqlite3.DatabaseError" in text or "not a database" in text:
         return f"The store {shown(uri)} {_told_of_database(text)}."
+    if "unsupported URI" in text:
+        return (
+            f"MLFLOW_TRACKING_URI got {shown(uri)!r}, of a kind that MLflow does not know: use sqlite:/// or http://."
+        )
     if "malformed" in text:
         return f"The store {shown(uri)} {BROKEN}."
     if found:

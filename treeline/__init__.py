@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from treeline.model.estimator import TreelineClassifier, TreelineRegressor
 
 __version__ = "0.1.0"
+MAX_WORD_COMPARED = 1_000  # signs of a word that could be another misspelled; comparing takes their square
 
 
 class UserError(Exception):
@@ -31,7 +32,7 @@ class RefusedError(UserError):
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Say which of the known words was probably meant: `" Did you mean 'x'?"`, or an empty string."""
-    match = difflib.get_close_matches(word, list(known), n=1)
+    match = difflib.get_close_matches(word, list(known), n=1) if len(word) <= MAX_WORD_COMPARED else []
     return f" Did you mean {match[0]!r}?" if match else ""
 
 

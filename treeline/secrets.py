@@ -7,7 +7,10 @@ HIDDEN = "***"  # stands where a secret stood
 _PORT = r"(?!\d{1,5}(?![\w@]))"
 # What stands before the host: up to the `@`, or, as databases allow, a password of any signs.
 _USER = re.compile(rf"(?<=://)(?:[^\s/?#]*|[^\s/?#@:\[]*:(?!:){_PORT}[^@\n]*)@")
-_BARE_USER = re.compile(rf"[^\s:@/'\"]+:(?!\*){_PORT}[^\s:@/'\"]+@")  # of a URL whose `//` was forgotten
+# Of a URL whose `//` was forgotten; where a word begins alone, for at each of its signs it would take their square.
+_BARE_USER = re.compile(
+    rf"(?<![^\s:@/'\"])[^\s:@/'\"]+:(?!\*){_PORT}[^\s:@/'\"]+@"
+)  # of a URL whose `//` was forgotten
 # Quotes and stops behind a URL belong to the sentence.
 _END = r"(?=['\")\]},.;:>]*(?:\s|$))"
 _QUERY = re.compile(rf"(\w://[^\s?#]*[?#])\S+?{_END}|(\?)[\w.%~$\[\]-]+=\S*?{_END}")

@@ -86,7 +86,7 @@ class FileSettings:
         """
         found: set[int] = set()
         for part in filter(None, (part.strip() for part in self.skip_rows.split(","))):
-            match = re.fullmatch(r"(\d{1,9})(?:\s*-\s*(\d{1,9}))?", part)
+            match = re.fullmatch(r"([0-9]{1,9})(?:\s*-\s*([0-9]{1,9}))?", part)
             first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
             if not 1 <= first <= last or last - first >= MAX_SKIPPED:
                 raise UserError(

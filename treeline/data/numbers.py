@@ -32,6 +32,7 @@ _NO_UNITS = (
     "|july|august|september|october|november|december"
 )
 NO_UNITS = frozenset(_NO_UNITS.split("|"))
+_GIVEN = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?\s*", re.ASCII | re.IGNORECASE)
 BOUNDS = ("<=", ">=", "<", ">", "≤", "≥", "~", "≈")
 MAX_WORDS = 5  # different words that are no numbers, up to which a column of numbers may hold them as gaps
 MAX_SHARE_OF_WORDS = 0.05  # of the cells, likewise
@@ -47,6 +48,17 @@ _PARTS = re.compile(
     r"(?P<core>[0-9](?:[0-9.,' ]*[0-9])?|(?<![^\W\d_])[.,][0-9]+|[0-9]+[.,])"  # the point of Rs.500 is not its own
     r"(?P<power>[eE][+-][0-9]+)?(?P<behind>[+-](?=$|\s[^\W\d_]))?\s*(?P<after>[^0-9\s.,:;_+\-][^;|]{0,19})?"
 )
+
+
+def plain_number(text: str) -> float:
+    """Read a number that a person gave as a setting: 10, 0.5, 1e-3.
+
+    Raises:
+        ValueError: it is none, or spelled as Python alone would: 1_000, other digits than 0 to 9, nan, inf.
+    """
+    if not _GIVEN.fullmatch(text):
+        raise ValueError("input should be a valid number, such as 10, 0.5 or 1e-3")
+    return float(text)
 
 
 @dataclass(frozen=True)

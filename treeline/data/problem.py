@@ -309,12 +309,19 @@ def storable(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _asked_kinds(settings: TableSettings, names: list[str]) -> dict[str, str]:
-    """Give the kind of each column that the user has named."""
-    return {
-        name: kind
-        for setting, kind in KINDS_BY_SETTING.items()
-        for name in read_names(getattr(settings, setting), names, setting)
-    }
+    """Give the kind of each column that the user has named.
+
+    Raises:
+        UserError: a name is unknown, or stands in the lists of two kinds.
+    """
+    asked: dict[str, str] = {}
+    for setting, kind in KINDS_BY_SETTING.items():
+        for name in read_names(getattr(settings, setting), names, setting):
+            if name in asked:
+                other = next(each for each, known in KINDS_BY_SETTING.items() if known == asked[name])
+                raise UserError(f"{other} and {setting} both name {name!r}: name it in one of them.")
+            asked[name] = kind
+    return asked
 
 
 def _check_any_left(columns: Columns, left_out: dict[str, str]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from treeline import UserError, nearest
+from treeline.data.numbers import plain_number
 from treeline.data.problem import Problem
 from treeline.data.sentences import figure
 from treeline.evaluation.criteria import parse_costs
@@ -88,7 +89,7 @@ class AnswerSettings:
 
     def _number(self) -> float:
         try:
-            return float(self.threshold)
+            return plain_number(self.threshold) if isinstance(self.threshold, str) else float(self.threshold)
         except (TypeError, ValueError):
             return float("nan")
 

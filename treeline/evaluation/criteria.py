@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from treeline import UserError, nearest
+from treeline.data.numbers import plain_number
 from treeline.data.sentences import figure
 from treeline.metrics import CLASSIFICATION, REGRESSION, metrics_of
 
@@ -53,7 +54,7 @@ def parse_numbers(text: str, setting: str, example: str) -> dict[str, float]:
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, _, value = part.partition("=")
         try:
-            number = float(value)
+            number = plain_number(value)
         except ValueError:
             number = math.nan
         if not name.strip() or not math.isfinite(number):
@@ -68,13 +69,17 @@ def parse_thresholds(text: str) -> dict[str, float]:
     """Read `accuracy=0.9,log_loss=0.3` into a mapping; the metric's direction says which side is good.
 
     Raises:
-        UserError: a part is no `metric=number`, or no task has the metric.
+        UserError: a part is no `metric=number`, no task has the metric, or no model can reach the number.
     """
     thresholds = parse_numbers(text, "min_score", "accuracy=0.9")
     known = [*CLASSIFICATION, *REGRESSION]
-    for name in thresholds:
+    for name, threshold in thresholds.items():
         if name not in known:
             raise UserError(f"Unknown metric {name!r} in min_score.{nearest(name, known)} Use {', '.join(known)}.")
+        rises = ({**CLASSIFICATION, **REGRESSION})[name].greater_is_better
+        if threshold > 1 if rises else threshold < 0:
+            best = "at most 1" if rises else "at least 0"
+            raise UserError(f"min_score asks {name}={threshold:g}, and {name} is {best}: no model can reach it.")
     return thresholds
 
 

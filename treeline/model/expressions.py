@@ -134,7 +134,7 @@ def parse_derived(text: str, kinds: Mapping[str, str], left_out: Mapping[str, st
         left_out: columns that the model does not read, and why.
 
     Raises:
-        UserError: a definition is malformed, names an unknown column or one of text, or a name that is taken.
+        UserError: a definition is malformed, names an unknown column, none or one of text, or a name that is taken.
     """
     derived: dict[str, str] = {}
     for definition in filter(None, (part.strip() for part in re.findall(r"(?:`[^`]*`|[^;\n])+", text))):
@@ -144,7 +144,10 @@ def parse_derived(text: str, kinds: Mapping[str, str], left_out: Mapping[str, st
             raise UserError(f"Cannot read the derived column {definition!r}: write name = expression.")
         if name in kinds or name in derived:
             raise UserError(f"The derived column {name!r} has the name of another column: choose a new name.")
-        for column in Expression(expression.strip()).columns:
+        columns = Expression(expression.strip()).columns
+        if not columns:
+            raise UserError(f"The derived column {name!r} reads no column: each row would have the same value in it.")
+        for column in columns:
             _check_operand(name, column, kinds, left_out or {})
         derived[name] = expression.strip()
     return derived
@@ -175,6 +178,8 @@ def add_derived(problem: "Problem", text: str) -> "Problem":
         UserError: as `parse_derived`.
     """
     derived = parse_derived(text, problem.kinds, problem.left_out)
+    if problem.target in derived:
+        raise UserError(f"The derived column {problem.target!r} has the name of the target: choose a new name.")
     return replace(problem, derived=derived or derived_by_default(problem.table, problem.kinds))
 
 

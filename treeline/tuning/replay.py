@@ -55,19 +55,21 @@ def recorded_trials(rows: Sequence[Mapping[str, str]], space: Mapping[str, BaseD
         space: what a trial may draw.
 
     Raises:
-        UserError: a trial drew otherwise than this space does.
+        UserError: a trial cannot be read, or drew otherwise than this space does.
     """
     found = []
     for row in rows:
-        state = TrialState[row["state"]]
-        lacking = [name for name in space if not row.get(f"params_{name}")]
+        try:
+            state, trained = TrialState[row["state"]], int(float(row.get("user_attrs_trained") or 0))
+            lacking = [name for name in space if not row.get(f"params_{name}")]
+            params = {name: _drawn(space[name], row[f"params_{name}"]) for name in space if name not in lacking}
+        except (LookupError, ValueError, TypeError):
+            raise UserError(f"The recorded trial {row.get('number')!r} cannot be read: its table is damaged.") from None
         if lacking and state in (TrialState.COMPLETE, TrialState.PRUNED):
             raise UserError(
                 f"The recorded trial {row['number']} has no {lacking[0]}, which the search space draws: that is "
                 "another space than the study had."
             )
-        params = {name: _drawn(space[name], row[f"params_{name}"]) for name in space if name not in lacking}
-        trained = int(float(row.get("user_attrs_trained") or 0))
         found.append(Recorded(state, params, trained, row.get("user_attrs_error", "")))
     return found
 

@@ -18,6 +18,8 @@ from treeline.tuning.study import STARTUP_TRIALS, counted
 
 MIN_TRIALS_FOR_EARLY = 20  # of a study that can spend one early on a lower learning rate
 MAX_SEED = 2**31 - 1  # that XGBoost takes
+MAX_TRIALS = 1_000_000  # of a study; drawing the next takes longer with each
+MAX_TIMEOUT = 31_622_400  # seconds, a year
 MIN_ROUNDS_SHARE = 0.75  # a trial at 1/n of the best one's rate must be allowed this times n times its rounds
 
 AskedMetric = Literal[
@@ -40,8 +42,8 @@ class SearchSettings:
     """What a person asks of a search.
 
     Attributes:
-        n_trials: of the study, from 1.
-        timeout: seconds after which it ends, from 0; 0 sets no limit.
+        n_trials: of the study, from 1 to `MAX_TRIALS`.
+        timeout: seconds after which it ends, from 0 to `MAX_TIMEOUT`; 0 sets no limit.
         metric: to optimise; `auto` is log_loss, or rmse for regression. Rounds are counted by a loss where XGBoost does
             not measure the metric itself (`treeline.model.cross_validation.Measure.loss`).
         folds: of the cross-validation, from 2.
@@ -63,13 +65,15 @@ class SearchSettings:
         Raises:
             UserError: names the setting and what it may be.
         """
-        for name, least, most in (("n_trials", 1, math.inf), ("folds", 2, math.inf), ("seed", 0, MAX_SEED)):
+        for name, least, most in (("n_trials", 1, MAX_TRIALS), ("folds", 2, math.inf), ("seed", 0, MAX_SEED)):
             value = getattr(self, name)
             if not isinstance(value, int | np.integer) or isinstance(value, bool) or not least <= value <= most:
                 ends = f"from {least}" + (f" to {most}" if most < math.inf else "")
                 raise UserError(f"{name} got {value!r}: it must be a whole number {ends}.")
-        if not isinstance(self.timeout, Real) or isinstance(self.timeout, bool) or not 0 <= self.timeout < math.inf:
-            raise UserError(f"timeout got {self.timeout!r}: it must be seconds from 0; 0 sets no limit.")
+        if not isinstance(self.timeout, Real) or isinstance(self.timeout, bool) or not 0 <= self.timeout <= MAX_TIMEOUT:
+            raise UserError(
+                f"timeout got {self.timeout!r}: it must be seconds from 0 to {MAX_TIMEOUT}; 0 sets no limit."
+            )
         if self.metric not in get_args(AskedMetric):
             raise UserError(f"metric got {self.metric!r}: use {', '.join(get_args(AskedMetric))}.")
         if not isinstance(self.search_space, Mapping):

@@ -1,8 +1,6 @@
 """The search space: what a trial may draw, and the known good points that a study tries first."""
 
 import contextlib
-import math
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
@@ -13,6 +11,7 @@ import yaml
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from treeline import UserError, nearest
+from treeline.data.numbers import plain_number
 from treeline.model.boosting import ABSOLUTE_ERROR, SQUARED_ERROR, TWEEDIE
 from treeline.model.constraints import CONSTRAINTS, read_constraint
 
@@ -65,38 +64,36 @@ DEEP = SAMPLED | {"max_depth": 10, "min_child_weight": 0.6}
 # instead of each tree).
 SHALLOW = {"learning_rate": 0.088, "max_depth": 5, "min_child_weight": 0.63, "colsample_bylevel": 0.66}
 
+MAX_BYTES = 250_000  # of a file of a search space; its own reader takes seconds for as many
+MAX_WHOLE, LEAST_SHARE, MAX_FLOAT = 2**31 - 1, 1e-9, 1e38  # that XGBoost takes, in 32 bits
 HELD_LEARNING_RATE = 0.08  # at which a study learns until its end: that of the meta-tuned defaults for classification
 
 
 @dataclass(frozen=True)
 class Legal:
-    """What XGBoost takes for a parameter: numbers from `low` (itself allowed unless `above`) to `high`."""
+    """What XGBoost takes for a parameter, in its 32 bits: numbers from `low` to `high`."""
 
     whole: bool = False
     low: float = 0.0
-    high: float = math.inf
-    above: bool = False
+    high: float = MAX_FLOAT
 
     def __str__(self) -> str:
         """Say it in words."""
-        ends = f"{'above' if self.above else 'from'} {self.low:g}" + (
-            f" to {self.high:g}" if self.high < math.inf else ""
-        )
-        return f"a {'whole ' if self.whole else ''}number {ends}"
+        return f"a {'whole ' if self.whole else ''}number from {self.low:g} to {self.high:.10g}"
 
     def holds(self, value: Any) -> bool:
         """Tell whether a value is one of them."""
-        number = isinstance(value, Real) and not isinstance(value, bool)
-        if not number or not abs(value) <= sys.float_info.max or (self.whole and value != int(value)):
+        if not isinstance(value, Real) or isinstance(value, bool) or not self.low <= float(value) <= self.high:
             return False
-        return (value > self.low if self.above else value >= self.low) and value <= self.high
+        return not self.whole or float(value).is_integer()
 
 
-SHARE = Legal(high=1, above=True)
+SHARE = Legal(low=LEAST_SHARE, high=1)
+COUNT = Legal(whole=True, low=1, high=MAX_WHOLE)
 LEGAL: dict[str, Legal] = {
     "learning_rate": SHARE,
-    "max_depth": Legal(whole=True, low=1),
-    "max_leaves": Legal(whole=True),
+    "max_depth": COUNT,
+    "max_leaves": Legal(whole=True, high=MAX_WHOLE),
     "min_child_weight": Legal(),
     "subsample": SHARE,
     "colsample_bytree": SHARE,
@@ -106,9 +103,9 @@ LEGAL: dict[str, Legal] = {
     "reg_lambda": Legal(),
     "gamma": Legal(),
     "max_delta_step": Legal(),
-    "scale_pos_weight": Legal(above=True),
-    "max_cat_to_onehot": Legal(whole=True, low=1),
-    "max_cat_threshold": Legal(whole=True, low=1),
+    "scale_pos_weight": Legal(low=LEAST_SHARE),
+    "max_cat_to_onehot": COUNT,
+    "max_cat_threshold": COUNT,
 }
 CHOICES: dict[str, tuple[str, ...]] = {
     "grow_policy": ("depthwise", "lossguide"),
@@ -199,12 +196,44 @@ def _moved(value: Any, distribution: BaseDistribution) -> Any:
     return min(max(value, distribution.low), distribution.high)
 
 
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without what a search space has no use for: a key twice, of which YAML keeps the last, and aliases, by which
+    a few lines stand for gigabytes, or for themselves.
+    """
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.MarkedYAMLError(problem="an alias such as *a is not read")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for name in names:
+            if names.count(name) > 1:
+                raise yaml.MarkedYAMLError(problem=f"{name!r} stands twice", problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def _read_yaml(path: str) -> dict[str, Any]:
     try:
-        entries = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError:
-        raise UserError(f"No readable file {str(Path(path).absolute())!r} for search_space.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = b""
+        if readable := Path(path).is_file():  # a device has no end, and a pipe may have no beginning
+            with Path(path).open("rb") as file:
+                content = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError):
+        readable = False
+    if not readable:
+        raise UserError(f"No readable file {str(Path(path).absolute())!r} for search_space.")
+    if len(content) > MAX_BYTES:
+        raise UserError(f"{path} is no search space: it has more than {MAX_BYTES:,} bytes.")
+    try:
+        entries = yaml.load(content.decode(), Loader=_PlainLoader)
+    except RecursionError:
+        raise UserError(f"{path} is no search space: it is nested too deep.") from None
+    except yaml.MarkedYAMLError as error:
+        line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise UserError(f"{path} is no YAML{line}: {error.problem or error.context}.") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, a date that is none, a number of 5,000 digits
         raise UserError(f"{path} is no YAML: {str(error).splitlines()[0]}.") from None
     if not isinstance(entries, dict):
         raise UserError(f"{path} must map parameters to values, such as `max_depth: {{low: 3, high: 8}}`.")
@@ -218,7 +247,7 @@ def _legal(where: str, name: str, value: Any) -> Any:
         return value
     if isinstance(value, str):
         with contextlib.suppress(ValueError):
-            value = float(value)  # YAML reads 1e-3, without a point, as text
+            value = plain_number(value)  # YAML reads 1e-3, without a point, as text
     if not LEGAL[name].holds(value):
         raise UserError(f"{name} in {where} got {value!r}: give {LEGAL[name]}, a list of them, or {{low: , high: }}.")
     return int(value) if LEGAL[name].whole else float(value)

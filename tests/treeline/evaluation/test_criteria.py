@@ -178,3 +178,9 @@ def test_every_missed_threshold_is_told_in_the_order_asked() -> None:
 )
 def test_only_better_and_not_worse_look_at_the_champion(promote: str, compares: bool) -> None:
     assert Criteria("accuracy", promote=promote).compares is compares
+
+
+@pytest.mark.parametrize("text", ["accuracy=1.01", "r2=2", "log_loss=-0.1", "rmse=-1"])
+def test_a_threshold_that_no_model_can_reach_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="no model can reach it"):
+        parse_thresholds(text)
