@@ -165,11 +165,16 @@ def _forget() -> None:
 
 
 def _copy(source: Path, folder: Path) -> Store:
-    """Copy a store's database; what is written from now on lies below its own folder."""
+    """Copy a store and its artifacts: an evaluation writes its card beside the model."""
+    from tracking.relocation import PLACES
+
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(source / "mlflow.db", folder / "mlflow.db")
+    if (source / "mlruns").is_dir():
+        shutil.copytree(source / "mlruns", folder / "mlruns")
     with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as database, database:
-        database.execute("UPDATE experiments SET artifact_location = ? || experiment_id", (f"{folder}/mlruns/",))
+        for table, column in PLACES.items():
+            database.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (f"{source}/", f"{folder}/"))
     return Store(folder)
 
 
@@ -292,7 +297,7 @@ def diabetes(run_chain: Callable[[str], Store]) -> Iterator[Store]:
 
 @contextlib.contextmanager
 def copy_of(chain: Store, folder: Path) -> Iterator[Store]:
-    """A copy of a chain's store to write in; its artifacts stay where they are, new ones go below the folder."""
+    """A copy of a chain's store to write in."""
     store = Store(_copy(chain.folder, folder).folder, chain.parent)
     with mlflow_at(store):
         yield store
