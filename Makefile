@@ -126,7 +126,7 @@ bench-honesty: env ## Every kind of figure against a known truth, by simulation;
 	@$(BIN)/pip install -q --disable-pip-version-check -r benchmarks/requirements-honesty.txt
 	@cd benchmarks && OMP_NUM_THREADS=1 python honesty.py $(ARGS)
 
-bench-faults: env ## Kills, stops, full disks, several at once, bad inputs and requests; ARGS="--full" for hours of it
+bench-faults: env-dev ## Kills, stops, full disks, several at once, bad inputs and requests; ARGS="--full" for hours of it
 	@cd benchmarks && python faults.py $(ARGS)
 
 prune: env ## List runs in the trash, leftover environments and the like with their sizes; delete them after a yes, or YES=1

@@ -9,8 +9,12 @@ import argparse
 import sys
 import time
 from importlib import import_module
+from pathlib import Path
 
 from faults_outcome import Outcome
+
+# The inputs and requests that tests draw, and what they are drawn against.
+sys.path[:0] = [str(Path(__file__).resolve().parents[1] / folder) for folder in (".", "tests")]
 
 PARTS = ["kills", "stops", "starts", "disks", "inputs", "requests", "clients"]
 

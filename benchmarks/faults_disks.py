@@ -17,8 +17,8 @@ from faults_outcome import Outcome
 
 TIMES = {True: 65, False: 13}
 ROOM = "512m"
-SPARE_KIB = 6_000  # that a command may write in these folders at most, roughly
-WITHIN_SECONDS = 60  # of a command that has no room; it says so within 30 once it meets the end
+SPARE_KIB = 2_000  # that are left at most when the disk fills up
+WITHIN_SECONDS = 90  # of a command that has no room
 
 
 @contextlib.contextmanager
@@ -44,17 +44,23 @@ def used_kib(folder: Path) -> int:
 
 
 def full(place: Place, scene: Scene, random: Random) -> tuple[str, list[str]]:
-    """Leave a little room, run a command, make room, run it again."""
+    """Fill the disk before a command or while it runs, or let nobody write; make room, and run it again."""
+    moment = random.choice([0.0, random.uniform(0, place.time(scene))])
     place.put_back(scene.before)
-    writable = random.random() > 0.1
-    room = random.randrange(SPARE_KIB)
-    remount(place.folder, f"size={used_kib(place.folder) + room}k" if writable else "ro")
+    room, writable = random.randrange(SPARE_KIB), random.random() > 0.1
+    command = None
+    if moment:
+        command = Command(place.folder, scene.module, scene.argv)
+        command.process.join(moment)
+    with contextlib.suppress(subprocess.CalledProcessError):  # files are open for writing: it cannot be read-only
+        remount(place.folder, f"size={used_kib(place.folder) + room}k" if writable else "ro")
     case = f"{room} KiB of room" if writable else "a disk only to be read"
-    ended = Command(place.folder, scene.module, scene.argv).wait(WITHIN_SECONDS)
+    ended = (command or Command(place.folder, scene.module, scene.argv)).wait(WITHIN_SECONDS)
     remount(place.folder, f"size={ROOM},rw")
     found = ended.complaints(0, 4)
     if scene.what == "batch-inference":
         found += intact_output(place.folder)
+    case = f"{case} after {moment:.2f} s"
     if ended.code == 0:
         return case, found
     again = Command(place.folder, scene.module, scene.argv).wait()

@@ -14,6 +14,15 @@ from tracking.models import form_names
 NAME = "TableModel"  # of the registered models
 
 
+def last_run_of(database: Path, stage: str) -> str:
+    """Give the id of the last run of a stage."""
+    query = (
+        "select r.run_uuid from runs r join tags t on t.run_uuid = r.run_uuid and t.key = 'stage' and t.value = ? "
+        "order by r.start_time desc limit 1"
+    )
+    return str(_ask(database, query, stage)[0][0])
+
+
 def history_of(database: Path) -> list[dict[str, str]]:
     """Give every move of the champion so far, the oldest first."""
     tags: dict[str, str] = dict(_ask(database, "select key, value from registered_model_tags where name = ?", NAME))
