@@ -12,7 +12,8 @@ from typing import Any
 import mlflow
 import pandas as pd
 from bad_requests import BadRequest, bad_requests
-from faults_chain import NAME, Place
+from faults_chain import Place
+from faults_store import NAME
 from serving import Server
 
 from tracking.models import SERVICE
