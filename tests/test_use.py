@@ -82,7 +82,15 @@ def serving(command: str, port: int, folder: Path) -> Iterator[None]:
 
 def test_every_section_of_the_page_is_run_by_a_test() -> None:
     ran_here = {"A file", "Share it without a server", "Over REST", "Sweeps"}
-    ran_elsewhere = {"In containers": "test_docker.py", "On Spark": "test_spark.py", "A first hour": "test_notebook.py"}
+    ran_elsewhere = {
+        "In containers": "test_docker.py",
+        "On Spark": "test_spark.py",
+        "A first hour": "test_notebook.py",
+        "Runs that ended otherwise": "tracking/test_closing.py",
+        "Passwords and signatures": "tracking/test_secrecy.py",
+        "When the store cannot be used": "tracking/test_store.py",
+        "Exit codes": "test_exit_codes.py",
+    }
     assert set(re.findall(r"^## (.*)$", PAGE, re.MULTILINE)) == ran_here | set(ran_elsewhere)
     for name in ran_elsewhere.values():
         assert (REPOSITORY / "tests" / name).is_file()
