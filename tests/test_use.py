@@ -87,7 +87,7 @@ def test_every_section_of_the_page_is_run_by_a_test() -> None:
         "On Spark": "test_spark.py",
         "A first hour": "test_notebook.py",
         "Runs that ended otherwise": "tracking/test_closing.py",
-        "Passwords and signatures": "tracking/test_secrecy.py",
+        "Passwords and signatures": "test_secrecy.py",
         "When the store cannot be used": "tracking/test_store.py",
         "Exit codes": "test_exit_codes.py",
     }
