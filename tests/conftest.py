@@ -155,6 +155,7 @@ def _forget() -> None:
     """Reset what MLflow remembers from one call to the next."""
     import mlflow
     from mlflow.tracking import fluent
+    from mlflow.tracking._tracking_service import utils
 
     while mlflow.active_run():
         mlflow.end_run()
@@ -162,6 +163,7 @@ def _forget() -> None:
     mlflow.set_registry_uri(None)
     fluent._active_experiment_id = None
     mlflow.clear_active_model()
+    utils._artifact_repos_cache.clear()  # by the ids of runs and models, which the copy of a store has too
 
 
 def _copy(source: Path, folder: Path) -> Store:

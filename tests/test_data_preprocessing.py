@@ -331,7 +331,8 @@ def test_a_bad_table_is_one_sentence_and_leaves_nothing_but_a_failed_run(
 ) -> None:
     make, argv, words = BAD_TABLES[case]
     make()
-    sentence = refused(data_preprocessing.main, "--data", "bad.csv", "--target", "label", *argv)
+    given = {"--data": "bad.csv", "--target": "label"} | dict(zip(argv[::2], argv[1::2], strict=True))
+    sentence = refused(data_preprocessing.main, *(word for pair in given.items() for word in pair))
     assert [word for word in words if word not in sentence] == []
     (run,) = store.runs()
     assert run.info.status == "FAILED"

@@ -317,7 +317,7 @@ def test_what_cannot_be_rolled_back_or_found_is_said(store: Store, refused: Call
     assert "0 have a champion" in refused(model_registry.main, "rollback")
     assert "No registered model 'HilsModel'" in refused(model_registry.main, "lineage", "--model", "HilsModel/1")
     assert "Name a version with --model" in refused(model_registry.main, "lineage")
-    assert "say what to do: rollback, lineage, export-model" in refused(model_registry.main)
+    assert "Say what to do: rollback, lineage, export-model" in refused(model_registry.main)
     store.client.create_registered_model("M")
     store.client.create_model_version("M", str(store.folder))
     assert "its versions are 1" in refused(model_registry.main, "lineage", "--model", "M/2")

@@ -36,7 +36,7 @@ def stop(process: "subprocess.Popen[str]", number: int) -> tuple[int, str, float
 
 def test_chains_that_are_stopped_at_any_moment_leave_nothing_open_and_the_study_goes_on(store: Store) -> None:
     moments, codes = random.Random(0), []
-    for i in range(10):
+    for i in range(5):
         process = start(store, *CHAIN)
         time.sleep(moments.uniform(0, 8))
         code, stderr, seconds = stop(process, signal.SIGTERM if i % 2 else signal.SIGINT)
@@ -48,7 +48,7 @@ def test_chains_that_are_stopped_at_any_moment_leave_nothing_open_and_the_study_
             assert stderr.splitlines()[-1].startswith("interrupted: ")
             assert store.last("main").info.status != "FINISHED"
         codes.append(code)
-    assert codes.count(130) >= 5
+    assert codes.count(130) >= 3
     done = subprocess.run(
         [sys.executable, str(REPOSITORY / "main.py"), *CHAIN],
         cwd=store.folder,

@@ -1,8 +1,11 @@
 """The three registered models that stand for one: registered in step, and found by version or alias."""
 
+import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr
 
 import mlflow
 from loguru import logger
@@ -13,6 +16,7 @@ from tracking.models import form_names
 from tracking.registry_lock import REGISTERING, is_absent, model_lock
 from treeline import UserError, nearest
 
+CHATTER = ("Registered model ", "Successfully registered model ", "Created version ")
 VERSION = re.compile(r"[1-9][0-9]{0,8}")  # as it is spelled; databases know no more than nine digits of it
 
 
@@ -57,7 +61,8 @@ def _register(uris: Mapping[str, str], tags: Mapping[str, str]) -> str:
     made: dict[str, str] = {}
 
     def create(form: str) -> None:
-        made[form] = str(mlflow.register_model(uris[form], form, tags=dict(tags)).version)
+        with _without_chatter():
+            made[form] = str(mlflow.register_model(uris[form], form, tags=dict(tags)).version)
 
     for form in uris:
         create(form)
@@ -67,6 +72,16 @@ def _register(uris: Mapping[str, str], tags: Mapping[str, str]) -> str:
             client.delete_model_version(form, made.pop(form))
             create(form)
     return version
+
+
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Keep MLflow from printing that a name exists already, which is so from the first version on, and the like."""
+    with redirect_stderr(io.StringIO()) as said:
+        yield
+    for line in said.getvalue().splitlines(keepends=True):
+        if not line.startswith(CHATTER):
+            sys.stderr.write(line)
 
 
 def _note_registering(name: str, uris: Mapping[str, str]) -> None:

@@ -138,7 +138,8 @@ def test_whatever_lacks_is_written_again_of_every_trial(tuned: tuple[Store, Any]
     assert again.data.metrics["trials"] == first.data.metrics["trials"]
     assert store.document(again.info.run_id, "best.json") == store.document(first.info.run_id, "best.json")
     mended = [run.info.run_id for run in store.children(again.info.run_id)]
-    assert set(tune(store).data.metrics) == set(again.data.metrics)
+    metrics = (set(each.data.metrics) for each in (tune(store), again))
+    assert len({frozenset(name for name in each if not name.startswith("system/")) for each in metrics}) == 1
     assert [run.info.run_id for run in store.children(store.last("hyperparameters-tuning").info.run_id)] == mended
 
 

@@ -12,6 +12,7 @@ import treeline
 from treeline import UserError
 from treeline.data.splits import Split
 from treeline.model.estimator import TreelineClassifier, TreelineRegressor
+from treeline.tuning.objective import Objective
 from treeline.tuning.search_space import SPACE
 
 QUICK = {"n_trials": 2, "folds": 2}
@@ -99,10 +100,14 @@ def test_rows_that_are_no_frame_are_a_sentence() -> None:
             model.predict(rows)
 
 
-def test_a_search_of_which_no_trial_can_be_used_says_why() -> None:
+def test_a_search_of_which_no_trial_can_be_used_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*given: object) -> None:
+        raise ValueError("none of XGBoost")
+
+    monkeypatch.setattr(Objective, "cross_validate", fail)
     frame = make_table("regression")[["length", "count", TARGET]]
     with pytest.raises(UserError, match=r"^No trial of 2 can be used, the last: "):
-        treeline.fit(frame, TARGET, n_trials=2, folds=2, search_space={"max_depth": 10**12})
+        treeline.fit(frame, TARGET, n_trials=2, folds=2)
 
 
 def test_the_frame_that_was_given_is_left_as_it_was() -> None:
