@@ -33,6 +33,7 @@ from tracking.models import SERVICE, leave_check_to_pipeline
 from tracking.reference import Reference, load_reference
 from tracking.registry import find_version, only_champion
 from tracking.runs import Lineage, stage_run
+from tracking.store_errors import raise_if_of_store
 from treeline import UserError
 from treeline.data.chunks import WRITABLE, count_rows, file_digest
 from treeline.data.drift import drift
@@ -73,9 +74,8 @@ def load(model_uri: str) -> Model:
     uri, version = resolve(model_uri or f"models:/{only_champion('--model-uri')}{SERVICE.suffix}@champion")
     try:
         loaded = mlflow.pyfunc.load_model(uri)
-    except (
-        Exception
-    ) as error:  # whatever MLflow, skops and the classes they name raise for a model that is not to be had
+    except Exception as error:  # whatever MLflow, skops and the classes they name raise for what cannot be loaded
+        raise_if_of_store(error)
         raise UserError(
             f"Cannot load the model {uri}: {(str(error) or type(error).__name__).splitlines()[0]}"
         ) from error

@@ -27,6 +27,7 @@ from tracking.promotion import faults_of_forms
 from tracking.registry import register_in_step, versions_of
 from tracking.registry_lock import is_absent
 from tracking.runs import Lineage
+from tracking.store_errors import raise_if_of_store
 from tracking.unpacking import FORMAT, MANIFEST, VERSION
 from treeline import StoreError, UserError
 from treeline.data.chunks import file_digest
@@ -232,7 +233,8 @@ def _fetch(uri: str, folder: Path, known: str) -> None:
     folder.mkdir(parents=True)
     try:
         mlflow.artifacts.download_artifacts(uri, dst_path=str(folder))
-    except (MlflowException, FileNotFoundError) as error:
+    except (MlflowException, OSError) as error:
+        raise_if_of_store(error)
         why = str(error).splitlines()[0].rstrip(".")
         raise UserError(f"{known} is not exported: the files of {uri} are not to be had: {why}.") from error
 

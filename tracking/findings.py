@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from mlflow.entities import Run
 
 from tracking.kept_files import load_document, reading
+from tracking.store_errors import raise_if_of_store
 from treeline.evaluation.intervals import Interval
 from treeline.interruption import stop_if_wished
 
@@ -87,6 +88,7 @@ class Findings:
         try:
             work()
         except Exception as error:  # whatever a picture or a table raises, the judgement does not hang on it
+            raise_if_of_store(error)
             self.failed.append(f"{name}: {type(error).__name__}: {error}"[:500])
             logger.warning(f"{name} failed and is missing: {error}")
             mlflow.set_tag("failed_parts", "\n".join(self.failed)[:5000])

@@ -9,6 +9,7 @@ import mlflow
 import pandas as pd
 from mlflow.pyfunc import scoring_server
 
+from tracking.store_errors import raise_if_of_store
 from treeline.model.estimator import TreelineClassifier, TreelineRegressor
 from treeline.serving.requests import split_of
 
@@ -38,6 +39,7 @@ def replay_golden_requests(service_uri: str, golden: Mapping[str, Any]) -> list[
         answer = scoring_server.invocations(asked, "application/json", service, service.metadata.get_input_schema())
         answers = json.loads(answer.response)["predictions"] if answer.status == 200 else answer.response
     except Exception as error:  # whatever keeps a model from answering, it does not answer
+        raise_if_of_store(error)
         return [f"the served form does not answer: {type(error).__name__}: {error}"[:500]]
     if answer.status != 200:
         return [f"the served form answers {answer.status}: {answers}"[:500]]

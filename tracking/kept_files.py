@@ -10,7 +10,7 @@ import mlflow
 import pandas as pd
 from mlflow.exceptions import MlflowException
 
-from tracking.store_errors import store_error
+from tracking.store_errors import raise_if_of_store
 from treeline import StoreError
 
 BEST = {"params": dict, "rounds": int, "metric": str, "value": (int, float), "final_rounds": int}
@@ -27,8 +27,7 @@ def reading(run_id: str, name: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        if told := store_error(error):  # the file may be whole, and its server gone
-            raise told from error
+        raise_if_of_store(error)  # the file may be whole, and its server gone
         reason = (str(error).splitlines() or [""])[0][:200].rstrip(".") or type(error).__name__
         raise StoreError(
             f"{name} of the run {run_id} cannot be read: {reason}. It was damaged or deleted: restore it, or run that "

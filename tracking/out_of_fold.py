@@ -9,6 +9,7 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 
 from tracking.kept_files import reading
+from tracking.store_errors import raise_if_of_store
 from treeline.data.problem import Problem
 from treeline.evaluation.predictions import Predictions, as_predictions
 
@@ -40,7 +41,8 @@ def load_out_of_fold(train: pd.DataFrame, tuning_run_id: str) -> OutOfFold | Non
     """
     try:
         path = Path(mlflow.artifacts.download_artifacts(run_id=tuning_run_id, artifact_path=f"{OUT_OF_FOLD}.parquet"))
-    except (MlflowException, OSError):
+    except (MlflowException, OSError) as error:
+        raise_if_of_store(error)
         return None
     with reading(tuning_run_id, path.name):
         found = pd.read_parquet(path)

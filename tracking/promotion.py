@@ -15,6 +15,7 @@ from tracking.datasets import load_problem, load_split
 from tracking.golden_requests import GOLDEN_REQUESTS, replay_golden_requests
 from tracking.models import BOOSTER, PIPELINE, SERVICE, Form
 from tracking.runs import Lineage, find_run
+from tracking.store_errors import raise_if_of_store
 from treeline import UserError
 from treeline.data.problem import Problem
 from treeline.evaluation.comparison import Comparison, Contest, Decision, compare
@@ -119,6 +120,7 @@ def load_pipeline(name: str, version: str) -> TreelineClassifier | TreelineRegre
         return mlflow.sklearn.load_model(uri)
     # Whatever MLflow, skops and the classes it names raise where a class has moved or a file is gone.
     except Exception as error:
+        raise_if_of_store(error)
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
         raise UserError(
             f"{uri} cannot be loaded here ({reason}): it was made by another version of Treeline or of a library, or "
@@ -144,6 +146,7 @@ def faults_of_forms(uris: Mapping[str, str], golden: Mapping[str, Any] | None) -
         try:
             load(uris[form.suffix])
         except Exception as error:  # whatever MLflow, skops and XGBoost raise for what they cannot load
+            raise_if_of_store(error)
             reason = str(error).splitlines()[0] if str(error) else "no reason given"
             found.append(f"the form {uris[form.suffix]} cannot be loaded: {type(error).__name__}: {reason}"[:500])
     return found if golden is None else [*found, *replay_golden_requests(uris[SERVICE.suffix], golden)]
@@ -154,7 +157,8 @@ def golden_requests_of(training_run_id: str) -> Mapping[str, Any] | None:
     try:
         run = mlflow.get_run(training_run_id)
         return dict(mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/{GOLDEN_REQUESTS}"))
-    except (MlflowException, OSError, ValueError):
+    except (MlflowException, OSError, ValueError) as error:
+        raise_if_of_store(error)
         return None
 
 
@@ -228,5 +232,6 @@ def _tags_of(name: str, version: str) -> dict[str, str]:
     """
     try:
         return dict(mlflow.MlflowClient().get_model_version(name, version).tags)
-    except MlflowException:
+    except MlflowException as error:
+        raise_if_of_store(error)
         raise UserError("this version is no longer registered") from None

@@ -4,6 +4,7 @@ Only errors of a disk, a database or a server are told so; any other is a defect
 """
 
 import errno
+import os
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -75,6 +76,18 @@ def store_error(error: BaseException) -> StoreError | None:
     return None
 
 
+def raise_if_of_store(error: BaseException) -> None:
+    """Let nobody take a full disk or a server that is gone for a fault of what was to be read from it.
+
+    To be called first wherever whatever goes wrong is told as something else.
+
+    Raises:
+        StoreError: a store is to blame.
+    """
+    if told := store_error(error):
+        raise told from error
+
+
 def server_error(uri: str, reason: str, remedy: str = WORKS) -> StoreError:
     """Tell that a server is out of reach, why, and what to do."""
     return StoreError(f"The tracking server {shown(uri)} {reason}: {remedy}.")
@@ -143,6 +156,9 @@ def _told_of_text(uri: str, text: str, remote: bool) -> str:
         )
     if "malformed" in text:
         return f"The store {shown(uri)} {BROKEN}."
+    for code, told in OF_DISKS.items():
+        if os.strerror(code) in text:
+            return f"A file of the store {shown(uri)} {told}."
     if found:
         return str(server_error(uri, network_reason(Exception(text))))
     return ""

@@ -1,8 +1,14 @@
 """What a store's errors are told as: those of disks, databases and servers in a sentence, a defect not at all."""
 
 import errno
+import os
 import sqlite3
+from collections.abc import Callable
+from pathlib import Path
 
+import mlflow
+import mlflow.sklearn  # not loaded by name alone
+import pandas as pd
 import pytest
 import requests
 from conftest import Store
@@ -10,6 +16,11 @@ from mlflow.exceptions import MlflowException
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+import batch_inference
+from tracking import bundle, promotion
+from tracking.findings import Findings
+from tracking.golden_requests import replay_golden_requests
+from tracking.out_of_fold import load_out_of_fold
 from tracking.store_errors import shown, store_error
 from treeline import StoreError
 
@@ -114,3 +125,31 @@ def test_a_store_is_named_without_secrets() -> None:
     assert shown(SERVER) == "http://tracking.test:5000/base"
     assert shown("postgresql://me:secret@db/name") == "postgresql://db/name"
     assert shown("sqlite:////a/mlflow.db") == "/a/mlflow.db"
+
+
+@pytest.mark.parametrize(
+    "reads",
+    [
+        lambda: promotion.load_pipeline("M", "1"),
+        lambda: promotion.faults_of_forms(dict.fromkeys(("", "Booster", "Service"), "models:/M/1"), {}),
+        lambda: promotion.golden_requests_of("0" * 32),
+        lambda: replay_golden_requests("models:/M/1", {}),
+        lambda: batch_inference.load("runs:/1/model"),
+        lambda: bundle._fetch("models:/M/1", Path("files"), "M version 1"),
+        lambda: Findings().attempt("picture", full_disk),
+        lambda: load_out_of_fold(pd.DataFrame(), "0" * 32),
+    ],
+)
+def test_a_full_disk_is_nobodys_fault_but_the_disks(
+    store: Store, monkeypatch: pytest.MonkeyPatch, reads: Callable[[], object]
+) -> None:
+    for place, name in [(mlflow.sklearn, "load_model"), (mlflow.pyfunc, "load_model"), (mlflow, "get_run")]:
+        monkeypatch.setattr(place, name, full_disk)
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", full_disk)
+    with pytest.raises(StoreError, match=r"full disk: make room"):
+        reads()
+
+
+def full_disk(*given: object, **named: object) -> None:
+    """Fail as MLflow does when it copies files to a disk without room."""
+    raise MlflowException(f"The following failures occurred: [Errno 28] {os.strerror(errno.ENOSPC)}")

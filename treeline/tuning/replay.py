@@ -102,7 +102,11 @@ def replay(objective: Objective, study: optuna.Study, log: TrialLog, recorded: S
             reported[step] = value
             return False
 
-        result = objective.cross_validate(each.params, log.add, note, each.trained)
+        try:
+            result = objective.cross_validate(each.params, log.add, note, each.trained)
+        except KeyboardInterrupt:
+            log.end("KILLED", {}, {}, status="KILLED")
+            raise
         attributes = {"rounds": result.rounds, "trained": each.trained, "value": result.value}
         study.add_trial(
             create_trial(

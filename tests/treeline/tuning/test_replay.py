@@ -3,6 +3,7 @@
 import csv
 import io
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import optuna
@@ -94,3 +95,21 @@ def test_a_trial_of_another_space_is_refused() -> None:
     wider = objective.space | {"gamma": optuna.distributions.FloatDistribution(0, 1)}
     with pytest.raises(UserError, match=r"^The recorded trial 0 has no gamma"):
         recorded_trials(rows_of(study), wider)
+
+
+def test_a_stop_ends_the_record_of_the_trial_that_it_met(monkeypatch: pytest.MonkeyPatch) -> None:
+    objective, study = begun(points=True)
+    run_study(objective, study, NoLog(), SearchSettings(n_trials=1))
+    again, ended = begun(points=False)[1], []
+
+    class Log(NoLog):
+        def end(self, *given: Any, **named: Any) -> None:
+            ended.append((given, named))
+
+    def stopped(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Objective, "cross_validate", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        replay(objective, again, Log(), recorded_trials(rows_of(study), objective.space))
+    assert ended == [(("KILLED", {}, {}), {"status": "KILLED"})]
