@@ -11,7 +11,9 @@ Run: serve.py [--host HOST] [--port PORT] [--max-body MIB] [--patience SECONDS] 
 
 import argparse
 import os
+import re
 import shutil
+import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -20,15 +22,27 @@ from typing import NoReturn
 import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
+from sqlalchemy.exc import SQLAlchemyError
 
 SERVICE = "Service"  # tracking.models.SERVICE.suffix: an image of MLServer takes this file without the others
-USER_ERROR, STORE_ERROR = 1, 4  # exit codes, as those of utils.command
+USER_ERROR, COMMAND_LINE, STORE_ERROR = 1, 2, 4  # exit codes, as those of utils.command
+# The login and the query of a URL, up to the next blank. For the same reason not treeline.secrets, and so stricter.
+SECRETS = re.compile(r"(?<=://)\S*@|(?<=\?)\S+")
 
 
 def fail(sentence: str, code: int = USER_ERROR) -> NoReturn:
-    """End with a sentence."""
-    sys.stderr.write(f"error: {sentence}\n")
+    """End with a sentence, in which no password of the store's address stands."""
+    told = SECRETS.sub(lambda found: "***@" if found[0].endswith("@") else "***", sentence)
+    sys.stderr.write(f"error: {told}\n")
     sys.exit(code)
+
+
+class Parser(argparse.ArgumentParser):
+    """Tells a wrong command line as every other mistake is told."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with a sentence."""
+        fail(f"Cannot read the command line: {message}. See python serve.py --help.", COMMAND_LINE)
 
 
 def fetch(name: str, folder: Path) -> str:
@@ -55,9 +69,12 @@ def fetch(name: str, folder: Path) -> str:
         if (folder / "MLmodel").is_file():
             shutil.rmtree(folder)
         mlflow.artifacts.download_artifacts(f"models:/{name}{SERVICE}/{champions[name]}", dst_path=str(folder))
-    except (MlflowException, OSError) as error:
+    except ImportError as error:
+        fail(f"The store {store} needs a driver that is not installed: {error}.")
+    except (MlflowException, SQLAlchemyError, OSError) as error:
         fail(
-            f"Cannot take the champion of {name} out of the store {store}: {str(error).rstrip('.')}. "
+            f"Cannot take the champion of {name} out of the store {store}: "
+            f"{str(error).partition(chr(10))[0].rstrip(chr(46))}. "
             "MLFLOW_TRACKING_URI names the store.",
             STORE_ERROR,
         )
@@ -84,6 +101,8 @@ def serve(name: str, options: argparse.Namespace) -> None:
 
     try:
         port = listen(options.host, options.port)
+    except socket.gaierror as error:
+        fail(f"There is no address {options.host} here ({error.strerror}): name another one with --host.")
     except OSError as error:
         fail(
             f"The port {options.port} of {options.host} is taken or closed to this user ({error.strerror}): "
@@ -115,7 +134,7 @@ def _whole(least: int, most: int) -> "type[int]":
 
 def main() -> None:
     """Serve, or fetch and become another server."""
-    parser = argparse.ArgumentParser(description="Serve a champion over REST, or hand it to another server.")
+    parser = Parser(description="Serve a champion over REST, or hand it to another server.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=_whole(1, 65535), default=5001, help="port to listen on (%(default)s)")
     parser.add_argument(

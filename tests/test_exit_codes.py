@@ -1,9 +1,13 @@
 """The exit codes of every entry point, as docs/use-the-model.md has them."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
-from conftest import Store
+from conftest import REPOSITORY, Store
 
 import batch_inference
 import data_evaluation
@@ -56,6 +60,17 @@ def test_a_wrong_command_line_is_2_and_opens_no_run(
 @pytest.mark.parametrize("words", [[], ["roll-back"], ["--model=x"]])
 def test_an_entry_point_that_is_none_is_2(refused: Callable[..., str], words: list[str]) -> None:
     assert "rollback, lineage" in refused(model_registry.main, *words, code=COMMAND_LINE)
+
+
+@pytest.mark.parametrize(("words", "code"), [(["--port=0"], 2), (["--host=nowhere.invalid"], 1), ([], 4)])
+def test_a_server_that_cannot_start_says_so_in_its_last_line(tmp_path: Path, words: list[str], code: int) -> None:
+    (tmp_path / "mlflow.db").write_bytes(b"no database" * 1000)
+    environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+    command = [sys.executable, str(REPOSITORY / "serve.py"), "--port=1234", *words]
+    told = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert told.returncode == code, told.stderr
+    assert told.stderr.splitlines()[-1].startswith("error: ")
+    assert "Traceback" not in told.stderr
 
 
 @pytest.mark.store

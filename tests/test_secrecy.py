@@ -1,5 +1,7 @@
 """A secret in any setting that takes a URL is found in no file of the store, no row of its database, no output."""
 
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -10,7 +12,7 @@ from typing import Any
 
 import mlflow
 import pytest
-from conftest import Store, houses
+from conftest import REPOSITORY, Store, houses
 
 import batch_inference
 import data_evaluation
@@ -127,6 +129,20 @@ def test_a_login_of_the_tracking_server_is_told_to_nobody(
     assert data_preprocessing.main(["--data", "iris"]) != 0
     printed = capfd.readouterr()
     assert SECRET not in printed.out + printed.err
+
+
+@pytest.mark.parametrize(
+    "uri", ["http://me:{}@127.0.0.1:9", "postgresql://a/b@c:{}@127.0.0.1:9/db", "odd://h/?word={}"]
+)
+def test_a_login_of_the_store_is_told_by_no_server(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri.format(SECRET))
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    told = subprocess.run(
+        [sys.executable, "serve.py", "--port", "1234"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert told.returncode == (1 if uri.startswith("postgresql") else 4), told.stderr  # 1: its driver is not installed
+    assert told.stderr.splitlines()[-1].startswith("error: ")
+    assert SECRET not in told.stdout + told.stderr
 
 
 def test_a_secret_that_mlflow_run_logged_is_told_once(

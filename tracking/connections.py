@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+import h11
 import uvicorn
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEADER_BYTES = 32 * 1024
@@ -38,6 +40,21 @@ def error_answer(status: int, message: str, code: str = "") -> bytes:
     return json.dumps({"error_code": code or HTTPStatus(status).name, "message": message}).encode()
 
 
+class _Flow(FlowControl):
+    """Reads no further while a request is whole and a next one lies behind it: else what a client sends without waiting
+    for its answers would pile up in memory.
+    """
+
+    def __init__(self, transport: asyncio.Transport, conn: h11.Connection) -> None:
+        super().__init__(transport)
+        self.conn = conn
+
+    def resume_reading(self) -> None:
+        """Read on, where there is room for it."""
+        if self.conn.their_state is not h11.DONE or not self.conn.trailing_data[0]:
+            super().resume_reading()
+
+
 class Connection(H11Protocol):
     """One client's connection, with a deadline for whatever the client has to do.
 
@@ -55,6 +72,7 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock; refuse the connection that is one too many."""
         super().connection_made(transport)
+        self.flow = _Flow(transport, self.conn)
         self._watch()
         if sum(not each.refused for each in self.connections) > self.patience.connections:  # type: ignore[union-attr]
             self._refuse(503, "Too many connections are open: try again in a moment.")
@@ -79,6 +97,7 @@ class Connection(H11Protocol):
         self.receiving = False
         self._watch()
         super().on_response_complete()
+        self.flow.resume_reading()  # what lay ahead may be the beginning of a request alone
         self._stop_where_whole()
 
     def pause_writing(self) -> None:

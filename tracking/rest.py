@@ -33,6 +33,7 @@ LARGE = 2**20  # bytes from which on requests are read and answered one after th
 LARGE_AT_ONCE = 4  # that may wait for each other
 THREADS = 4  # for those that are not large
 DRAIN_SECONDS = 2.0  # that what is left of a refused body is read and thrown away, so that the client reads the answer
+ROWS_BEGIN, ROWS_END = "Failed to predict data '", "'. \nError: "  # between which MLflow prints a refused table
 LONGEST = 1000  # characters at either end of a sentence that holds what was sent
 
 Message = dict[str, Any]
@@ -249,7 +250,7 @@ def answer(model: PyFuncModel, body: bytes, content_type: str) -> Answer:
         logging.getLogger("uvicorn.error").exception("A request could not be read")
         return RefusalError(400, "The request cannot be read as rows of a table.").answer
     if told.status >= 400:  # in plain text
-        return Answer(told.status, error_answer(told.status, _shortened(told.response)))
+        return Answer(told.status, error_answer(told.status, _sentence(told.response)))
     return Answer(told.status, told.response.encode())
 
 
@@ -307,8 +308,13 @@ def _refused(error: MlflowException) -> Answer:
         logging.getLogger("uvicorn.error").error("A request failed in the model\n%s", trace)
     status = error.get_http_status_code()
     status = status if status < HTTPStatus.INTERNAL_SERVER_ERROR else int(HTTPStatus.BAD_REQUEST)
-    sentence = error.message.replace(scoring_server.SCORING_PROTOCOL_CHANGE_INFO, "").strip()
-    return Answer(status, error_answer(status, _shortened(sentence), error.error_code))
+    return Answer(status, error_answer(status, _sentence(error.message), error.error_code))
+
+
+def _sentence(told: str) -> str:
+    """Leave out what MLflow puts around a sentence: the rows before it, its news about older requests behind it."""
+    behind = told.replace(scoring_server.SCORING_PROTOCOL_CHANGE_INFO, "").strip()
+    return _shortened(behind.rpartition(ROWS_END)[2] if behind.startswith(ROWS_BEGIN) else behind)
 
 
 def _shortened(sentence: str) -> str:

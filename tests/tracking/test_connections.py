@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY
@@ -85,6 +86,11 @@ def sentence(told: bytes, status: int) -> str:
     answer = json.loads(body)
     assert set(answer) == {"error_code", "message"}
     return answer["message"]
+
+
+def memory(process: int) -> int:
+    """Give the resident bytes of a process."""
+    return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def is_well(port: int) -> bool:
@@ -187,6 +193,28 @@ def test_requests_one_behind_the_other_are_all_answered(server: tuple[int, subpr
         client.sendall(RIGHT * 20)
         told = rest(client)
     assert told.count(b'{"predictions": [{"a": 1.5}]}') == 20
+
+
+def test_requests_sent_ahead_of_their_answers_are_not_piled_up(server: tuple[int, subprocess.Popen[str]]) -> None:
+    port, process = server
+    before = memory(process.pid)
+    with opened(port) as client:
+        client.settimeout(1)
+        with pytest.raises(TimeoutError):  # what the server does not take, the network holds back
+            client.sendall(RIGHT * 1_000_000)
+        assert memory(process.pid) < before + 30 * 2**20
+        assert is_well(port)
+
+
+def test_what_was_held_back_is_read_on(server: tuple[int, subprocess.Popen[str]]) -> None:
+    port, _ = server
+    long = request(b'{"dataframe_records": [{"a": "%s"}]}' % (b"x" * 300_000))
+    with opened(port) as client:
+        asked = (RIGHT * 30 + long + RIGHT) * 4
+        for start in range(0, len(asked), 70_001):  # cut anywhere: within headers, within bodies
+            client.sendall(asked[start : start + 70_001])
+        client.sendall(request(b"{}", b"Connection: close"))
+        assert rest(client).count(b"HTTP/1.1 200 OK") == 4 * 32
 
 
 def test_idle_connections_take_no_more_than_their_share(server: tuple[int, subprocess.Popen[str]]) -> None:

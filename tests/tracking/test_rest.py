@@ -12,6 +12,7 @@ from bad_requests import CSV, BadRequest, bad_requests, right
 from conftest import Store, mlflow_at
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel, scoring_server
 
 from tracking import rest
@@ -224,3 +225,18 @@ def test_an_error_of_the_model_is_told_without_its_trace(caplog: pytest.LogCaptu
     told = sentence(app, BadRequest("right", b'{"dataframe_records": [{"a": 1}]}'))
     assert "secret" not in told
     assert "a secret" in caplog.text
+
+
+def test_the_rows_that_were_refused_are_not_printed_around_the_sentence() -> None:
+    class Refusing(Echo):
+        def predict(self, rows: Any) -> Any:
+            raise MlflowException.invalid_parameter_value("The column 'a' holds 'x', not a number.")
+
+    app = ScoringApp(Refusing())  # type: ignore[arg-type]
+    asked = BadRequest("a word", b'{"dataframe_records": [{"a": "x"}, {"a": 2}]}')
+    assert sentence(app, asked) == "The column 'a' holds 'x', not a number."
+
+
+def test_no_news_about_older_requests_follows_the_sentence() -> None:
+    odd = BadRequest("odd", b'{"dataframe_records": [{"a": 1}]}', "application/json; a=b", 415)
+    assert sentence(echo(), odd) == "Unrecognized content type parameters: a."
