@@ -9,7 +9,8 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from tracking.promotion import faults_of_forms
 from tracking.registry import register_in_step, versions_of
 from tracking.registry_lock import is_absent
 from tracking.runs import Lineage
+from tracking.sqlite_files import folder_lock
 from tracking.store_errors import raise_if_of_store
 from tracking.unpacking import FORMAT, MANIFEST, VERSION
 from treeline import StoreError, UserError
@@ -36,6 +38,7 @@ from treeline.secrets import without_secrets
 
 EXPERIMENT = "imported"  # of its own, so that no stage takes an imported run for the last one here
 ROWS = ("train.parquet", "test.parquet")
+HIDDEN = ".export-"  # before the name of a folder in which a bundle is made
 BUNDLE = "bundle"  # tag of versions and runs that were imported: the digest of the manifest
 
 
@@ -54,9 +57,8 @@ def pack(version: ModelVersion, output: Path, rows: bool) -> None:
     runs = Lineage.from_tags(version.tags).runs()
     known = f"{version.name} version {version.version}"
     try:
-        # Of a name of its own, and hidden: what a kill leaves of it is taken for nothing, and in nobody's way.
-        with tempfile.TemporaryDirectory(dir=output.absolute().parent, prefix=".export-") as made:
-            folder = Path(made) / "bundle"
+        with _hidden_folder(output.absolute().parent) as made:
+            folder = made / "bundle"
             folder.mkdir()
             for form in form_names(version.name):
                 stop_if_wished()
@@ -72,6 +74,19 @@ def pack(version: ModelVersion, output: Path, rows: bool) -> None:
             folder.rename(output)
     except OSError as error:
         raise StoreError(f"{output} cannot be written: {error.strerror or error}.") from error
+
+
+@contextmanager
+def _hidden_folder(parent: Path) -> Iterator[Path]:
+    """Give a hidden folder to make a bundle in; those of exports that were killed are removed."""
+    with ExitStack() as stack:
+        with folder_lock(parent):
+            for left in parent.glob(f"{HIDDEN}*"):
+                with suppress(StoreError), folder_lock(left, seconds=0):  # one that is held is of an export under way
+                    shutil.rmtree(left)
+            made = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=parent, prefix=HIDDEN)))
+            stack.enter_context(folder_lock(made))
+        yield made
 
 
 def _write_manifest(folder: Path, version: ModelVersion) -> None:

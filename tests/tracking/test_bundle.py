@@ -355,6 +355,7 @@ def test_an_export_that_is_killed_leaves_nothing_that_looks_whole_and_is_made_ag
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     assert not (tmp_path / output).exists()
     assert model_registry.main(["export-model", "--model", "CancerModel/1", "--output", output]) == 0
+    assert not list(Path().glob(".export-*"))  # what the killed one had begun
 
 
 def test_an_output_that_cannot_be_written_is_said(
