@@ -292,6 +292,20 @@ def test_a_bundle_that_another_process_imports_is_left_to_it(
         assert told.startswith("This bundle is being imported by process ")
 
 
+def test_of_two_imports_of_one_bundle_at_once_one_is_done(bundles: Path, elsewhere: Store) -> None:
+    """Both look for an earlier import before either has begun; neither finds the experiment `imported`."""
+    command = [sys.executable, str(REPOSITORY / "model_registry.py"), "import-model", "--input", str(bundles / "model")]
+    with mlflow_at(elsewhere):
+        started = [subprocess.Popen(command, cwd=elsewhere.folder, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        ended = {process.communicate()[1].splitlines()[-1]: process.returncode for process in started}
+        assert sorted(ended.values()) == [0, 1], ended
+        told = next(line for line, code in ended.items() if code)
+        assert told.startswith(("error: This bundle is being imported by", "error: This bundle is CancerModel version"))
+        assert {form: len(numbers) for form, numbers in elsewhere.versions().items()} == dict.fromkeys(
+            ("CancerModel", "CancerModelBooster", "CancerModelService"), 1
+        )
+
+
 @pytest.mark.parametrize("key", ["bad\nkey", "k" * 300])
 def test_what_mlflow_refuses_of_a_bundle_is_said_and_nothing_registered(
     bundles: Path, tmp_path: Path, elsewhere: Store, refused: Callable[..., str], key: str
