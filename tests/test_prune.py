@@ -14,7 +14,10 @@ from conftest import Store
 
 import prune
 from tracking import environments, trash
+from tracking.study_owner import own_study
 from tracking.trash import Unused, unused_in_store
+from treeline.tuning.storage import journal_path, open_storage
+from treeline.tuning.study import load_study
 
 pytestmark = pytest.mark.store
 
@@ -125,6 +128,21 @@ def test_artifacts_that_no_row_names_and_studies_of_no_run_are_unused(store: Sto
     assert listed(store) == set()  # they may be another store's
     store.client.delete_run(run)
     assert ("study without a run", str(study)) in listed(store)
+
+
+def test_a_study_whose_runs_are_on_a_server_is_not_unused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It lies in the folder where it was begun, beside the store of other work."""
+    path = journal_path(store.folder, "night")
+    study = load_study(open_storage("", path), "night", maximize=False)
+    with own_study(study, locked=True):
+        pass
+    assert listed(store) == {("study without a run", str(path))}
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow, "get_tracking_uri", lambda: "http://me:secret@host:5000")
+        with own_study(study, locked=True):
+            pass
+    assert listed(store) == set()
+    assert "secret" not in path.read_text()
 
 
 def test_what_was_restored_while_a_person_was_asked_stays(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,7 @@ from tracking.registry import register_in_step, versions_of
 from tracking.registry_lock import is_absent
 from tracking.runs import Lineage
 from tracking.sqlite_files import folder_lock
+from tracking.store import make_experiment, registry_lock
 from tracking.store_errors import raise_if_of_store
 from tracking.unpacking import FORMAT, MANIFEST, VERSION
 from treeline import StoreError, UserError
@@ -143,22 +144,27 @@ def register(folder: Path, manifest: Mapping[str, Any], run_id: str) -> str:
     """
     name, digest = manifest["name"], file_digest(folder / MANIFEST)
     client = mlflow.MlflowClient()
-    experiment = _experiment()
-    _remove_earlier(name, digest, experiment)
+    _refuse_deleted_experiment()
     golden = json.loads((folder / "runs/training/artifacts/golden.json").read_text(encoding="utf-8"))
     if faults := faults_of_forms(_forms_in(folder, name), golden):
         raise UserError(
             f"{name} is not registered: {faults[0]}. Were other package versions installed where it was made?"
         )
-    experiment = experiment or client.create_experiment(EXPERIMENT)
+    keys = _keys(folder)
+    facts = {key: json.loads((folder / "runs" / key / "run.json").read_text(encoding="utf-8")) for key in keys}
     copies: dict[str, str] = {}
     marks = {BUNDLE: digest, "import_run_id": run_id, **this_process().tags()}
     try:
-        for key in _keys(folder):
+        with registry_lock():  # of two imports of one bundle at once, the second finds the runs of the first
+            experiment = make_experiment(EXPERIMENT)
+            _remove_earlier(name, digest, experiment)
+            for key in keys:
+                copies[key] = str(client.create_run(experiment, run_name=facts[key]["name"], tags=marks).info.run_id)
+        for key in keys:
             stop_if_wished()
-            facts = json.loads((folder / "runs" / key / "run.json").read_text(encoding="utf-8"))
-            copies[key] = str(client.create_run(experiment, run_name=facts["name"], tags=marks).info.run_id)
-            _copy_run(folder / "runs" / key, facts, copies, key)
+            _copy_run(folder / "runs" / key, facts[key], copies, key)
+            if key != "training":  # which stays open as long as the import is at work
+                client.set_terminated(copies[key])
         stop_if_wished()
         uris = {
             form: _log_model(folder / "models" / form, form, experiment, copies["training"])
@@ -178,15 +184,16 @@ def register(folder: Path, manifest: Mapping[str, Any], run_id: str) -> str:
                 f"{name} is not registered, for MLflow refuses what the bundle holds: {error.message}"
             ) from error
         raise
+    client.set_terminated(copies["training"])
     client.set_tag(copies["training"], "model_version", version)  # the last of it: now the import is whole
     return version
 
 
-def _experiment() -> str:
-    """Give the experiment of imported runs; empty where there is none yet.
+def _refuse_deleted_experiment() -> None:
+    """Refuse to import where the experiment of imported runs lies in the trash.
 
     Raises:
-        UserError: it was deleted.
+        UserError: it does.
     """
     found = mlflow.MlflowClient().get_experiment_by_name(EXPERIMENT)
     if found and found.lifecycle_stage == "deleted":
@@ -194,7 +201,6 @@ def _experiment() -> str:
             f"The experiment {EXPERIMENT!r} was deleted: restore it with `mlflow experiments restore --experiment-id "
             f"{found.experiment_id}`."
         )
-    return str(found.experiment_id) if found else ""
 
 
 def _remove_earlier(name: str, digest: str, experiment: str) -> None:
@@ -207,7 +213,7 @@ def _remove_earlier(name: str, digest: str, experiment: str) -> None:
     for number, version in versions_of(name).items():
         if version.tags.get(BUNDLE) == digest and _is_whole(version, str(number)):
             raise UserError(f"This bundle is {name} version {number} already.")
-    left = client.search_runs([experiment], f"tags.{BUNDLE} = '{digest}'") if experiment else []
+    left = client.search_runs([experiment], f"tags.{BUNDLE} = '{digest}'")
     for run in left:
         owner = Owner.of_tags(run.data.tags)
         age = time.time() - run.info.start_time / 1000
@@ -287,7 +293,6 @@ def _copy_run(folder: Path, facts: Mapping[str, Any], copies: Mapping[str, str],
         some = slice(start, start + 90)
         client.log_batch(copy, params=params[some], metrics=metrics[some], tags=tags[some])
     client.log_artifacts(copy, str(folder / "artifacts"))
-    client.set_terminated(copy)
 
 
 def _log_model(folder: Path, form: str, experiment: str, run_id: str) -> str:

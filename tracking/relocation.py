@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -32,9 +33,8 @@ def relocate(database: Path) -> tuple[str, int]:
     with closing(sqlite3.connect(database)) as store:
         known = [place for (place,) in store.execute("SELECT artifact_location FROM experiments")]
         moved = {place.rpartition("/mlruns/")[0] for place in known if "/mlruns/" in place} - {here}
-        gone = sorted(
-            folder for folder in moved if not Path(folder.removeprefix("file://")).joinpath("mlruns").is_dir()
-        )
+        runs = [place for (place,) in store.execute("SELECT artifact_uri FROM runs")]
+        gone = sorted(folder for folder in moved if _is_gone(folder, here, runs))
         if not gone:
             return "", 0
         if len(gone) > 1:
@@ -50,3 +50,12 @@ def relocate(database: Path) -> tuple[str, int]:
                 query = f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?"
                 changed += store.execute(query, (here, len(old) + 1, len(old) + 1, f"{old}/")).rowcount
         return old, changed
+
+
+def _is_gone(folder: str, here: str, places: Sequence[str]) -> bool:
+    """Tell whether artifacts were moved from a folder; a command may have made folders there since."""
+    there = Path(folder.removeprefix("file://"))
+    if not (there / "mlruns").is_dir():
+        return True
+    within = [place.removeprefix(f"{folder}/") for place in places if place.startswith(f"{folder}/")]
+    return any(Path(here, each).is_dir() and not (there / each).is_dir() for each in within)

@@ -38,11 +38,30 @@ def choose_experiment() -> None:
     _settle(make=True)
     if "MLFLOW_EXPERIMENT_ID" in os.environ:
         return
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
     try:
-        mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT))
+        make_experiment(name)
+        mlflow.set_experiment(name)
     except MlflowException as error:
         told = store_error(error) or UserError(f"Cannot open the tracking store {shown(uri)}: {error.message}")
         raise told from error
+
+
+def make_experiment(name: str) -> str:
+    """Give the id of an experiment, made where there is none.
+
+    Another process may make it at the same moment, which MLflow's `set_experiment` answers by choosing none.
+    """
+    client = mlflow.MlflowClient()
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(client.create_experiment(name))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            found = client.get_experiment_by_name(name)
+    return str(found.experiment_id)
 
 
 def open_store() -> None:

@@ -25,6 +25,7 @@ from treeline.tuning.storage import UNREACHABLE, read_journal
 OWNER = "owner"  # what a study keeps of its owner: the tags of it, and when it was last heard of
 HEARD = "heard"
 SETTLE_SECONDS = 1.0  # in which two processes that claim a study at once see each other
+ON_SERVER = "runs_on_server"  # what a study in a journal keeps of the server that has its runs
 PLACE = "study_place"  # tag of a tuning run: where its study lies
 
 
@@ -77,6 +78,8 @@ def own_study(study: optuna.Study, locked: bool) -> Iterator[Callable[[], None]]
 
     if locked:
         _claim(study, me)
+        if not mlflow.get_tracking_uri().startswith("sqlite:"):
+            study.set_user_attr(ON_SERVER, without_secrets(mlflow.get_tracking_uri()))
         yield lambda: None
         return
     check()
@@ -146,6 +149,12 @@ def study_place(storage: str, journal: Path) -> str:
         journal: its file.
     """
     return without_secrets(storage) if storage else f"{socket.gethostname()}:{journal.absolute()}"
+
+
+def is_of_server(journal: Path) -> bool:
+    """Tell whether a server has the runs of the study in a journal, which may be damaged."""
+    with journal.open("rb") as lines:
+        return any(f'"{ON_SERVER}"'.encode() in line for line in lines)
 
 
 def refuse_elsewhere(name: str, journal: Path) -> None:

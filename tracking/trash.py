@@ -17,6 +17,8 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils.file_utils import local_file_uri_to_path
 
+from tracking.study_owner import is_of_server
+
 VERSIONS = "model_versions WHERE current_stage <> 'Deleted_Internal'"
 # Runs that live, those that versions come from, and whatever these come from in turn.
 NEEDED = f"""
@@ -105,7 +107,7 @@ def unused_in_store(database: Path, before: float) -> list[Unused]:
 def _files(folder: Path, known: set[str], studies: set[str], before: float) -> Iterator[Unused]:
     """Find folders of artifacts that no row of the store names, and studies of no run."""
     for path in (folder / "studies").glob("*.log"):
-        if path.stem not in studies and path.stat().st_mtime < before:
+        if path.stem not in studies and path.stat().st_mtime < before and not is_of_server(path):
             yield Unused("study without a run", str(path), path.stat().st_size, path.unlink)
     if [each for each in folder.glob("*.db") if each.name != "mlflow.db"]:
         return  # another store's artifacts would be in the same folder

@@ -292,6 +292,20 @@ def test_a_bundle_that_another_process_imports_is_left_to_it(
         assert told.startswith("This bundle is being imported by process ")
 
 
+def test_of_two_imports_of_one_bundle_at_once_one_is_done(bundles: Path, elsewhere: Store) -> None:
+    """Both look for an earlier import before either has begun; neither finds the experiment `imported`."""
+    command = [sys.executable, str(REPOSITORY / "model_registry.py"), "import-model", "--input", str(bundles / "model")]
+    with mlflow_at(elsewhere):
+        started = [subprocess.Popen(command, cwd=elsewhere.folder, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        ended = {process.communicate()[1].splitlines()[-1]: process.returncode for process in started}
+        assert sorted(ended.values()) == [0, 1], ended
+        told = next(line for line, code in ended.items() if code)
+        assert told.startswith(("error: This bundle is being imported by", "error: This bundle is CancerModel version"))
+        assert {form: len(numbers) for form, numbers in elsewhere.versions().items()} == dict.fromkeys(
+            ("CancerModel", "CancerModelBooster", "CancerModelService"), 1
+        )
+
+
 @pytest.mark.parametrize("key", ["bad\nkey", "k" * 300])
 def test_what_mlflow_refuses_of_a_bundle_is_said_and_nothing_registered(
     bundles: Path, tmp_path: Path, elsewhere: Store, refused: Callable[..., str], key: str
@@ -406,6 +420,8 @@ def test_a_moved_project_folder_finds_its_artifacts_again(
     with mlflow_at(Store(new)):
         with pytest.raises((OSError, MlflowException)):
             mlflow.pyfunc.load_model(champion)
+        assert model_registry.main(["rollback", "--to-version", "1"]) == 1  # makes folders at the old place
+        assert (old / "mlruns").is_dir()
         capsys.readouterr()
         assert model_registry.main(["relocate"]) == 0
         assert str(old) in capsys.readouterr().err
@@ -414,7 +430,6 @@ def test_a_moved_project_folder_finds_its_artifacts_again(
         assert main.main(quick) == 0  # the champion of before is loaded and compared with
         printed = capsys.readouterr()
         assert "new to the champion" in printed.out + printed.err or "CancerModel version 2" in printed.out
-        assert not old.exists()
         assert model_registry.main(["relocate"]) == 0
         assert "every artifact is where it should be" in capsys.readouterr().err
 

@@ -8,12 +8,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
+import mlflow
 import pytest
 from conftest import REPOSITORY, Store, python
+from mlflow.tracking._tracking_service.client import TrackingServiceClient
 from sqlalchemy import make_url
 
 import data_preprocessing
 from config import DataSettings
+from tracking.store import choose_experiment
 from utils import command
 
 pytestmark = pytest.mark.store
@@ -44,6 +47,22 @@ def test_a_file_store_left_in_the_folder_is_one_sentence(
 def test_a_deleted_experiment_is_one_sentence(store: Store, refused: Callable[..., str]) -> None:
     store.client.delete_experiment(store.client.create_experiment("treeline"))
     assert "'treeline'" in refused(data_preprocessing.main, *IRIS)
+
+
+def test_an_experiment_that_another_process_makes_at_the_same_moment_is_chosen(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was looked for and is not there, and when it is made it is."""
+    look = TrackingServiceClient.get_experiment_by_name
+
+    def late(client: TrackingServiceClient, name: str) -> None:
+        monkeypatch.setattr(TrackingServiceClient, "get_experiment_by_name", look)
+        store.client.create_experiment(name)
+
+    monkeypatch.setattr(TrackingServiceClient, "get_experiment_by_name", late)
+    choose_experiment()
+    with mlflow.start_run() as run:
+        assert mlflow.get_experiment(run.info.experiment_id).name == "treeline"
 
 
 def test_without_a_tracking_uri_the_store_is_made_beside_the_caller(
