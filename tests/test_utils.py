@@ -80,7 +80,16 @@ def test_make_run_hands_a_name_over_as_it_was_typed(name: str, tmp_path: Path) -
     folder.mkdir()
     (folder / "python").symlink_to(sys.executable)
     (folder / ".runtime").touch()
-    make = ["make", "-f", str(REPOSITORY / "Makefile"), "run", "BIN=bin", f"DATA={name}", f"TARGET={name}"]
+    make = [
+        "make",
+        "--no-print-directory",
+        "-f",
+        str(REPOSITORY / "Makefile"),
+        "run",
+        "BIN=bin",
+        f"DATA={name}",
+        f"TARGET={name}",
+    ]
     done = subprocess.run(make, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str([f"--data={name}", f"--target={name}"])
     assert not (tmp_path / "y").exists()
